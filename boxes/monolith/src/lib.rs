@@ -1,0 +1,1 @@
+//! The four example boxes in one program

@@ -1,0 +1,1 @@
+//! Example box: shipping

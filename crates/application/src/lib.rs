@@ -1,0 +1,1 @@
+//! Run commands and policies: repository, transactions, followers

@@ -1,0 +1,1 @@
+//! Event-sourced bounded contexts that publish their events as a notification log

@@ -1,0 +1,23 @@
+//! What a box decides, and nothing else: commands, aggregates and events.
+//!
+//! Everything here is pure and synchronous. There is no I/O, no clock and no byte in this crate, so a
+//! domain can be built, commanded and inspected in a test without any infrastructure.
+//!
+//! Reading order: an [`Event`] is something that happened; an [`Aggregate`] is the fold of its events;
+//! a command is a method that returns a [`Decision`], or a [`Rejection`]; a [`Root`] is one aggregate
+//! with its identity and version, the thing that an application loads and saves.
+
+mod aggregate;
+mod decision;
+mod event;
+mod id;
+mod rejection;
+mod root;
+
+pub use aggregate::Aggregate;
+pub use boxes_macros::Event;
+pub use decision::Decision;
+pub use event::{Event, EventType};
+pub use id::{Id, ParseIdError};
+pub use rejection::Rejection;
+pub use root::{ReplayError, Root, RootError};

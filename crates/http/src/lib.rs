@@ -1,0 +1,1 @@
+//! Notification logs over HTTP: pages served, and pages read

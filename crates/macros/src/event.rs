@@ -1,0 +1,166 @@
+//! `#[derive(Event)]`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DataEnum, DeriveInput, Error, LitInt, LitStr, Path, Result, Variant, parse_quote};
+
+/// What `#[event(…)]` said, on the enum or on a variant.
+#[derive(Default)]
+struct Attributes {
+    topic: Option<LitStr>,
+    version: Option<LitInt>,
+    aliases: Vec<LitStr>,
+    discards: bool,
+    krate: Option<Path>,
+}
+
+pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
+    let Data::Enum(DataEnum { variants, .. }) = &input.data else {
+        return Err(Error::new(input.span(), "`Event` is derived for an enum: one variant for each thing that can happen"));
+    };
+    if !input.generics.params.is_empty() {
+        return Err(Error::new(input.generics.span(), "an event has no type parameters: what is stored must have one type"));
+    }
+    if variants.is_empty() {
+        return Err(Error::new(input.span(), "an event needs at least one variant: something that can happen"));
+    }
+    let on_enum = parse(&input.attrs)?;
+    if let Some(version) = &on_enum.version {
+        return Err(Error::new(version.span(), "`version` belongs on a variant: each kind of event has its own"));
+    }
+    if on_enum.discards || !on_enum.aliases.is_empty() {
+        return Err(Error::new(input.span(), "`discards` and `alias` belong on a variant"));
+    }
+    let krate = on_enum.krate.clone().unwrap_or_else(|| parse_quote!(::boxes));
+
+    let mut types = Vec::new();
+    let mut arms = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    for (index, variant) in variants.iter().enumerate() {
+        let attributes = parse(&variant.attrs)?;
+        if let Some(path) = &attributes.krate {
+            return Err(Error::new(path.span(), "`crate` belongs on the enum"));
+        }
+        let topic = topic(&on_enum, &attributes, variant, &input.ident)?;
+        for name in std::iter::once(topic.value()).chain(attributes.aliases.iter().map(LitStr::value)) {
+            if seen.contains(&name) {
+                return Err(Error::new(variant.span(), format!("the topic `{name}` is used twice in this enum")));
+            }
+            seen.push(name);
+        }
+        let number = u32::try_from(index).map_err(|_| Error::new(variant.span(), "too many variants"))?;
+        let version = attributes.version.map(|v| quote!(.with_version(#v)));
+        let aliases = &attributes.aliases;
+        let aliases = (!aliases.is_empty()).then(|| quote!(.with_aliases(&[#(#aliases),*])));
+        let discards = attributes.discards.then(|| quote!(.discarding()));
+        types.push(quote!(#krate::EventType::new(#topic, #number) #version #aliases #discards));
+        let name = &variant.ident;
+        arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #discards; TYPE }));
+    }
+    let name = &input.ident;
+    Ok(quote! {
+        #[automatically_derived]
+        impl #krate::Event for #name {
+            const TYPES: &'static [#krate::EventType] = &[#(#types),*];
+
+            fn event_type(&self) -> &'static #krate::EventType {
+                match self { #(#arms)* }
+            }
+        }
+    })
+}
+
+fn topic(on_enum: &Attributes, on_variant: &Attributes, variant: &Variant, name: &syn::Ident) -> Result<LitStr> {
+    if let Some(topic) = &on_variant.topic {
+        return Ok(topic.clone());
+    }
+    let Some(prefix) = &on_enum.topic else {
+        return Err(Error::new(
+            name.span(),
+            "events are stored under explicit topics: write #[event(topic = \"box.aggregate\")] on the enum, such as \"orders.order\"",
+        ));
+    };
+    Ok(LitStr::new(&format!("{}.{}", prefix.value(), snake_case(&variant.ident.to_string())), variant.span()))
+}
+
+fn parse(attributes: &[Attribute]) -> Result<Attributes> {
+    let mut found = Attributes::default();
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("event")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("topic") {
+                let topic: LitStr = meta.value()?.parse()?;
+                check_topic(&topic)?;
+                found.topic = Some(topic);
+            } else if meta.path.is_ident("alias") {
+                let alias: LitStr = meta.value()?.parse()?;
+                check_topic(&alias)?;
+                found.aliases.push(alias);
+            } else if meta.path.is_ident("version") {
+                let version: LitInt = meta.value()?.parse()?;
+                if version.base10_parse::<u32>()? == 0 {
+                    return Err(Error::new(version.span(), "versions are counted from 1"));
+                }
+                found.version = Some(version);
+            } else if meta.path.is_ident("discards") {
+                found.discards = true;
+            } else if meta.path.is_ident("crate") {
+                let path: LitStr = meta.value()?.parse()?;
+                found.krate = Some(path.parse()?);
+            } else {
+                return Err(meta.error("unknown attribute: expected `topic`, `version`, `alias`, `discards` or `crate`"));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// A topic goes into pages, headers and command lines as it is, so it is kept to characters that need no escaping there.
+fn check_topic(topic: &LitStr) -> Result<()> {
+    let text = topic.value();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+    if text.is_empty() || text.len() > 200 || !text.chars().all(fits) {
+        return Err(Error::new(topic.span(), "a topic has 1 to 200 ASCII letters, digits, dots, colons, hyphens and underscores"));
+    }
+    Ok(())
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for (index, character) in name.chars().enumerate() {
+        if character.is_ascii_uppercase() && index > 0 {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(input: &str) -> String {
+        expand(&syn::parse_str(input).unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_topic_is_the_prefix_and_the_variant_in_snake_case() {
+        let code = expand(&syn::parse_str("#[event(topic = \"a.b\")] enum E { AttributeChanged { x: u8 }, Ended }").unwrap()).unwrap().to_string();
+        assert!(code.contains("\"a.b.attribute_changed\"") && code.contains("\"a.b.ended\""), "{code}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_compile_time() {
+        assert!(error("enum E { A }").contains("#[event(topic"));
+        assert!(error("struct S;").contains("an enum"));
+        assert!(error("#[event(topic = \"a\")] enum E {}").contains("at least one variant"));
+        assert!(error("#[event(topic = \"a\")] enum E<T> { A(T) }").contains("no type parameters"));
+        assert!(error("#[event(topic = \"a b\")] enum E { A }").contains("a topic has"));
+        assert!(error("#[event(topic = \"a\", colour = \"b\")] enum E { A }").contains("unknown attribute"));
+        assert!(error("#[event(topic = \"a\")] enum E { A, #[event(alias = \"a.a\")] B }").contains("used twice"));
+        assert!(error("#[event(topic = \"a\")] enum E { #[event(version = 0)] A }").contains("from 1"));
+        assert!(error("#[event(topic = \"a\", version = 2)] enum E { A }").contains("on a variant"));
+    }
+}

@@ -1,0 +1,1 @@
+//! Between events and the bytes that are stored: topics and transcoding

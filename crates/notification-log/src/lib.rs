@@ -1,0 +1,22 @@
+//! A box's events as a log of sections, near or far, and the reader that follows it.
+//!
+//! Reading order: a [`SectionId`] such as `21,40` names a [`Section`]; a [`NotificationLog`] gives sections,
+//! and is near ([`LocalNotificationLog`], over a recorder) or far (`boxes_http::RemoteNotificationLog`): both
+//! give the same sections, the same emptiness and the same errors; a [`NotificationLogReader`] goes from
+//! section to section and hands out every notification once, in order.
+//!
+//! Source: Vernon, *Implementing Domain-Driven Design*, chapters 8 and 13.
+
+mod error;
+mod local;
+mod notification_log;
+mod reader;
+mod section;
+mod section_id;
+
+pub use error::LogError;
+pub use local::LocalNotificationLog;
+pub use notification_log::{LogDescription, NotificationLog};
+pub use reader::{Navigation, NotificationLogReader, ReaderBounds};
+pub use section::{Section, SectionLink};
+pub use section_id::{SectionId, SectionIdError};

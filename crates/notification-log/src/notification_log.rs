@@ -1,0 +1,60 @@
+//! The log, near or far.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use boxes_recorder::LogIdentity;
+
+use crate::{LogError, Section, SectionLink};
+
+/// What a log says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDescription {
+    /// Its name, epoch and page size.
+    pub log: LogIdentity,
+    /// The oldest notification that it still has: 1, unless retention removed some.
+    pub first_available: u64,
+    /// The newest notification, 0 for none.
+    pub last: u64,
+}
+
+/// A notification log, near or far.
+///
+/// Whether it is in this process or behind HTTP can't be told from what it gives: sections, ids, emptiness
+/// and errors are the same. The suite in `boxes-testing` runs over both.
+#[async_trait]
+pub trait NotificationLog: Debug + Send + Sync + 'static {
+    /// What the log says of itself, now.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Unavailable`] if it can't be reached, [`LogError::Garbage`] if it answers nonsense.
+    async fn describe(&self) -> Result<LogDescription, LogError>;
+
+    /// The section that holds the newest notification: the first one when the log is empty, and the last
+    /// full one at an exact multiple of the page size.
+    ///
+    /// # Errors
+    ///
+    /// As [`describe`](Self::describe).
+    async fn current(&self) -> Result<Section, LogError>;
+
+    /// One section. Past the end, but on the grid, it is empty.
+    ///
+    /// # Errors
+    ///
+    /// - [`LogError::SectionId`] if it is not on the grid.
+    /// - [`LogError::Pruned`] if retention removed it.
+    /// - Otherwise as [`describe`](Self::describe).
+    async fn section(&self, link: &SectionLink) -> Result<Section, LogError>;
+
+    /// Waits until the log has a notification after `after`, at most `timeout`; says whether it has.
+    ///
+    /// A hint: it may return early, and `true` promises nothing but that a look is worth while.
+    ///
+    /// # Errors
+    ///
+    /// As [`describe`](Self::describe).
+    async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError>;
+}

@@ -1,0 +1,65 @@
+//! What can keep a recorder from doing as asked.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::Position;
+
+/// What can keep a recorder from doing as asked, by what the caller does next.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum RecorderError {
+    /// The version is taken, or the one before it does not exist: load the aggregate again, decide again.
+    #[error("version {version} of {originator_id} does not follow the recorded version {recorded}")]
+    VersionConflict {
+        /// The aggregate.
+        originator_id: Uuid,
+        /// The version that was to be recorded.
+        version: u64,
+        /// The newest version that is recorded, 0 for none.
+        recorded: u64,
+    },
+    /// The follower's position is not where the step begins, because another instance moved it: read it
+    /// again and go on from there.
+    #[error("the position of follower `{follower}` has moved to {}", recorded.map_or(0, |p| p.id))]
+    TrackingMoved {
+        /// The follower.
+        follower: String,
+        /// Where it is.
+        recorded: Option<Position>,
+    },
+    /// What was asked can't be recorded by any store: mend the caller.
+    #[error("the append is invalid: {reason}")]
+    Invalid {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The log that is there is not the one that was expected: mend the configuration.
+    #[error("{reason}")]
+    Mismatch {
+        /// What was found, what was expected, and what to do.
+        reason: String,
+    },
+    /// The store does not answer, or not now: try later.
+    #[error("the store is unavailable: {reason}")]
+    Unavailable {
+        /// What was tried.
+        reason: String,
+        /// What the store said.
+        #[source]
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+    /// The recorder was closed.
+    #[error("the recorder is closed")]
+    Closed,
+}
+
+impl RecorderError {
+    /// The store did not answer while `reason`.
+    pub fn unavailable(reason: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable { reason: reason.into(), source: Some(Arc::new(source)) }
+    }
+}

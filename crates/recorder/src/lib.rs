@@ -1,0 +1,25 @@
+//! The storage port of a box.
+//!
+//! A recorder keeps the events of one box in the order in which they were committed, and the positions
+//! that the box has reached in the logs of others. It knows no domain type: to it an event is an
+//! originator, a version, a topic, and bytes.
+//!
+//! Reading order: [`StoredEvent`] is what is kept; [`Append`] is what is asked for, events and a
+//! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements;
+//! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction.
+
+mod append;
+mod error;
+mod group_commit;
+mod log_identity;
+mod memory;
+mod recorder;
+mod stored_event;
+
+pub use append::{Append, Position, Tracking};
+pub use error::RecorderError;
+pub use group_commit::{GroupCommit, GroupCommitBounds};
+pub use log_identity::{DEFAULT_PAGE_SIZE, LogIdentity};
+pub use memory::MemoryRecorder;
+pub use recorder::{Recorder, StreamRange};
+pub use stored_event::{Encoding, Notification, StoredEvent};

@@ -1,0 +1,1 @@
+//! Boxes as processes: configuration, runner, health, metrics, shutdown

@@ -1,0 +1,1 @@
+//! Several boxes together: end to end, crashes, faults, structure
