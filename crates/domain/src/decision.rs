@@ -23,7 +23,7 @@ pub trait Decision<E: Event> {
 }
 
 impl<E: Event> Decision<E> for E {
-    fn into_events(self) -> Result<Vec<E>, Rejection> {
+    fn into_events(self) -> Result<Vec<Self>, Rejection> {
         Ok(vec![self])
     }
 }

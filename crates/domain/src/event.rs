@@ -65,7 +65,13 @@ impl EventType {
     /// A kind of event of schema version 1 that has no aliases and doesn't discard. For the derive macro.
     #[must_use]
     pub const fn new(topic: &'static str, variant: u32) -> Self {
-        Self { topic, version: 1, aliases: &[], discards: false, variant }
+        Self {
+            topic,
+            version: 1,
+            aliases: &[],
+            discards: false,
+            variant,
+        }
     }
 
     /// The same with another schema version.

@@ -36,7 +36,10 @@ impl<A: ?Sized> Id<A> {
     /// The id that is this UUID.
     #[must_use]
     pub const fn new(uuid: Uuid) -> Self {
-        Self { uuid, aggregate: PhantomData }
+        Self {
+            uuid,
+            aggregate: PhantomData,
+        }
     }
 
     /// The id that belongs to a name: the same name gives the same id, everywhere and always (UUID version 5).
@@ -76,7 +79,11 @@ impl<A: ?Sized> FromStr for Id<A> {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        Uuid::try_parse(text).map(Self::new).map_err(|_| ParseIdError { text: text.chars().take(MAX_QUOTED).collect() })
+        Uuid::try_parse(text)
+            .map(Self::new)
+            .map_err(|_| ParseIdError {
+                text: text.chars().take(MAX_QUOTED).collect(),
+            })
     }
 }
 

@@ -75,7 +75,13 @@ impl<A: Aggregate> Root<A> {
     /// An aggregate to which nothing has happened.
     #[must_use]
     pub fn new(id: Id<A>) -> Self {
-        Self { id, version: 0, discarded: false, state: A::default(), pending: Vec::new() }
+        Self {
+            id,
+            version: 0,
+            discarded: false,
+            state: A::default(),
+            pending: Vec::new(),
+        }
     }
 
     /// Its identity.
@@ -146,7 +152,10 @@ impl<A: Aggregate> Root<A> {
     /// - [`RootError::NotFound`] if nothing ever happened to it.
     /// - [`RootError::Discarded`] if it was discarded.
     /// - [`RootError::Rejected`] if the domain refused.
-    pub fn command<D: Decision<A::Event>>(&mut self, decide: impl FnOnce(&A) -> D) -> Result<usize, RootError> {
+    pub fn command<D: Decision<A::Event>>(
+        &mut self,
+        decide: impl FnOnce(&A) -> D,
+    ) -> Result<usize, RootError> {
         if self.discarded {
             return Err(RootError::Discarded);
         }
@@ -164,7 +173,10 @@ impl<A: Aggregate> Root<A> {
     /// [`ReplayError`] if it is another one: an event is missing, or there twice.
     pub fn replay(&mut self, version: u64, event: &A::Event) -> Result<(), ReplayError> {
         if version != self.version + 1 {
-            return Err(ReplayError { version: self.version, found: version });
+            return Err(ReplayError {
+                version: self.version,
+                found: version,
+            });
         }
         self.advance(event);
         Ok(())
@@ -203,7 +215,9 @@ mod tests {
     #[event(topic = "t.light", crate = "crate")]
     enum LightEvent {
         Installed,
-        Switched { on: bool },
+        Switched {
+            on: bool,
+        },
         #[event(discards)]
         Removed,
     }
@@ -229,7 +243,11 @@ mod tests {
 
     impl Light {
         fn switch_on(&self) -> Result<LightEvent, AlreadyOn> {
-            if self.on { Err(AlreadyOn) } else { Ok(LightEvent::Switched { on: true }) }
+            if self.on {
+                Err(AlreadyOn)
+            } else {
+                Ok(LightEvent::Switched { on: true })
+            }
         }
     }
 
@@ -250,11 +268,20 @@ mod tests {
 
     #[test]
     fn creating_twice_commanding_nothing_and_commanding_what_is_gone_are_distinct_errors() {
-        assert!(matches!(Root::<Light>::new(Id::named("x")).command(Light::switch_on), Err(RootError::NotFound)));
+        assert!(matches!(
+            Root::<Light>::new(Id::named("x")).command(Light::switch_on),
+            Err(RootError::NotFound)
+        ));
         let mut light = light();
-        assert!(matches!(light.create(LightEvent::Installed), Err(RootError::AlreadyExists)));
+        assert!(matches!(
+            light.create(LightEvent::Installed),
+            Err(RootError::AlreadyExists)
+        ));
         light.command(|_| LightEvent::Removed).unwrap();
-        assert!(matches!(light.command(Light::switch_on), Err(RootError::Discarded)));
+        assert!(matches!(
+            light.command(Light::switch_on),
+            Err(RootError::Discarded)
+        ));
     }
 
     #[test]
@@ -271,9 +298,21 @@ mod tests {
     #[test]
     fn a_stored_event_that_does_not_follow_is_refused() {
         let mut light = Root::<Light>::new(Id::named("hall"));
-        assert_eq!(light.replay(2, &LightEvent::Installed), Err(ReplayError { version: 0, found: 2 }));
+        assert_eq!(
+            light.replay(2, &LightEvent::Installed),
+            Err(ReplayError {
+                version: 0,
+                found: 2
+            })
+        );
         light.replay(1, &LightEvent::Installed).unwrap();
-        assert_eq!(light.replay(1, &LightEvent::Installed), Err(ReplayError { version: 1, found: 1 }));
+        assert_eq!(
+            light.replay(1, &LightEvent::Installed),
+            Err(ReplayError {
+                version: 1,
+                found: 1
+            })
+        );
         assert_eq!(light.stored_version(), 1);
     }
 
@@ -282,6 +321,14 @@ mod tests {
         let mut light = light();
         assert_eq!(light.command(|_| ()).unwrap(), 0);
         assert_eq!(light.command(|_| None::<LightEvent>).unwrap(), 0);
-        assert_eq!(light.command(|_| [LightEvent::Switched { on: true }, LightEvent::Switched { on: false }]).unwrap(), 2);
+        assert_eq!(
+            light
+                .command(|_| [
+                    LightEvent::Switched { on: true },
+                    LightEvent::Switched { on: false }
+                ])
+                .unwrap(),
+            2
+        );
     }
 }

@@ -3,7 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DataEnum, DeriveInput, Error, LitInt, LitStr, Path, Result, Variant, parse_quote};
+use syn::{
+    Attribute, Data, DataEnum, DeriveInput, Error, LitInt, LitStr, Path, Result, Variant,
+    parse_quote,
+};
 
 /// What `#[event(…)]` said, on the enum or on a variant.
 #[derive(Default)]
@@ -17,22 +20,40 @@ struct Attributes {
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(DataEnum { variants, .. }) = &input.data else {
-        return Err(Error::new(input.span(), "`Event` is derived for an enum: one variant for each thing that can happen"));
+        return Err(Error::new(
+            input.span(),
+            "`Event` is derived for an enum: one variant for each thing that can happen",
+        ));
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new(input.generics.span(), "an event has no type parameters: what is stored must have one type"));
+        return Err(Error::new(
+            input.generics.span(),
+            "an event has no type parameters: what is stored must have one type",
+        ));
     }
     if variants.is_empty() {
-        return Err(Error::new(input.span(), "an event needs at least one variant: something that can happen"));
+        return Err(Error::new(
+            input.span(),
+            "an event needs at least one variant: something that can happen",
+        ));
     }
     let on_enum = parse(&input.attrs)?;
     if let Some(version) = &on_enum.version {
-        return Err(Error::new(version.span(), "`version` belongs on a variant: each kind of event has its own"));
+        return Err(Error::new(
+            version.span(),
+            "`version` belongs on a variant: each kind of event has its own",
+        ));
     }
     if on_enum.discards || !on_enum.aliases.is_empty() {
-        return Err(Error::new(input.span(), "`discards` and `alias` belong on a variant"));
+        return Err(Error::new(
+            input.span(),
+            "`discards` and `alias` belong on a variant",
+        ));
     }
-    let krate = on_enum.krate.clone().unwrap_or_else(|| parse_quote!(::boxes));
+    let krate = on_enum
+        .krate
+        .clone()
+        .unwrap_or_else(|| parse_quote!(::boxes));
 
     let mut types = Vec::new();
     let mut arms = Vec::new();
@@ -43,13 +64,19 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             return Err(Error::new(path.span(), "`crate` belongs on the enum"));
         }
         let topic = topic(&on_enum, &attributes, variant, &input.ident)?;
-        for name in std::iter::once(topic.value()).chain(attributes.aliases.iter().map(LitStr::value)) {
+        for name in
+            std::iter::once(topic.value()).chain(attributes.aliases.iter().map(LitStr::value))
+        {
             if seen.contains(&name) {
-                return Err(Error::new(variant.span(), format!("the topic `{name}` is used twice in this enum")));
+                return Err(Error::new(
+                    variant.span(),
+                    format!("the topic `{name}` is used twice in this enum"),
+                ));
             }
             seen.push(name);
         }
-        let number = u32::try_from(index).map_err(|_| Error::new(variant.span(), "too many variants"))?;
+        let number =
+            u32::try_from(index).map_err(|_| Error::new(variant.span(), "too many variants"))?;
         let version = attributes.version.map(|v| quote!(.with_version(#v)));
         let aliases = &attributes.aliases;
         let aliases = (!aliases.is_empty()).then(|| quote!(.with_aliases(&[#(#aliases),*])));
@@ -71,7 +98,12 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-fn topic(on_enum: &Attributes, on_variant: &Attributes, variant: &Variant, name: &syn::Ident) -> Result<LitStr> {
+fn topic(
+    on_enum: &Attributes,
+    on_variant: &Attributes,
+    variant: &Variant,
+    name: &syn::Ident,
+) -> Result<LitStr> {
     if let Some(topic) = &on_variant.topic {
         return Ok(topic.clone());
     }
@@ -81,7 +113,14 @@ fn topic(on_enum: &Attributes, on_variant: &Attributes, variant: &Variant, name:
             "events are stored under explicit topics: write #[event(topic = \"box.aggregate\")] on the enum, such as \"orders.order\"",
         ));
     };
-    Ok(LitStr::new(&format!("{}.{}", prefix.value(), snake_case(&variant.ident.to_string())), variant.span()))
+    Ok(LitStr::new(
+        &format!(
+            "{}.{}",
+            prefix.value(),
+            snake_case(&variant.ident.to_string())
+        ),
+        variant.span(),
+    ))
 }
 
 fn parse(attributes: &[Attribute]) -> Result<Attributes> {
@@ -121,7 +160,10 @@ fn check_topic(topic: &LitStr) -> Result<()> {
     let text = topic.value();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
     if text.is_empty() || text.len() > 200 || !text.chars().all(fits) {
-        return Err(Error::new(topic.span(), "a topic has 1 to 200 ASCII letters, digits, dots, colons, hyphens and underscores"));
+        return Err(Error::new(
+            topic.span(),
+            "a topic has 1 to 200 ASCII letters, digits, dots, colons, hyphens and underscores",
+        ));
     }
     Ok(())
 }
@@ -142,13 +184,25 @@ mod tests {
     use super::*;
 
     fn error(input: &str) -> String {
-        expand(&syn::parse_str(input).unwrap()).unwrap_err().to_string()
+        expand(&syn::parse_str(input).unwrap())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn a_topic_is_the_prefix_and_the_variant_in_snake_case() {
-        let code = expand(&syn::parse_str("#[event(topic = \"a.b\")] enum E { AttributeChanged { x: u8 }, Ended }").unwrap()).unwrap().to_string();
-        assert!(code.contains("\"a.b.attribute_changed\"") && code.contains("\"a.b.ended\""), "{code}");
+        let code = expand(
+            &syn::parse_str(
+                "#[event(topic = \"a.b\")] enum E { AttributeChanged { x: u8 }, Ended }",
+            )
+            .unwrap(),
+        )
+        .unwrap()
+        .to_string();
+        assert!(
+            code.contains("\"a.b.attribute_changed\"") && code.contains("\"a.b.ended\""),
+            "{code}"
+        );
     }
 
     #[test]
@@ -158,9 +212,19 @@ mod tests {
         assert!(error("#[event(topic = \"a\")] enum E {}").contains("at least one variant"));
         assert!(error("#[event(topic = \"a\")] enum E<T> { A(T) }").contains("no type parameters"));
         assert!(error("#[event(topic = \"a b\")] enum E { A }").contains("a topic has"));
-        assert!(error("#[event(topic = \"a\", colour = \"b\")] enum E { A }").contains("unknown attribute"));
-        assert!(error("#[event(topic = \"a\")] enum E { A, #[event(alias = \"a.a\")] B }").contains("used twice"));
-        assert!(error("#[event(topic = \"a\")] enum E { #[event(version = 0)] A }").contains("from 1"));
-        assert!(error("#[event(topic = \"a\", version = 2)] enum E { A }").contains("on a variant"));
+        assert!(
+            error("#[event(topic = \"a\", colour = \"b\")] enum E { A }")
+                .contains("unknown attribute")
+        );
+        assert!(
+            error("#[event(topic = \"a\")] enum E { A, #[event(alias = \"a.a\")] B }")
+                .contains("used twice")
+        );
+        assert!(
+            error("#[event(topic = \"a\")] enum E { #[event(version = 0)] A }").contains("from 1")
+        );
+        assert!(
+            error("#[event(topic = \"a\", version = 2)] enum E { A }").contains("on a variant")
+        );
     }
 }

@@ -1,0 +1,305 @@
+//! Makes a stored event of an event, and back.
+
+use std::borrow::Cow;
+
+use boxes_domain::{Event, EventType};
+use boxes_recorder::{Encoding, StoredEvent};
+use bytes::Bytes;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::variant_de::VariantDeserializer;
+use crate::variant_ser::VariantSerializer;
+use crate::{MapperError, Metadata};
+
+/// Bytes set aside for the state of an event before it is written.
+const STATE_CAPACITY: usize = 256;
+
+/// Makes a stored event of an event, and back.
+///
+/// State is written as JSON: the content of the event's variant, without the variant's name, which the topic
+/// gives already. Members are in the order of the fields; the text is on one line.
+///
+/// ```
+/// use boxes_domain::Event;
+/// use boxes_mapper::{Envelope, Mapper};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Debug, PartialEq, Serialize, Deserialize)]
+/// #[event(topic = "orders.order", crate = "boxes_domain")]
+/// enum OrderEvent { Placed { customer: String } }
+///
+/// let mapper = Mapper::default();
+/// let placed = OrderEvent::Placed { customer: "ALFKI".into() };
+/// let stored = mapper.to_stored(&placed, Envelope::default())?;
+/// assert_eq!((&*stored.topic, &*stored.state), ("orders.order.placed", &br#"{"customer":"ALFKI"}"#[..]));
+/// assert_eq!(mapper.to_event::<OrderEvent>(&stored)?, Some(placed));
+/// # Ok::<(), boxes_mapper::MapperError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Mapper {}
+
+/// What stands around the state of an event.
+#[derive(Debug, Clone, Default)]
+pub struct Envelope {
+    /// The event's own id.
+    pub event_id: Uuid,
+    /// The aggregate to which it happened.
+    pub originator_id: Uuid,
+    /// The aggregate's version after it.
+    pub originator_version: u64,
+    /// Why it happened.
+    pub metadata: Metadata,
+    /// When it happened.
+    pub occurred_on: Timestamp,
+}
+
+impl Mapper {
+    /// The event as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
+    /// `Serialize`, or it holds a value that JSON has no form for (a map whose keys are no strings).
+    pub fn to_stored<E: Event>(
+        &self,
+        event: &E,
+        envelope: Envelope,
+    ) -> Result<StoredEvent, MapperError> {
+        let event_type = event.event_type();
+        let mut state = Vec::with_capacity(STATE_CAPACITY);
+        event
+            .serialize(VariantSerializer(&mut serde_json::Serializer::new(
+                &mut state,
+            )))
+            .map_err(|source| MapperError::Encode {
+                topic: event_type.topic,
+                source,
+            })?;
+        Ok(StoredEvent {
+            event_id: envelope.event_id,
+            originator_id: envelope.originator_id,
+            originator_version: envelope.originator_version,
+            topic: Cow::Borrowed(event_type.topic),
+            schema_version: event_type.version,
+            encoding: Encoding::JSON,
+            state: Bytes::from(state),
+            metadata: envelope.metadata.to_bytes(),
+            occurred_on: envelope.occurred_on,
+        })
+    }
+
+    /// The event that is stored, or `None` if its topic is none of `E`'s.
+    ///
+    /// # Errors
+    ///
+    /// - [`MapperError::Decode`] if the state does not fit the type.
+    /// - [`MapperError::UnknownVersion`] if it has another schema version than the type.
+    /// - [`MapperError::UnknownEncoding`] if the state is not plain JSON.
+    pub fn to_event<E: Event>(&self, stored: &StoredEvent) -> Result<Option<E>, MapperError> {
+        let Some(event_type) = E::TYPES.iter().find(|t| t.answers_to(&stored.topic)) else {
+            return Ok(None);
+        };
+        self.decode(stored, event_type).map(Some)
+    }
+
+    /// The event of an aggregate's own stream, where every topic must be known.
+    ///
+    /// # Errors
+    ///
+    /// [`MapperError::UnknownTopic`], and those of [`to_event`](Self::to_event).
+    pub fn to_own_event<E: Event>(&self, stored: &StoredEvent) -> Result<E, MapperError> {
+        self.to_event(stored)?
+            .ok_or_else(|| MapperError::UnknownTopic {
+                topic: stored.topic.to_string(),
+            })
+    }
+
+    fn decode<E: Event>(
+        &self,
+        stored: &StoredEvent,
+        event_type: &EventType,
+    ) -> Result<E, MapperError> {
+        let topic = || stored.topic.to_string();
+        if stored.schema_version != event_type.version {
+            return Err(MapperError::UnknownVersion {
+                topic: topic(),
+                stored: stored.schema_version,
+                known: event_type.version,
+            });
+        }
+        if !stored.encoding.is_plain_json() {
+            return Err(MapperError::UnknownEncoding {
+                topic: topic(),
+                encoding: stored.encoding.clone(),
+            });
+        }
+        let mut json = serde_json::Deserializer::from_slice(&stored.state);
+        E::deserialize(VariantDeserializer {
+            variant: event_type.variant,
+            content: &mut json,
+        })
+        .and_then(|event| json.end().map(|()| event))
+        .map_err(|source| MapperError::Decode {
+            topic: topic(),
+            version: stored.schema_version,
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[event(topic = "t.e", crate = "boxes_domain")]
+    #[serde(rename_all = "kebab-case")]
+    enum Everything {
+        Unit,
+        Newtype(String),
+        Tuple(u8, Option<f64>),
+        #[event(alias = "t.e.record", version = 3)]
+        Struct {
+            #[serde(rename = "n")]
+            number: i64,
+            #[serde(default)]
+            nested: Vec<Everything>,
+        },
+    }
+
+    fn all() -> [(Everything, &'static str); 4] {
+        [
+            (Everything::Unit, "{}"),
+            (Everything::Newtype("ü\n".into()), "\"ü\\n\""),
+            (Everything::Tuple(1, None), "[1,null]"),
+            (
+                Everything::Struct {
+                    number: -1,
+                    nested: vec![Everything::Unit],
+                },
+                "{\"n\":-1,\"nested\":[\"unit\"]}",
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_shape_of_variant_is_stored_as_its_content_and_read_back() {
+        let mapper = Mapper::default();
+        for (event, json) in all() {
+            let stored = mapper.to_stored(&event, Envelope::default()).unwrap();
+            assert_eq!(stored.state, json);
+            assert_eq!(mapper.to_event(&stored).unwrap(), Some(event));
+        }
+    }
+
+    #[test]
+    fn members_that_are_not_known_are_ignored_and_a_unit_ignores_all() {
+        let mapper = Mapper::default();
+        let mut stored = mapper
+            .to_stored(
+                &Everything::Struct {
+                    number: 1,
+                    nested: vec![],
+                },
+                Envelope::default(),
+            )
+            .unwrap();
+        stored.state = Bytes::from_static(b" {\"more\":[1],\"n\":1} ");
+        assert_eq!(
+            mapper.to_event(&stored).unwrap(),
+            Some(Everything::Struct {
+                number: 1,
+                nested: vec![]
+            })
+        );
+        let mut stored = mapper
+            .to_stored(&Everything::Unit, Envelope::default())
+            .unwrap();
+        stored.state = Bytes::from_static(b"{\"since\":1}");
+        assert_eq!(mapper.to_event(&stored).unwrap(), Some(Everything::Unit));
+    }
+
+    #[test]
+    fn an_alias_is_read_and_a_foreign_topic_is_none() {
+        let mapper = Mapper::default();
+        let event = Everything::Struct {
+            number: 1,
+            nested: vec![],
+        };
+        let mut stored = mapper.to_stored(&event, Envelope::default()).unwrap();
+        stored.topic = "t.e.record".into();
+        assert_eq!(mapper.to_event(&stored).unwrap(), Some(event));
+        stored.topic = "t.e.other".into();
+        assert_eq!(mapper.to_event::<Everything>(&stored).unwrap(), None);
+        assert!(
+            mapper
+                .to_own_event::<Everything>(&stored)
+                .unwrap_err()
+                .to_string()
+                .contains("`t.e.other`")
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_that_names_it() {
+        let mapper = Mapper::default();
+        let stored = mapper
+            .to_stored(
+                &Everything::Struct {
+                    number: 1,
+                    nested: vec![],
+                },
+                Envelope::default(),
+            )
+            .unwrap();
+        let error = |change: fn(&mut StoredEvent)| {
+            let mut stored = stored.clone();
+            change(&mut stored);
+            mapper.to_event::<Everything>(&stored).unwrap_err()
+        };
+        assert!(matches!(
+            error(|s| s.state = Bytes::from_static(b"{\"n\":\"x\"}")),
+            MapperError::Decode { version: 3, .. }
+        ));
+        assert!(matches!(
+            error(|s| s.state = Bytes::from_static(b"{\"n\":1} x")),
+            MapperError::Decode { .. }
+        ));
+        assert!(matches!(
+            error(|s| s.state = Bytes::new()),
+            MapperError::Decode { .. }
+        ));
+        assert!(matches!(
+            error(|s| s.schema_version = 4),
+            MapperError::UnknownVersion {
+                stored: 4,
+                known: 3,
+                ..
+            }
+        ));
+        assert!(
+            error(|s| s.encoding = Encoding::new("json+rot13"))
+                .to_string()
+                .contains("`json+rot13`")
+        );
+    }
+
+    #[test]
+    fn an_event_type_whose_serialization_hides_its_variant_is_refused() {
+        #[derive(Event, Debug, Serialize, Deserialize)]
+        #[event(topic = "t.tagged", crate = "boxes_domain")]
+        #[serde(tag = "type")]
+        enum Tagged {
+            A { x: u8 },
+        }
+        let error = Mapper::default()
+            .to_stored(&Tagged::A { x: 1 }, Envelope::default())
+            .unwrap_err();
+        assert!(
+            matches!(&error, MapperError::Encode { source, .. } if source.to_string().contains("plain derived")),
+            "{error:?}"
+        );
+    }
+}
