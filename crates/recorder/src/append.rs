@@ -1,8 +1,11 @@
 //! What is asked of a recorder.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use uuid::Uuid;
 
-use crate::StoredEvent;
+use crate::{RecorderError, StoredEvent};
 
 /// Events to be recorded, and how far the box has come in another's log: all of it or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +21,10 @@ impl Append {
     /// Events without tracking.
     #[must_use]
     pub const fn new(events: Vec<StoredEvent>) -> Self {
-        Self { events, tracking: None }
+        Self {
+            events,
+            tracking: None,
+        }
     }
 
     /// The same with a tracking step.
@@ -27,6 +33,61 @@ impl Append {
         self.tracking = Some(tracking);
         self
     }
+
+    /// Whether some store could record it; says nothing about what any store holds.
+    ///
+    /// Versions count from 1, those of one aggregate are consecutive in the order of the events, and a tracking
+    /// step leads forward in one history. An append without events, without tracking, or without both is valid.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Invalid`], naming what is wrong: mend the caller.
+    pub fn validate(&self) -> Result<(), RecorderError> {
+        match self.events.as_slice() {
+            [] => {}
+            [event] => version_from_1(event)?,
+            events => consecutive(events)?,
+        }
+        self.tracking.as_ref().map_or(Ok(()), Tracking::validate)
+    }
+}
+
+fn version_from_1(event: &StoredEvent) -> Result<(), RecorderError> {
+    if event.originator_version == 0 {
+        return Err(RecorderError::Invalid {
+            reason: format!(
+                "an event of {} has version 0: versions count from 1",
+                event.originator_id
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn consecutive(events: &[StoredEvent]) -> Result<(), RecorderError> {
+    let mut versions = HashMap::with_capacity(events.len());
+    for event in events {
+        version_from_1(event)?;
+        match versions.entry(event.originator_id) {
+            Entry::Vacant(first) => {
+                first.insert(event.originator_version);
+            }
+            Entry::Occupied(mut last) => {
+                if last.get().checked_add(1) != Some(event.originator_version) {
+                    return Err(RecorderError::Invalid {
+                        reason: format!(
+                            "version {} of {} stands after version {} in one append",
+                            event.originator_version,
+                            event.originator_id,
+                            last.get()
+                        ),
+                    });
+                }
+                last.insert(event.originator_version);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A place in a log: valid only in the history that the epoch names.
@@ -54,4 +115,97 @@ pub struct Tracking {
     pub from: Option<Position>,
     /// The id of the last notification of this step; greater than the one in `from`.
     pub to: u64,
+}
+
+impl Tracking {
+    /// Where the follower is after the step.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            id: self.to,
+        }
+    }
+
+    fn validate(&self) -> Result<(), RecorderError> {
+        let from = self.from.map_or(0, |position| position.id);
+        if self.to <= from {
+            return Err(RecorderError::Invalid {
+                reason: format!(
+                    "the step of follower `{}` from {from} to {} does not lead forward",
+                    self.follower, self.to
+                ),
+            });
+        }
+        if let Some(from) = self.from.filter(|from| from.epoch != self.epoch) {
+            return Err(RecorderError::Invalid {
+                reason: format!(
+                    "the step of follower `{}` leads from epoch {} into epoch {}: they are different histories",
+                    self.follower, from.epoch, self.epoch
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::event;
+
+    const EPOCH: Uuid = Uuid::from_u128(7);
+    const A: Uuid = Uuid::from_u128(1);
+    const B: Uuid = Uuid::from_u128(2);
+
+    fn step(from: Option<u64>, to: u64) -> Append {
+        let from = from.map(|id| Position { epoch: EPOCH, id });
+        Append::default().with_tracking(Tracking {
+            follower: "orders".to_owned(),
+            epoch: EPOCH,
+            from,
+            to,
+        })
+    }
+
+    fn reason(append: &Append) -> String {
+        let Err(RecorderError::Invalid { reason }) = append.validate() else {
+            panic!("valid: {append:?}")
+        };
+        reason
+    }
+
+    #[test]
+    fn nothing_at_all_and_interleaved_aggregates_are_valid() {
+        Append::default().validate().unwrap();
+        Append::new(vec![event(A, 3), event(B, 1), event(A, 4), event(B, 2)])
+            .validate()
+            .unwrap();
+        step(None, 1).validate().unwrap();
+        step(Some(3), 9).validate().unwrap();
+    }
+
+    #[test]
+    fn versions_count_from_1_without_a_gap_or_a_repetition() {
+        assert!(reason(&Append::new(vec![event(A, 0)])).contains("version 0"));
+        assert!(reason(&Append::new(vec![event(A, 1), event(B, 0)])).contains("version 0"));
+        assert!(reason(&Append::new(vec![event(A, 1), event(A, 3)])).contains("version 3"));
+        assert!(
+            reason(&Append::new(vec![event(A, 1), event(B, 1), event(A, 1)]))
+                .contains("after version 1")
+        );
+        assert!(
+            reason(&Append::new(vec![event(A, u64::MAX), event(A, 1)])).contains("after version")
+        );
+    }
+
+    #[test]
+    fn a_step_leads_forward_in_one_history() {
+        assert!(reason(&step(None, 0)).contains("forward"));
+        assert!(reason(&step(Some(5), 5)).contains("forward"));
+        assert!(reason(&step(Some(5), 4)).contains("forward"));
+        let mut other = step(Some(5), 6);
+        other.tracking.as_mut().unwrap().epoch = Uuid::from_u128(8);
+        assert!(reason(&other).contains("different histories"));
+    }
 }

@@ -59,7 +59,13 @@ pub enum RecorderError {
 
 impl RecorderError {
     /// The store did not answer while `reason`.
-    pub fn unavailable(reason: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
-        Self::Unavailable { reason: reason.into(), source: Some(Arc::new(source)) }
+    pub fn unavailable(
+        reason: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Unavailable {
+            reason: reason.into(),
+            source: Some(Arc::new(source)),
+        }
     }
 }

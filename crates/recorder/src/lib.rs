@@ -5,17 +5,24 @@
 //! originator, a version, a topic, and bytes.
 //!
 //! Reading order: [`StoredEvent`] is what is kept; [`Append`] is what is asked for, events and a
-//! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements;
+//! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements; [`Admission`]
+//! decides for every engine which appends of a batch conflict; [`MemoryRecorder`] is the smallest engine;
 //! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction.
 
+mod admission;
 mod append;
+mod catch_panic;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod group_commit;
+mod head;
 mod log_identity;
 mod memory;
 mod recorder;
 mod stored_event;
 
+pub use admission::Admission;
 pub use append::{Append, Position, Tracking};
 pub use error::RecorderError;
 pub use group_commit::{GroupCommit, GroupCommitBounds};

@@ -1,5 +1,180 @@
-//! A recorder in memory. (To be written.)
+//! A recorder in memory.
 
-/// Placeholder until written.
-#[derive(Debug)]
-pub struct MemoryRecorder;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    Admission, Append, LogIdentity, Notification, Position, Recorder, RecorderError, StoredEvent,
+    StreamRange,
+};
+
+/// A store in the memory of this process: for tests, and for boxes whose past may end with the process.
+///
+/// It keeps the contract of every other recorder, except that nothing outlives the process. Clones work on the
+/// same store, as several recorders on one database do.
+#[derive(Clone)]
+pub struct MemoryRecorder {
+    log: LogIdentity,
+    store: Arc<RwLock<Store>>,
+}
+
+#[derive(Default)]
+struct Store {
+    /// The event with id n is at n - 1.
+    events: Vec<StoredEvent>,
+    /// For each aggregate where its events are in `events`; version v is at v - 1.
+    streams: HashMap<Uuid, Vec<usize>>,
+    positions: HashMap<String, Position>,
+}
+
+impl MemoryRecorder {
+    /// An empty store of this log.
+    #[must_use]
+    pub fn new(log: LogIdentity) -> Self {
+        Self {
+            log,
+            store: Arc::default(),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Store> {
+        // Nothing in this file panics between two steps of a change, so a poisoned lock guards a whole store.
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    fn admission(&self, batch: &[Append]) -> Admission {
+        let mut admission = Admission::new(self.head());
+        for append in batch {
+            for event in &append.events {
+                if let Some(stream) = self.streams.get(&event.originator_id) {
+                    admission.set_version(event.originator_id, as_u64(stream.len()));
+                }
+            }
+            if let Some(step) = &append.tracking
+                && let Some(position) = self.positions.get(&step.follower)
+            {
+                admission.set_position(step.follower.clone(), *position);
+            }
+        }
+        admission
+    }
+
+    fn insert(&mut self, append: &Append) {
+        for event in &append.events {
+            self.streams
+                .entry(event.originator_id)
+                .or_default()
+                .push(self.events.len());
+            self.events.push(StoredEvent {
+                occurred_on: whole_microseconds(event.occurred_on),
+                ..event.clone()
+            });
+        }
+        if let Some(step) = &append.tracking {
+            self.positions
+                .insert(step.follower.clone(), step.position());
+        }
+    }
+
+    fn head(&self) -> u64 {
+        as_u64(self.events.len())
+    }
+}
+
+#[async_trait]
+impl Recorder for MemoryRecorder {
+    fn log(&self) -> &LogIdentity {
+        &self.log
+    }
+
+    async fn record(
+        &self,
+        batch: &[Append],
+    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let mut admission = store.admission(batch);
+        let admit = |append| admission.admit(append).inspect(|_| store.insert(append));
+        Ok(batch.iter().map(admit).collect())
+    }
+
+    async fn select_events(
+        &self,
+        originator_id: Uuid,
+        range: StreamRange,
+    ) -> Result<Vec<StoredEvent>, RecorderError> {
+        let store = self.read();
+        let Some(stream) = store.streams.get(&originator_id) else {
+            return Ok(Vec::new());
+        };
+        let start = as_index(range.after);
+        let end = as_index(range.until).min(stream.len());
+        let places = stream.get(start..end).unwrap_or_default().iter();
+        let event = |place: &usize| store.events.get(*place).cloned();
+        let limit = as_index(range.limit);
+        Ok(if range.descending {
+            places.rev().take(limit).filter_map(event).collect()
+        } else {
+            places.take(limit).filter_map(event).collect()
+        })
+    }
+
+    async fn select_notifications(
+        &self,
+        first: u64,
+        limit: u64,
+    ) -> Result<Vec<Notification>, RecorderError> {
+        let first = first.max(1);
+        let store = self.read();
+        let start = as_index(first - 1);
+        let end = start
+            .saturating_add(as_index(limit))
+            .min(store.events.len());
+        let events = store.events.get(start..end).unwrap_or_default();
+        Ok(events
+            .iter()
+            .zip(first..)
+            .map(|(event, id)| Notification {
+                id,
+                event: event.clone(),
+            })
+            .collect())
+    }
+
+    async fn head(&self) -> Result<u64, RecorderError> {
+        Ok(self.read().head())
+    }
+
+    async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
+        Ok(self.read().positions.get(follower).copied())
+    }
+}
+
+impl fmt::Debug for MemoryRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryRecorder")
+            .field("log", &self.log)
+            .field("head", &self.read().head())
+            .finish()
+    }
+}
+
+fn whole_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+fn as_u64(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// An index that is certainly past the end where `usize` is too small for it.
+fn as_index(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}

@@ -23,7 +23,12 @@ pub struct StreamRange {
 
 impl StreamRange {
     /// Every event, oldest first.
-    pub const ALL: Self = Self { after: 0, until: u64::MAX, limit: u64::MAX, descending: false };
+    pub const ALL: Self = Self {
+        after: 0,
+        until: u64::MAX,
+        limit: u64::MAX,
+        descending: false,
+    };
 
     /// Every event with a version greater than `after`, oldest first.
     #[must_use]
@@ -56,8 +61,11 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     /// Records the requests in their order, in one transaction; refuses those that conflict one by one.
     ///
     /// For each request, in the order given: the notification ids of its events, ascending and consecutive
-    /// (an empty range at the head for a request without events), or why it alone was refused. A request
-    /// sees those before it in the batch. When this returns `Ok`, all accepted requests are durable.
+    /// (an empty range that starts at the id that comes next for a request without events), or why it alone
+    /// was refused. A request sees those before it in the batch. When this returns `Ok`, all accepted requests
+    /// are durable.
+    ///
+    /// A caller that goes away while it waits leaves the batch wholly there or wholly not.
     ///
     /// # Errors
     ///
@@ -68,21 +76,32 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     ///
     /// For the whole batch, none of which is recorded then:
     /// - [`RecorderError::Unavailable`] if the store does not answer: try later.
-    async fn record(&self, batch: &[Append]) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError>;
+    async fn record(
+        &self,
+        batch: &[Append],
+    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError>;
 
     /// The events of one aggregate.
     ///
     /// # Errors
     ///
     /// [`RecorderError::Unavailable`] if the store does not answer: try later.
-    async fn select_events(&self, originator_id: Uuid, range: StreamRange) -> Result<Vec<StoredEvent>, RecorderError>;
+    async fn select_events(
+        &self,
+        originator_id: Uuid,
+        range: StreamRange,
+    ) -> Result<Vec<StoredEvent>, RecorderError>;
 
     /// The notifications with ids from `first` on, ascending, at most `limit`; fewer only at the head.
     ///
     /// # Errors
     ///
     /// [`RecorderError::Unavailable`] if the store does not answer: try later.
-    async fn select_notifications(&self, first: u64, limit: u64) -> Result<Vec<Notification>, RecorderError>;
+    async fn select_notifications(
+        &self,
+        first: u64,
+        limit: u64,
+    ) -> Result<Vec<Notification>, RecorderError>;
 
     /// The id of the newest notification, 0 for none.
     ///

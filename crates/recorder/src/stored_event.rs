@@ -22,7 +22,11 @@ impl Encoding {
     #[must_use]
     pub fn new(mark: impl Into<Cow<'static, str>>) -> Self {
         let mark = mark.into();
-        if mark == "json" { Self::JSON } else { Self(mark) }
+        if mark == "json" {
+            Self::JSON
+        } else {
+            Self(mark)
+        }
     }
 
     /// The mark.
