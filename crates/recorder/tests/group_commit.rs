@@ -216,7 +216,7 @@ async fn what_waits_during_a_commit_shares_the_next_transaction() {
     assert_eq!(engine.transactions(), [1, 49]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn callers_that_were_just_answered_get_into_the_next_transaction() {
     let engine = Engine::open();
     let commit = start(&engine, GroupCommitBounds::default()).await;
@@ -239,7 +239,9 @@ async fn callers_that_were_just_answered_get_into_the_next_transaction() {
             .unwrap()
             .unwrap();
     }
-    assert_eq!(engine.transactions(), [20; 10]);
+    // Of 200 requests: without giving way the writer is woken by each alone and makes 200 transactions.
+    let transactions = engine.transactions();
+    assert!(transactions.len() < 50, "{transactions:?}");
 }
 
 #[tokio::test]
