@@ -7,6 +7,7 @@
 //!
 //! Source: Vernon, *Implementing Domain-Driven Design*, chapters 8 and 13.
 
+mod backoff;
 mod error;
 mod local;
 mod notification_log;
@@ -14,6 +15,7 @@ mod reader;
 mod section;
 mod section_id;
 
+pub use backoff::Backoff;
 pub use error::LogError;
 pub use local::LocalNotificationLog;
 pub use notification_log::{LogDescription, NotificationLog};
