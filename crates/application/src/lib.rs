@@ -1,1 +1,23 @@
-//! Run commands and policies: repository, transactions, followers
+//! Runs a box: commands on its aggregates, and policies that react to other boxes.
+//!
+//! Reading order: an [`App`] is the running box, and the handle on which routes and policies command
+//! aggregates; a policy reacts to a [`Notification`] of another box, and [`Policies`] hold them; a
+//! [`Follower`] reads another box's log and runs the policies, whose events are committed together with the
+//! position that they follow from; [`SynchronousDelivery`] runs followers within the command that caused
+//! their work, for one process.
+
+mod app;
+mod delivery;
+mod edge;
+mod error;
+mod follower;
+mod policy;
+mod repository;
+mod transaction;
+
+pub use app::{App, AppOptions, Recorded};
+pub use delivery::{AfterCommit, SynchronousDelivery};
+pub use edge::{Edge, SystemEdge};
+pub use error::Error;
+pub use follower::{Follower, FollowerError, FollowerOptions, FollowerState, FollowerStatus};
+pub use policy::{Notification, Policies};

@@ -13,7 +13,7 @@ use crate::Event;
 /// use boxes_domain::{Aggregate, Event};
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Event, Debug, Serialize, Deserialize)]
+/// #[derive(Event, Debug, Clone, Serialize, Deserialize)]
 /// #[event(topic = "library.book", crate = "boxes_domain")]
 /// enum BookEvent {
 ///     Lent { reader: String },

@@ -41,7 +41,7 @@ impl<E: Event> Decision<E> for Option<E> {
 }
 
 impl<E: Event> Decision<E> for Vec<E> {
-    fn into_events(self) -> Result<Vec<E>, Rejection> {
+    fn into_events(self) -> Result<Self, Rejection> {
         Ok(self)
     }
 }

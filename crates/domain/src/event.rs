@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 /// use boxes_domain::Event;
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Event, Debug, Serialize, Deserialize)]
+/// #[derive(Event, Debug, Clone, Serialize, Deserialize)]
 /// #[event(topic = "orders.order", crate = "boxes_domain")]
 /// enum OrderEvent {
 ///     Placed { customer: String },
@@ -37,7 +37,7 @@ use serde::de::DeserializeOwned;
 /// assert_eq!(OrderEvent::Paid.event_type().version, 2);
 /// assert!(OrderEvent::Withdrawn.event_type().discards);
 /// ```
-pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kinds of event that this type holds, in the order of its variants.
     const TYPES: &'static [EventType];
 

@@ -13,7 +13,7 @@ use crate::{Aggregate, Decision, Event, Id, Rejection};
 /// ```
 /// # use boxes_domain::{Aggregate, Event, Id, Root};
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Event, Debug, PartialEq, Serialize, Deserialize)]
+/// # #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
 /// # #[event(topic = "t.counter", crate = "boxes_domain")]
 /// # enum CounterEvent { Started, Raised { by: u32 } }
 /// # #[derive(Default, Clone)]

@@ -25,7 +25,7 @@ const STATE_CAPACITY: usize = 256;
 /// use boxes_mapper::{Envelope, Mapper};
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Event, Debug, PartialEq, Serialize, Deserialize)]
+/// #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
 /// #[event(topic = "orders.order", crate = "boxes_domain")]
 /// enum OrderEvent { Placed { customer: String } }
 ///
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_event_type_whose_serialization_hides_its_variant_is_refused() {
-        #[derive(Event, Debug, Serialize, Deserialize)]
+        #[derive(Event, Debug, Clone, Serialize, Deserialize)]
         #[event(topic = "t.tagged", crate = "boxes_domain")]
         #[serde(tag = "type")]
         enum Tagged {

@@ -62,14 +62,14 @@ mod tests {
     use super::*;
     use serde::{Deserialize, Serialize};
 
-    #[derive(Event, Serialize, Deserialize)]
+    #[derive(Event, Clone, Serialize, Deserialize)]
     #[event(topic = "a", crate = "boxes_domain")]
     enum First {
         #[event(alias = "a.old")]
         New,
     }
 
-    #[derive(Event, Serialize, Deserialize)]
+    #[derive(Event, Clone, Serialize, Deserialize)]
     #[event(topic = "b", crate = "boxes_domain")]
     enum Second {
         #[event(topic = "a.old")]

@@ -1,0 +1,378 @@
+//! The running box.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use boxes_domain::{Aggregate, Decision, Id};
+use boxes_mapper::{Mapper, Topics};
+use boxes_notification_log::{Backoff, LocalNotificationLog};
+use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::delivery::AfterCommit;
+use crate::repository::{Repository, aggregate_name};
+use crate::transaction::Transaction;
+use crate::{Edge, Error, SystemEdge};
+
+/// How often a command is decided again because others changed the same aggregate.
+pub(crate) const MAX_ATTEMPTS: u32 = 24;
+
+/// The first wait before a command is decided again.
+const FIRST_CONFLICT_WAIT: Duration = Duration::from_micros(500);
+
+/// The longest wait before a command is decided again.
+const MAX_CONFLICT_WAIT: Duration = Duration::from_millis(50);
+
+/// How a box runs.
+#[derive(Debug, Clone)]
+pub struct AppOptions {
+    /// The topics of the aggregates that are declared in it.
+    pub topics: Topics,
+    /// How many aggregates are kept in memory, at most.
+    pub max_cached_aggregates: usize,
+    /// Where time and new ids come from.
+    pub edge: Arc<dyn Edge>,
+}
+
+impl Default for AppOptions {
+    fn default() -> Self {
+        Self {
+            topics: Topics::default(),
+            max_cached_aggregates: 10_000,
+            edge: Arc::new(SystemEdge),
+        }
+    }
+}
+
+/// An event of an aggregate's history, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded<E> {
+    /// The aggregate's version after it.
+    pub version: u64,
+    /// What happened.
+    pub event: E,
+    /// The topic under which it is stored.
+    pub topic: String,
+    /// When it happened.
+    pub occurred_on: Timestamp,
+}
+
+/// The running box: commands on its aggregates. Cloning it is cheap, and gives the same box.
+///
+/// A route gets it as its state: there each command is a transaction of its own, and durable when it returns.
+/// A policy gets it as an argument: there all commands are one transaction, recorded together with the
+/// position of the notification when the policy returns; commands see what came before them.
+///
+/// The closure of [`update`](Self::update) is pure and may be run again, on newer state, when others changed
+/// the aggregate meanwhile.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) inner: Arc<Inner>,
+    transaction: Option<Arc<Mutex<Transaction>>>,
+}
+
+pub(crate) struct Inner {
+    name: String,
+    pub(crate) writer: GroupCommit,
+    repository: Arc<Repository>,
+    pub(crate) mapper: Mapper,
+    topics: Topics,
+    edge: Arc<dyn Edge>,
+    after_commit: OnceLock<Weak<dyn AfterCommit>>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("name", &self.inner.name)
+            .field("in_transaction", &self.transaction.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// The box that records through `writer`.
+    #[must_use]
+    pub fn new(writer: GroupCommit, options: AppOptions) -> Self {
+        let mapper = Mapper::default();
+        let recorder = Arc::clone(writer.recorder());
+        let inner = Inner {
+            name: recorder.log().name.clone(),
+            repository: Arc::new(Repository::new(
+                recorder,
+                mapper.clone(),
+                options.max_cached_aggregates,
+            )),
+            writer,
+            mapper,
+            topics: options.topics,
+            edge: options.edge,
+            after_commit: OnceLock::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            transaction: None,
+        }
+    }
+
+    /// The name of the box.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// A new id for an aggregate that is about to be created.
+    #[must_use]
+    pub fn new_id<A: Aggregate>(&self) -> Id<A> {
+        Id::new(self.inner.edge.new_id())
+    }
+
+    /// The box's own notification log.
+    #[must_use]
+    pub fn notification_log(&self) -> LocalNotificationLog {
+        LocalNotificationLog::new(&self.inner.writer)
+    }
+
+    /// Begins the life of an aggregate with what `decision` says.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::AlreadyExists`] if it lives.
+    /// - [`Error::Rejected`] if the domain refused.
+    /// - [`Error::Store`] if the store can't record it now.
+    pub async fn create<A: Aggregate>(
+        &self,
+        id: Id<A>,
+        decision: impl Decision<A::Event>,
+    ) -> Result<(), Error> {
+        self.check_declared::<A>()?;
+        if let Some(transaction) = &self.transaction {
+            return transaction.lock().await.create(id, decision).await;
+        }
+        let mut transaction = self.begin();
+        transaction.create(id, decision).await?;
+        match self.commit(&mut transaction).await {
+            Err(RecorderError::VersionConflict { .. }) => {
+                transaction.refresh_all().await?;
+                let (aggregate, uuid) = (aggregate_name::<A>(), id.uuid());
+                // The decision is used up. If what was there was discarded, the next try finds it so.
+                match self.begin().get(id).await?.exists() {
+                    true => Err(Error::AlreadyExists {
+                        aggregate,
+                        id: uuid,
+                    }),
+                    false => Err(Error::Conflict {
+                        id: uuid,
+                        attempts: 1,
+                    }),
+                }
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// Loads an aggregate, lets it decide, and records what it decided; again on newer state, if others
+    /// changed it meanwhile.
+    ///
+    /// ```no_run
+    /// # use boxes_domain::{Aggregate, Event, Id};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Clone, Serialize, Deserialize)]
+    /// # #[event(topic = "t.order", crate = "boxes_domain")]
+    /// # enum OrderEvent { Paid { method: String } }
+    /// # #[derive(Default, Clone)] struct Order;
+    /// # impl Aggregate for Order { type Event = OrderEvent; fn apply(&mut self, _: &OrderEvent) {} }
+    /// # impl Order { fn pay(&self, method: &str) -> OrderEvent { OrderEvent::Paid { method: method.into() } } }
+    /// # async fn example(app: boxes_application::App, id: Id<Order>) -> Result<(), boxes_application::Error> {
+    /// app.update(id, |order: &Order| order.pay("card")).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotFound`] or [`Error::Discarded`] if there is no such aggregate, or no more.
+    /// - [`Error::Rejected`] if the domain refused: nothing was recorded.
+    /// - [`Error::Conflict`] if others kept changing it for as long as was tried.
+    /// - [`Error::Store`] if the store can't record it now.
+    pub async fn update<A: Aggregate, D: Decision<A::Event>>(
+        &self,
+        id: Id<A>,
+        decide: impl Fn(&A) -> D + Send + Sync,
+    ) -> Result<(), Error> {
+        self.check_declared::<A>()?;
+        if let Some(transaction) = &self.transaction {
+            return transaction.lock().await.command(id, &decide).await;
+        }
+        let mut backoff = conflict_backoff();
+        loop {
+            let mut transaction = self.begin();
+            transaction.command(id, &decide).await?;
+            if transaction.events().is_empty() {
+                return Ok(());
+            }
+            match self.commit(&mut transaction).await {
+                Err(RecorderError::VersionConflict { originator_id, .. }) => {
+                    wait_after_conflict(&mut backoff, originator_id).await?;
+                    transaction.refresh_all().await?;
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    /// Several commands, recorded together or not at all.
+    ///
+    /// `commands` gets an app whose commands see each other and are recorded when it returns. It may be run
+    /// again when others changed the same aggregates meanwhile. Inside a policy everything is one transaction
+    /// already.
+    ///
+    /// # Errors
+    ///
+    /// What `commands` returned: nothing is recorded then. Otherwise as [`update`](Self::update).
+    pub async fn transaction<F, Fut, T>(&self, commands: F) -> Result<T, Error>
+    where
+        F: Fn(Self) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, Error>> + Send,
+        T: Send,
+    {
+        if self.transaction.is_some() {
+            return commands(self.clone()).await;
+        }
+        let mut backoff = conflict_backoff();
+        loop {
+            let shared = Arc::new(Mutex::new(self.begin()));
+            let result = commands(self.within(&shared)).await?;
+            let mut transaction = shared.lock().await;
+            match self.commit(&mut transaction).await {
+                Err(RecorderError::VersionConflict { originator_id, .. }) => {
+                    wait_after_conflict(&mut backoff, originator_id).await?;
+                    transaction.refresh_all().await?;
+                }
+                done => return done.map(|()| result).map_err(Error::from),
+            }
+        }
+    }
+
+    /// The state of an aggregate as it is recorded now (in a policy: with what the policy did to it).
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotFound`] or [`Error::Discarded`] if there is no such aggregate, or no more.
+    /// - [`Error::Store`] if the store can't be read now.
+    pub async fn get<A: Aggregate>(&self, id: Id<A>) -> Result<A, Error> {
+        let root = match &self.transaction {
+            Some(transaction) => transaction.lock().await.get(id).await?,
+            None => self.begin().get(id).await?,
+        };
+        let (aggregate, uuid) = (aggregate_name::<A>(), id.uuid());
+        match (root.exists(), root.is_discarded()) {
+            (true, _) => Ok(root.state().clone()),
+            (false, true) => Err(Error::Discarded {
+                aggregate,
+                id: uuid,
+            }),
+            (false, false) => Err(Error::NotFound {
+                aggregate,
+                id: uuid,
+            }),
+        }
+    }
+
+    /// Everything that was recorded of an aggregate, oldest first; empty if there is none.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Mapper`] if an event can't be understood.
+    /// - [`Error::Store`] if the store can't be read now.
+    pub async fn history<A: Aggregate>(&self, id: Id<A>) -> Result<Vec<Recorded<A::Event>>, Error> {
+        let stored = self
+            .inner
+            .writer
+            .recorder()
+            .select_events(id.uuid(), StreamRange::ALL)
+            .await?;
+        stored
+            .into_iter()
+            .map(|stored| {
+                let event = self.inner.mapper.to_own_event(&stored)?;
+                Ok(Recorded {
+                    version: stored.originator_version,
+                    event,
+                    topic: stored.topic.into_owned(),
+                    occurred_on: stored.occurred_on,
+                })
+            })
+            .collect()
+    }
+
+    /// Lets `after_commit` run after every command outside a policy, before it returns to its caller.
+    ///
+    /// Only the first one that is given counts. It is held weakly: whoever gives it keeps it alive.
+    pub fn set_after_commit(&self, after_commit: Weak<dyn AfterCommit>) {
+        if self.inner.after_commit.set(after_commit).is_err() {
+            tracing::warn!(
+                name = self.inner.name,
+                "the box has something that runs after its commands already"
+            );
+        }
+    }
+
+    pub(crate) fn begin(&self) -> Transaction {
+        Transaction::new(
+            Arc::clone(&self.inner.repository),
+            self.inner.mapper.clone(),
+            Arc::clone(&self.inner.edge),
+        )
+    }
+
+    pub(crate) fn within(&self, transaction: &Arc<Mutex<Transaction>>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            transaction: Some(Arc::clone(transaction)),
+        }
+    }
+
+    async fn commit(&self, transaction: &mut Transaction) -> Result<(), RecorderError> {
+        let events = transaction.end();
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.inner.writer.append(Append::new(events)).await?;
+        transaction.keep_all();
+        if let Some(after_commit) = self.inner.after_commit.get().and_then(Weak::upgrade) {
+            after_commit.committed().await;
+        }
+        Ok(())
+    }
+
+    fn check_declared<A: Aggregate>(&self) -> Result<(), Error> {
+        if self.inner.topics.has::<A::Event>() {
+            return Ok(());
+        }
+        Err(Error::Undeclared {
+            aggregate: aggregate_name::<A>(),
+            name: self.inner.name.clone(),
+        })
+    }
+}
+
+pub(crate) const fn conflict_backoff() -> Backoff {
+    Backoff::new(FIRST_CONFLICT_WAIT, MAX_CONFLICT_WAIT)
+}
+
+/// Waits before the next attempt, if there is to be one.
+pub(crate) async fn wait_after_conflict(backoff: &mut Backoff, id: Uuid) -> Result<(), Error> {
+    let wait = backoff.next_wait(None);
+    if backoff.n_failures() >= MAX_ATTEMPTS {
+        return Err(Error::Conflict {
+            id,
+            attempts: MAX_ATTEMPTS,
+        });
+    }
+    tokio::time::sleep(wait).await;
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! What can keep a command or a policy from being done.
+
+use boxes_domain::{Rejection, RootError};
+use boxes_mapper::MapperError;
+use boxes_recorder::RecorderError;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// What can keep a command or a policy from being done, by what the caller does next.
+///
+/// Nothing was recorded in any of these cases, except where [`Store`](Self::Store) says that it is unknown.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The domain refused the command: mend the command. The text is the domain's own.
+    #[error("{0}")]
+    Rejected(Rejection),
+    /// There is no such aggregate: mend the id, or create it.
+    #[error("{aggregate} {id} does not exist")]
+    NotFound {
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// The aggregate was discarded: it takes no command any more.
+    #[error("{aggregate} {id} was discarded")]
+    Discarded {
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// An aggregate with this id exists: take another id, or treat it as done.
+    #[error("{aggregate} {id} exists already")]
+    AlreadyExists {
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// Others kept changing the same aggregate for as long as was tried: try again.
+    #[error("{id} was changed by others at the same time, {attempts} times over")]
+    Conflict {
+        /// The aggregate's id.
+        id: Uuid,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The aggregate is not declared in this box: add `.aggregate::<…>()` to it.
+    #[error(
+        "the aggregate {aggregate} is not declared in the box `{name}`: add `.aggregate::<{aggregate}>()` to it"
+    )]
+    Undeclared {
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// The box.
+        name: String,
+    },
+    /// A policy kept its `App` beyond its end, and commanded on it: await what it does.
+    #[error("the transaction has ended: a policy has to await every command before it returns")]
+    TransactionEnded,
+    /// An event could not be stored or understood: mend the program.
+    #[error(transparent)]
+    Mapper(#[from] MapperError),
+    /// Stored events do not follow one another: the store is damaged.
+    #[error("the events of {aggregate} {id} are damaged: {reason}")]
+    Damaged {
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// Its id.
+        id: Uuid,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store can't do it now: try later. If the connection broke at the commit, it may have been done.
+    #[error(transparent)]
+    Store(#[from] RecorderError),
+}
+
+impl Error {
+    /// Whether trying the same again may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. } | Self::Store(RecorderError::Unavailable { .. })
+        )
+    }
+
+    pub(crate) fn of_root(error: RootError, aggregate: &'static str, id: Uuid) -> Self {
+        match error {
+            RootError::Rejected(rejection) => Self::Rejected(rejection),
+            RootError::Discarded => Self::Discarded { aggregate, id },
+            RootError::AlreadyExists => Self::AlreadyExists { aggregate, id },
+            _ => Self::NotFound { aggregate, id },
+        }
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}

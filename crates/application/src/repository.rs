@@ -1,0 +1,118 @@
+//! Aggregates from their events, with a cache.
+
+use std::any::{Any, TypeId, type_name};
+use std::sync::Arc;
+
+use boxes_domain::{Aggregate, Id, Root};
+use boxes_mapper::Mapper;
+use boxes_recorder::{Recorder, StreamRange};
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::Error;
+
+/// Events that are read from the store at a time, so that a long stream needs bounded memory.
+const EVENTS_PER_READ: u64 = 1_000;
+
+type Key = (TypeId, Uuid);
+
+/// Aggregates from their events.
+///
+/// Those that were used lately are kept and brought forward by the events since. A kept one may be behind
+/// what another process wrote; so what is decided on it counts only once it is committed, where the version
+/// is checked, or once [`refresh`](Self::refresh) found nothing newer.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    recorder: Arc<dyn Recorder>,
+    mapper: Mapper,
+    cache: Cache<Key, Arc<dyn Any + Send + Sync>>,
+}
+
+/// The aggregate's name as a person would say it: its type without the path.
+pub(crate) fn aggregate_name<A>() -> &'static str {
+    let name = type_name::<A>();
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+impl Repository {
+    pub(crate) fn new(recorder: Arc<dyn Recorder>, mapper: Mapper, max_cached: usize) -> Self {
+        Self {
+            recorder,
+            mapper,
+            cache: Cache::new(max_cached),
+        }
+    }
+
+    /// The aggregate as it was last seen, from the cache if it is there: second, whether it was.
+    pub(crate) async fn load<A: Aggregate>(&self, id: Id<A>) -> Result<(Root<A>, bool), Error> {
+        match self.cached(id) {
+            Some(root) => Ok((root, true)),
+            None => self
+                .refresh(Root::new(id))
+                .await
+                .map(|(root, _)| (root, false)),
+        }
+    }
+
+    /// The aggregate brought up to what is recorded now: second, whether there was anything newer.
+    ///
+    /// What is pending in `root` must have been taken out.
+    pub(crate) async fn refresh<A: Aggregate>(
+        &self,
+        mut root: Root<A>,
+    ) -> Result<(Root<A>, bool), Error> {
+        let before = root.version();
+        loop {
+            let range = StreamRange {
+                limit: EVENTS_PER_READ,
+                ..StreamRange::after(root.version())
+            };
+            let events = self.recorder.select_events(root.id().uuid(), range).await?;
+            let n_events = u64::try_from(events.len()).unwrap_or(u64::MAX);
+            for stored in events {
+                let event = self.mapper.to_own_event::<A::Event>(&stored)?;
+                root.replay(stored.originator_version, &event)
+                    .map_err(|e| Error::Damaged {
+                        aggregate: aggregate_name::<A>(),
+                        id: root.id().uuid(),
+                        reason: e.to_string(),
+                    })?;
+            }
+            if n_events < EVENTS_PER_READ {
+                break;
+            }
+        }
+        let is_newer = root.version() > before;
+        if is_newer {
+            self.keep(root.clone());
+        }
+        Ok((root, is_newer))
+    }
+
+    /// Keeps the aggregate as it is, for the next one who asks: what it holds must be recorded.
+    pub(crate) fn keep<A: Aggregate>(&self, root: Root<A>) {
+        // Two commands may end in the other order than they committed: the newer one stays.
+        let is_behind = self
+            .peek(root.id())
+            .is_some_and(|kept| kept.version() > root.version());
+        if !is_behind {
+            self.cache
+                .insert((TypeId::of::<A>(), root.id().uuid()), Arc::new(root));
+        }
+    }
+
+    pub(crate) fn is_kept<A: Aggregate>(&self, id: Id<A>) -> bool {
+        self.peek(id).is_some()
+    }
+
+    fn cached<A: Aggregate>(&self, id: Id<A>) -> Option<Root<A>> {
+        self.peek(id).map(|root| Root::clone(&root))
+    }
+
+    fn peek<A: Aggregate>(&self, id: Id<A>) -> Option<Arc<Root<A>>> {
+        self.cache
+            .get(&(TypeId::of::<A>(), id.uuid()))?
+            .downcast::<Root<A>>()
+            .ok()
+    }
+}

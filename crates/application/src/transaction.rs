@@ -1,0 +1,232 @@
+//! What a command or a policy wants recorded, until it is.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use boxes_domain::{Aggregate, Decision, Id, Root, RootError};
+use boxes_mapper::{Envelope, Mapper, Metadata};
+use boxes_recorder::StoredEvent;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::repository::{Repository, aggregate_name};
+use crate::{Edge, Error};
+
+/// The aggregates that were touched, and the events that came of it, in order.
+///
+/// Two commands to one aggregate see each other here before anything is recorded. Either all events are
+/// recorded or none.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    repository: Arc<Repository>,
+    mapper: Mapper,
+    edge: Arc<dyn Edge>,
+    cause: Metadata,
+    roots: HashMap<(TypeId, Uuid), Box<dyn Touched>>,
+    events: Vec<StoredEvent>,
+    has_ended: bool,
+}
+
+/// An aggregate of whatever type that this transaction holds.
+trait Touched: std::fmt::Debug + Send + Sync {
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+    fn keep_in(&self, repository: &Repository);
+    fn refresh_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+struct Holder<A: Aggregate> {
+    root: Root<A>,
+    /// Whether it may be behind the store: then a refusal must be decided again on the newest state.
+    may_be_stale: bool,
+}
+
+impl<A: Aggregate> std::fmt::Debug for Holder<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} {} at version {}",
+            aggregate_name::<A>(),
+            self.root.id(),
+            self.root.version()
+        )
+    }
+}
+
+impl<A: Aggregate> Touched for Holder<A> {
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+
+    fn keep_in(&self, repository: &Repository) {
+        repository.keep(self.root.clone());
+    }
+
+    fn refresh_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let (kept, _) = repository.load(self.root.id()).await?;
+            repository.refresh(kept).await.map(|_| ())
+        }
+        .boxed()
+    }
+}
+
+impl Transaction {
+    pub(crate) fn new(repository: Arc<Repository>, mapper: Mapper, edge: Arc<dyn Edge>) -> Self {
+        Self {
+            repository,
+            mapper,
+            edge,
+            cause: Metadata::default(),
+            roots: HashMap::new(),
+            events: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// What the events from here on follow from.
+    pub(crate) fn set_cause(&mut self, cause: Metadata) {
+        self.cause = cause;
+    }
+
+    /// Whether something is to be recorded.
+    pub(crate) fn events(&self) -> &[StoredEvent] {
+        &self.events
+    }
+
+    /// Takes the events out to be recorded; commands are refused from here on.
+    pub(crate) fn end(&mut self) -> Vec<StoredEvent> {
+        self.has_ended = true;
+        std::mem::take(&mut self.events)
+    }
+
+    /// The events are recorded: what was touched is as good as loaded.
+    pub(crate) fn keep_all(&self) {
+        for holder in self.roots.values() {
+            holder.keep_in(&self.repository);
+        }
+    }
+
+    /// Others recorded something meanwhile: what was decided here may be wrong. The touched aggregates are
+    /// brought up to date where they are kept, so that the next transaction decides on the newest state.
+    pub(crate) async fn refresh_all(&self) -> Result<(), Error> {
+        for holder in self.roots.values() {
+            holder.refresh_in(&self.repository).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn create<A: Aggregate>(
+        &mut self,
+        id: Id<A>,
+        decision: impl Decision<A::Event>,
+    ) -> Result<(), Error> {
+        let mut holder = self.take_to_create(id).await?;
+        if holder.may_be_stale && holder.root.exists() {
+            holder = self.renewed(holder).await?;
+        }
+        let done = holder.root.create(decision);
+        self.put_back(holder, done)
+    }
+
+    pub(crate) async fn command<A: Aggregate, D: Decision<A::Event>>(
+        &mut self,
+        id: Id<A>,
+        decide: &(impl Fn(&A) -> D + Sync),
+    ) -> Result<(), Error> {
+        let mut holder = self.take(id).await?;
+        let mut done = holder.root.command(decide);
+        // A decision that records nothing is never checked by a commit, so it must be made on the newest state.
+        if holder.may_be_stale && !matches!(done, Ok(1..)) {
+            holder = self.renewed(holder).await?;
+            done = holder.root.command(decide);
+        }
+        self.put_back(holder, done)
+    }
+
+    /// The state as this transaction sees it.
+    pub(crate) async fn get<A: Aggregate>(&mut self, id: Id<A>) -> Result<Root<A>, Error> {
+        let mut holder = self.take(id).await?;
+        if holder.may_be_stale {
+            holder = self.renewed(holder).await?;
+        }
+        let root = holder.root.clone();
+        self.put_back(holder, Ok(0))?;
+        Ok(root)
+    }
+
+    async fn take<A: Aggregate>(&mut self, id: Id<A>) -> Result<Holder<A>, Error> {
+        if self.has_ended {
+            return Err(Error::TransactionEnded);
+        }
+        // Taken out: if bringing it up to date fails, it is loaded anew the next time.
+        let held = self.roots.remove(&(TypeId::of::<A>(), id.uuid()));
+        if let Some(holder) = held.and_then(|held| held.into_any().downcast::<Holder<A>>().ok()) {
+            return Ok(*holder);
+        }
+        let (root, may_be_stale) = self.repository.load(id).await?;
+        Ok(Holder { root, may_be_stale })
+    }
+
+    /// As [`take`](Self::take), but what was not used lately is taken for new without a look into the store:
+    /// if it is not, the commit refuses version 1.
+    async fn take_to_create<A: Aggregate>(&mut self, id: Id<A>) -> Result<Holder<A>, Error> {
+        if self.roots.contains_key(&(TypeId::of::<A>(), id.uuid())) || self.repository.is_kept(id) {
+            return self.take(id).await;
+        }
+        if self.has_ended {
+            return Err(Error::TransactionEnded);
+        }
+        Ok(Holder {
+            root: Root::new(id),
+            may_be_stale: true,
+        })
+    }
+
+    async fn renewed<A: Aggregate>(&self, holder: Holder<A>) -> Result<Holder<A>, Error> {
+        let (root, _) = self.repository.refresh(holder.root).await?;
+        Ok(Holder {
+            root,
+            may_be_stale: false,
+        })
+    }
+
+    fn put_back<A: Aggregate>(
+        &mut self,
+        mut holder: Holder<A>,
+        done: Result<usize, RootError>,
+    ) -> Result<(), Error> {
+        let id = holder.root.id().uuid();
+        let version = holder.root.stored_version();
+        let events = holder.root.take_pending();
+        // Once there are events to record, the commit checks the version; a reload would lose them.
+        holder.may_be_stale &= events.is_empty();
+        self.roots.insert((TypeId::of::<A>(), id), Box::new(holder));
+        done.map_err(|error| Error::of_root(error, aggregate_name::<A>(), id))?;
+        let occurred_on = whole_microseconds(self.edge.now());
+        for (event, originator_version) in events.iter().zip(version + 1..) {
+            let event_id = self.edge.new_id();
+            let correlation_id = *self.cause.correlation_id.get_or_insert(event_id);
+            let metadata = Metadata {
+                correlation_id: Some(correlation_id),
+                ..self.cause.clone()
+            };
+            let envelope = Envelope {
+                event_id,
+                originator_id: id,
+                originator_version,
+                metadata,
+                occurred_on,
+            };
+            self.events.push(self.mapper.to_stored(event, envelope)?);
+        }
+        Ok(())
+    }
+}
+
+/// A store keeps microseconds: an event must not change when it is stored.
+fn whole_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
