@@ -66,9 +66,11 @@ pub enum LogError {
         found: u64,
     },
     /// Retention removed the section: start from `first_available`, if that is good enough.
-    #[error("the section was removed by retention; the first available notification is {first_available}")]
+    #[error(
+        "the section was removed by retention; the first available notification is {first_available}"
+    )]
     Pruned {
-        /// The oldest notification that is still there.
+        /// The oldest notification that is still there, 0 if the log did not say.
         first_available: u64,
     },
 }
@@ -77,6 +79,18 @@ impl LogError {
     /// Whether trying again may help, so that a follower waits instead of stopping.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Garbage { .. } | Self::Forbidden { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Garbage { .. } | Self::Forbidden { .. }
+        )
+    }
+
+    /// How long the log asked to be left alone, if it did.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }

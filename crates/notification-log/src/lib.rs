@@ -3,7 +3,8 @@
 //! Reading order: a [`SectionId`] such as `21,40` names a [`Section`]; a [`NotificationLog`] gives sections,
 //! and is near ([`LocalNotificationLog`], over a recorder) or far (`boxes_http::RemoteNotificationLog`): both
 //! give the same sections, the same emptiness and the same errors; a [`NotificationLogReader`] goes from
-//! section to section and hands out every notification once, in order.
+//! section to section and hands out every notification once, in order; a [`Backoff`] says how long its owner
+//! waits when that fails.
 //!
 //! Source: Vernon, *Implementing Domain-Driven Design*, chapters 8 and 13.
 
@@ -11,6 +12,7 @@ mod backoff;
 mod error;
 mod local;
 mod notification_log;
+mod prefetch;
 mod reader;
 mod section;
 mod section_id;
@@ -21,4 +23,4 @@ pub use local::LocalNotificationLog;
 pub use notification_log::{LogDescription, NotificationLog};
 pub use reader::{Navigation, NotificationLogReader, ReaderBounds};
 pub use section::{Section, SectionLink};
-pub use section_id::{SectionId, SectionIdError};
+pub use section_id::{SectionId, SectionIdError, canonical_integer};

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use boxes_recorder::LogIdentity;
+use boxes_recorder::{LogIdentity, Position};
 
 use crate::{LogError, Section, SectionLink};
 
@@ -48,6 +48,27 @@ pub trait NotificationLog: Debug + Send + Sync + 'static {
     /// - [`LogError::Pruned`] if retention removed it.
     /// - Otherwise as [`describe`](Self::describe).
     async fn section(&self, link: &SectionLink) -> Result<Section, LogError>;
+
+    /// The same for a reader that continues after `position`: the section may lie anywhere, but the position
+    /// must be one of this log's history.
+    ///
+    /// A log that is far tells it the position, and is spared sending what the reader could not use.
+    ///
+    /// # Errors
+    ///
+    /// - [`LogError::EpochChanged`] if the position belongs to another history: stop.
+    /// - [`LogError::AheadOfLog`] if the log is known to end before the position: stop. (An archived section
+    ///   does not say where the log ends; one at or after the position does.)
+    /// - Otherwise as [`section`](Self::section).
+    async fn section_after(
+        &self,
+        link: &SectionLink,
+        position: Position,
+    ) -> Result<Section, LogError> {
+        let section = self.section(link).await?;
+        section.continues(position)?;
+        Ok(section)
+    }
 
     /// Waits until the log has a notification after `after`, at most `timeout`; says whether it has.
     ///

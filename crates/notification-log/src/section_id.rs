@@ -33,7 +33,9 @@ pub struct SectionId {
 #[non_exhaustive]
 pub enum SectionIdError {
     /// It is not two integers `low,high` with 1 ≤ low ≤ high, without signs or leading zeros.
-    #[error("a section id is two integers, low,high, such as 1,20: from 1, without sign or leading zero, low not above high")]
+    #[error(
+        "a section id is two integers, low,high, such as 1,20: from 1, without sign or leading zero, low not above high"
+    )]
     Malformed,
     /// It has another length than the log's sections.
     #[error("a section of this log holds {page_size} notifications, not {length}")]
@@ -44,7 +46,9 @@ pub enum SectionIdError {
         length: u64,
     },
     /// It has the right length, but starts at the wrong place.
-    #[error("sections of this log hold {page_size} notifications: the one with notification {low} is {enclosing}")]
+    #[error(
+        "sections of this log hold {page_size} notifications: the one with notification {low} is {enclosing}"
+    )]
     Misaligned {
         /// How many notifications a section of the log holds.
         page_size: NonZeroU32,
@@ -61,7 +65,10 @@ impl SectionId {
     pub fn containing(id: u64, page_size: NonZeroU32) -> Self {
         let n = u64::from(page_size.get());
         let low = (id.max(1) - 1) / n * n + 1;
-        Self { low, high: low.saturating_add(n - 1) }
+        Self {
+            low,
+            high: low.saturating_add(n - 1),
+        }
     }
 
     /// The first section.
@@ -86,14 +93,24 @@ impl SectionId {
     #[must_use]
     pub const fn previous(self) -> Option<Self> {
         let length = self.high - self.low + 1;
-        if self.low > length { Some(Self { low: self.low - length, high: self.low - 1 }) } else { None }
+        if self.low > length {
+            Some(Self {
+                low: self.low - length,
+                high: self.low - 1,
+            })
+        } else {
+            None
+        }
     }
 
     /// The section after it on its grid.
     #[must_use]
     pub const fn next(self) -> Self {
         let length = self.high - self.low + 1;
-        Self { low: self.high.saturating_add(1), high: self.high.saturating_add(length) }
+        Self {
+            low: self.high.saturating_add(1),
+            high: self.high.saturating_add(length),
+        }
     }
 
     /// The same, if it is a section of a log with this page size.
@@ -109,7 +126,11 @@ impl SectionId {
         }
         let enclosing = Self::containing(self.low, page_size);
         if enclosing.low != self.low {
-            return Err(SectionIdError::Misaligned { page_size, low: self.low, enclosing });
+            return Err(SectionIdError::Misaligned {
+                page_size,
+                low: self.low,
+                enclosing,
+            });
         }
         Ok(self)
     }
@@ -128,8 +149,14 @@ impl FromStr for SectionId {
     }
 }
 
-/// `1`, but not `01`, `+1`, ` 1` or what does not fit: a page must have one name.
-fn canonical_integer(text: &str) -> Result<u64, SectionIdError> {
+/// Reads the id of a notification, or of a position: `1`, but not `01`, `+1`, `-1`, ` 1` or what does not fit.
+///
+/// A page must have one name, and a position that is not one must be refused where it is read.
+///
+/// # Errors
+///
+/// [`SectionIdError::Malformed`] for everything else.
+pub fn canonical_integer(text: &str) -> Result<u64, SectionIdError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !digits || (text.len() > 1 && text.starts_with('0')) {
         return Err(SectionIdError::Malformed);
@@ -151,32 +178,92 @@ mod tests {
 
     #[test]
     fn only_two_plain_integers_are_a_section_id() {
-        for text in ["", ",", "1", "1,", ",1", "1,2,3", "x", "a,b", "+1,5", "-1,5", "01,5", "1,05", " 1,5", "1, 5", "0,4", "5,1", "1,99999999999999999999", "1;5", "１,５"] {
-            assert_eq!(text.parse::<SectionId>(), Err(SectionIdError::Malformed), "{text}");
+        for text in [
+            "",
+            ",",
+            "1",
+            "1,",
+            ",1",
+            "1,2,3",
+            "x",
+            "a,b",
+            "+1,5",
+            "-1,5",
+            "01,5",
+            "1,05",
+            " 1,5",
+            "1, 5",
+            "0,4",
+            "5,1",
+            "1,99999999999999999999",
+            "1;5",
+            "１,５",
+        ] {
+            assert_eq!(
+                text.parse::<SectionId>(),
+                Err(SectionIdError::Malformed),
+                "{text}"
+            );
         }
-        assert_eq!("1,18446744073709551615".parse::<SectionId>().map(SectionId::high), Ok(u64::MAX));
+        assert_eq!(
+            "1,18446744073709551615"
+                .parse::<SectionId>()
+                .map(SectionId::high),
+            Ok(u64::MAX)
+        );
     }
 
     #[test]
     fn what_is_off_the_grid_is_told_where_the_grid_is() {
         let on_grid = |text: &str| text.parse::<SectionId>().unwrap().on_grid(FIVE);
         assert!(on_grid("1,5").is_ok() && on_grid("6,10").is_ok());
-        assert_eq!(on_grid("1,2"), Err(SectionIdError::WrongSize { page_size: FIVE, length: 2 }));
-        assert_eq!(on_grid("1,10"), Err(SectionIdError::WrongSize { page_size: FIVE, length: 10 }));
-        assert_eq!(on_grid("2,6"), Err(SectionIdError::Misaligned { page_size: FIVE, low: 2, enclosing: SectionId::containing(2, FIVE) }));
-        assert_eq!(on_grid("1,18446744073709551615").unwrap_err(), SectionIdError::WrongSize { page_size: FIVE, length: u64::MAX });
+        assert_eq!(
+            on_grid("1,2"),
+            Err(SectionIdError::WrongSize {
+                page_size: FIVE,
+                length: 2
+            })
+        );
+        assert_eq!(
+            on_grid("1,10"),
+            Err(SectionIdError::WrongSize {
+                page_size: FIVE,
+                length: 10
+            })
+        );
+        assert_eq!(
+            on_grid("2,6"),
+            Err(SectionIdError::Misaligned {
+                page_size: FIVE,
+                low: 2,
+                enclosing: SectionId::containing(2, FIVE)
+            })
+        );
+        assert_eq!(
+            on_grid("1,18446744073709551615").unwrap_err(),
+            SectionIdError::WrongSize {
+                page_size: FIVE,
+                length: u64::MAX
+            }
+        );
     }
 
     #[test]
     fn the_current_section_of_an_empty_log_is_the_first_and_of_a_full_one_the_last_full() {
         let text = |id| SectionId::containing(id, FIVE).to_string();
-        assert_eq!([text(0), text(1), text(5), text(6), text(13)], ["1,5", "1,5", "1,5", "6,10", "11,15"]);
+        assert_eq!(
+            [text(0), text(1), text(5), text(6), text(13)],
+            ["1,5", "1,5", "1,5", "6,10", "11,15"]
+        );
     }
 
     #[test]
     fn sections_lead_to_their_neighbours() {
         let section = SectionId::containing(13, FIVE);
-        assert_eq!(section.previous().map(|s| s.to_string()), Some("6,10".to_owned()));
+        assert_eq!(
+            section.previous().map(|s| s.to_string()),
+            Some("6,10".to_owned())
+        );
         assert_eq!(section.next().to_string(), "16,20");
         assert_eq!(SectionId::first(FIVE).previous(), None);
     }
