@@ -1,0 +1,493 @@
+//! What a service is told, read and checked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use boxes_recorder::DEFAULT_PAGE_SIZE;
+use thiserror::Error;
+use url::Url;
+
+use crate::layers::{Given, Layers, is_box_name, read_bounded};
+use crate::setting::{self, Setting};
+use crate::store::Store;
+use crate::telemetry::LogFormat;
+use crate::{ServeOptions, Token, Tokens};
+
+/// What a service is told: every setting with its value.
+///
+/// [`Config::default`] is what a program runs with that is told nothing, apart from the log: a library must
+/// not set that up unasked, so only a program's `run` reads `log` and `log_format`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The boxes to run, by name; empty for every box of the program.
+    pub serve: Vec<String>,
+    /// Where to listen; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The base of the links in pages; `None` makes them paths.
+    pub public_url: Option<Url>,
+    /// Folder of the databases that are not placed elsewhere.
+    pub data: PathBuf,
+    /// Where a box keeps its events, by box; `{data}/{box}.db` for those that are not named.
+    pub stores: BTreeMap<String, Store>,
+    /// Where a followed box publishes its log, by box; directly for boxes of this process that are not named.
+    pub follow: BTreeMap<String, Url>,
+    /// Notifications in a page of a log.
+    pub page_size: NonZeroU32,
+    /// When boxes of this process learn of each other's events.
+    pub delivery: Delivery,
+    /// The bearer tokens that this service accepts; none asks for none.
+    pub tokens: Tokens,
+    /// The bearer tokens that this service sends, by followed box; under an empty name for all others.
+    pub upstream_tokens: BTreeMap<String, Token>,
+    /// How long a request for news of a followed service may wait there.
+    pub long_poll: Duration,
+    /// How often a follower looks for news that it was not woken for.
+    pub poll_interval: Duration,
+    /// How long a request to a box's own routes may take.
+    pub request_timeout: Duration,
+    /// How long requests and followers may take to finish at the end.
+    pub shutdown_timeout: Duration,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// Connections served at a time.
+    pub max_connections: usize,
+    /// Aggregates kept in memory by each box.
+    pub aggregate_cache: usize,
+    /// Archived pages kept in memory by each log, in bytes.
+    pub page_cache: u64,
+    /// What to log, by level and module.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+/// When boxes of one process learn of each other's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Meanwhile: a command returns when its own events are stored.
+    #[default]
+    Concurrent,
+    /// Before the command returns: all that it caused in other boxes has happened then, in one order.
+    Synchronous,
+}
+
+/// A setting can't be used. The message is one sentence, says where it stands, and what would be right.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value is none of those that the setting takes.
+    #[error("{origin} {problem}")]
+    Value {
+        /// The flag, the variable, or the key and the file.
+        origin: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A file can't be read.
+    #[error("{} can't be read: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The configuration file has a key that no setting has.
+    #[error("{} has the key `{key}`, which is none of: {known}", path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The keys that there are.
+        known: String,
+    },
+    /// Settings that are right by themselves don't go together.
+    #[error("{reason}")]
+    Together {
+        /// What does not go together, and what to set.
+        reason: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            serve: Vec::new(),
+            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            data: PathBuf::from("data"),
+            stores: BTreeMap::new(),
+            follow: BTreeMap::new(),
+            page_size: DEFAULT_PAGE_SIZE,
+            delivery: Delivery::Concurrent,
+            tokens: Tokens::default(),
+            upstream_tokens: BTreeMap::new(),
+            long_poll: Duration::from_secs(20),
+            poll_interval: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            // Below the 10 seconds after which `docker stop` kills.
+            shutdown_timeout: Duration::from_secs(8),
+            max_body: 1024 * 1024,
+            max_connections: 8192,
+            aggregate_cache: 10_000,
+            page_cache: 16 * 1024 * 1024,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// The largest file of tokens, in bytes.
+const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
+
+impl Config {
+    /// What the command line, the environment and the configuration file say, in that order of precedence.
+    ///
+    /// `variables` is the environment ([`std::env::vars`] in a program); what does not begin with `BOXES_` is
+    /// ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], if a value is wrong or a file can't be read.
+    pub fn load(
+        options: &ServeOptions,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::new(options.values().clone(), variables.into_iter().collect())?;
+        let mut config = Self::default();
+        for given in layers.list(&setting::SERVE)? {
+            config.serve.push(given.parse("the name of a box", |text| {
+                is_box_name(text).then(|| text.to_owned())
+            })?);
+        }
+        let set = Reader { layers: &layers };
+        set.value(
+            &setting::BIND,
+            "an address and a port, such as 127.0.0.1:8080",
+            |t| t.parse().ok(),
+            &mut config.bind,
+        )?;
+        set.value(
+            &setting::PUBLIC_URL,
+            HTTP_URL,
+            |t| http_url(t).map(Some),
+            &mut config.public_url,
+        )?;
+        set.value(&setting::DATA, "a folder", folder, &mut config.data)?;
+        config.stores = set.entries(&setting::STORE, "`sqlite:FILE` or `memory:`", |t| {
+            t.parse().ok()
+        })?;
+        config.follow = set.entries(&setting::FOLLOW, HTTP_URL, http_url)?;
+        set.value(
+            &setting::PAGE_SIZE,
+            "a number of notifications from 1 to 1000",
+            page_size,
+            &mut config.page_size,
+        )?;
+        set.value(
+            &setting::DELIVERY,
+            "`concurrent` or `synchronous`",
+            delivery,
+            &mut config.delivery,
+        )?;
+        set.seconds(&setting::LONG_POLL, 1.0, 30.0, &mut config.long_poll)?;
+        set.seconds(
+            &setting::POLL_INTERVAL,
+            0.01,
+            3600.0,
+            &mut config.poll_interval,
+        )?;
+        set.seconds(
+            &setting::REQUEST_TIMEOUT,
+            0.1,
+            3600.0,
+            &mut config.request_timeout,
+        )?;
+        set.seconds(
+            &setting::SHUTDOWN_TIMEOUT,
+            0.1,
+            3600.0,
+            &mut config.shutdown_timeout,
+        )?;
+        set.number(
+            &setting::MAX_BODY,
+            "kibibytes",
+            1,
+            1024 * 1024,
+            1024,
+            &mut config.max_body,
+        )?;
+        set.number(
+            &setting::MAX_CONNECTIONS,
+            "connections",
+            1,
+            1_000_000,
+            1,
+            &mut config.max_connections,
+        )?;
+        set.number(
+            &setting::AGGREGATE_CACHE,
+            "aggregates",
+            0,
+            100_000_000,
+            1,
+            &mut config.aggregate_cache,
+        )?;
+        set.number(
+            &setting::PAGE_CACHE,
+            "mebibytes",
+            0,
+            1024 * 1024,
+            1024 * 1024,
+            &mut config.page_cache,
+        )?;
+        set.value(
+            &setting::LOG,
+            "levels by module, such as `info` or `warn,boxes_http=debug`",
+            log_filter,
+            &mut config.log,
+        )?;
+        set.value(
+            &setting::LOG_FORMAT,
+            "`text` or `json`",
+            |t| t.parse().ok(),
+            &mut config.log_format,
+        )?;
+        config.tokens = Tokens::new(
+            set.tokens(&setting::TOKENS, &setting::TOKENS_FILE)?,
+            set.tokens(&setting::READ_TOKENS, &setting::READ_TOKENS_FILE)?,
+        );
+        config.upstream_tokens = set.upstream_tokens()?;
+        Ok(config)
+    }
+
+    /// Holds what must hold between settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Together`], if an address that others can reach is to be bound without tokens.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.bind.ip().is_loopback() && self.tokens.is_empty() {
+            let reason = format!(
+                "{} can be reached from other machines and no tokens are set: set BOXES_TOKENS or --tokens-file to ask for a token, or bind to 127.0.0.1",
+                self.bind
+            );
+            return Err(ConfigError::Together { reason });
+        }
+        Ok(())
+    }
+
+    /// Where the named box keeps its events.
+    #[must_use]
+    pub fn store_of(&self, name: &str) -> Store {
+        self.stores
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Store::Sqlite(self.data.join(format!("{name}.db"))))
+    }
+
+    /// The token to send to the named upstream.
+    #[must_use]
+    pub fn upstream_token(&self, name: &str) -> Option<&Token> {
+        self.upstream_tokens
+            .get(name)
+            .or_else(|| self.upstream_tokens.get(""))
+    }
+}
+
+/// The variables that begin with `BOXES_` and are none of the program's: probably misspelt.
+pub(crate) fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let known = |name: &String| {
+        setting::SETTINGS
+            .iter()
+            .any(|setting| setting.variable == name)
+    };
+    names
+        .into_iter()
+        .filter(|name| name.starts_with("BOXES_") && !known(name))
+        .collect()
+}
+
+const HTTP_URL: &str =
+    "an address that begins with http:// or https://, without user, query and fragment";
+
+struct Reader<'a> {
+    layers: &'a Layers,
+}
+
+impl Reader<'_> {
+    fn value<T>(
+        &self,
+        setting: &Setting,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+        target: &mut T,
+    ) -> Result<(), ConfigError> {
+        if let Some(given) = self.layers.one(setting)? {
+            *target = given.parse(expected, read)?;
+        }
+        Ok(())
+    }
+
+    fn seconds(
+        &self,
+        setting: &Setting,
+        min: f64,
+        max: f64,
+        target: &mut Duration,
+    ) -> Result<(), ConfigError> {
+        let read = |text: &str| {
+            let seconds: f64 = text.parse().ok()?;
+            if (min..=max).contains(&seconds) {
+                Duration::try_from_secs_f64(seconds).ok()
+            } else {
+                None
+            }
+        };
+        self.value(
+            setting,
+            &format!("a number of seconds from {min} to {max}"),
+            read,
+            target,
+        )
+    }
+
+    /// A number of `unit`s, of which each counts as `scale`.
+    fn number<T: TryFrom<u64>>(
+        &self,
+        setting: &Setting,
+        unit: &str,
+        min: u64,
+        max: u64,
+        scale: u64,
+        target: &mut T,
+    ) -> Result<(), ConfigError> {
+        let read = |text: &str| {
+            let number: u64 = text.parse().ok()?;
+            if (min..=max).contains(&number) {
+                T::try_from(number * scale).ok()
+            } else {
+                None
+            }
+        };
+        self.value(
+            setting,
+            &format!("a number of {unit} from {min} to {max}"),
+            read,
+            target,
+        )
+    }
+
+    fn entries<T>(
+        &self,
+        setting: &Setting,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<BTreeMap<String, T>, ConfigError> {
+        let mut entries = BTreeMap::new();
+        for (name, given) in self.layers.entries(setting)? {
+            if !is_box_name(&name) {
+                return Err(ConfigError::Value {
+                    origin: given.origin.to_string(),
+                    problem: format!("names `{name}`, which can't be a box"),
+                });
+            }
+            let value = given.parse(expected, &read)?;
+            entries.insert(name, value);
+        }
+        Ok(entries)
+    }
+
+    /// The tokens of the variable, then those of the file.
+    fn tokens(&self, variable: &Setting, file: &Setting) -> Result<Vec<Token>, ConfigError> {
+        let mut tokens = Vec::new();
+        for given in self.layers.list(variable)? {
+            tokens.push(token(given.value.trim(), &given.origin.to_string())?);
+        }
+        if let Some(given) = self.layers.one(file)? {
+            let n_before = tokens.len();
+            for line in read_token_file(&given)?
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            {
+                tokens.push(token(line, &format!("{} ({})", given.origin, given.value))?);
+            }
+            if tokens.len() == n_before {
+                return Err(ConfigError::Value {
+                    origin: given.origin.to_string(),
+                    problem: format!("names {}, which holds no token", given.value),
+                });
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// A token for each upstream: a variable before a file, one by name before the one for all.
+    fn upstream_tokens(&self) -> Result<BTreeMap<String, Token>, ConfigError> {
+        let mut tokens = BTreeMap::new();
+        for (name, given) in self.layers.entries(&setting::UPSTREAM_TOKEN_FILE)? {
+            let text = read_token_file(&given)?;
+            tokens.insert(
+                name,
+                token(text.trim(), &format!("{} ({})", given.origin, given.value))?,
+            );
+        }
+        for (name, given) in self.layers.entries(&setting::UPSTREAM_TOKEN)? {
+            tokens.insert(name, token(&given.value, &given.origin.to_string())?);
+        }
+        Ok(tokens)
+    }
+}
+
+fn read_token_file(given: &Given) -> Result<zeroize::Zeroizing<String>, ConfigError> {
+    let path = Path::new(&given.value);
+    let text = read_bounded(path, MAX_TOKEN_FILE_BYTES).map_err(|reason| ConfigError::Value {
+        origin: given.origin.to_string(),
+        problem: format!("names {}, which can't be read: {reason}", path.display()),
+    })?;
+    Ok(zeroize::Zeroizing::new(text))
+}
+
+fn token(text: &str, origin: &str) -> Result<Token, ConfigError> {
+    Token::new(text).map_err(|error| ConfigError::Value {
+        origin: origin.to_owned(),
+        problem: format!("holds no usable token: {error}"),
+    })
+}
+
+fn folder(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
+}
+
+fn page_size(text: &str) -> Option<NonZeroU32> {
+    text.parse()
+        .ok()
+        .filter(|size: &NonZeroU32| size.get() <= 1000)
+}
+
+fn delivery(text: &str) -> Option<Delivery> {
+    match text {
+        "concurrent" => Some(Delivery::Concurrent),
+        "synchronous" => Some(Delivery::Synchronous),
+        _ => None,
+    }
+}
+
+fn log_filter(text: &str) -> Option<String> {
+    text.parse::<tracing_subscriber::filter::Targets>()
+        .is_ok()
+        .then(|| text.to_owned())
+}

@@ -1,0 +1,280 @@
+//! Flags before variables before the file: which value holds, and where it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::ConfigError;
+use crate::setting::{CONFIG, SETTINGS, Setting, Shape};
+
+/// The most of a value that an error repeats, in characters.
+const MAX_QUOTED: usize = 80;
+
+/// The largest configuration file, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What was given for the settings, by one source: values as they were written.
+pub(crate) type Values = BTreeMap<&'static str, Vec<String>>;
+
+/// Where a value came from, in the words that its reader would use for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Positional(&'static str),
+    Flag(&'static str),
+    Variable(&'static str),
+    File { path: PathBuf, key: String },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Positional(name) => write!(f, "[{name}]"),
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::File { path, key } => write!(f, "`{key}` in {}", path.display()),
+        }
+    }
+}
+
+/// A value as it was written, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) value: String,
+    pub(crate) origin: Origin,
+}
+
+impl Given {
+    /// Reads the value, or says what would be right.
+    pub(crate) fn parse<T>(
+        &self,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        read(self.value.trim()).ok_or_else(|| self.wrong(expected))
+    }
+
+    /// The error that the value is not what was expected.
+    pub(crate) fn wrong(&self, expected: &str) -> ConfigError {
+        let quoted: String = self.value.chars().take(MAX_QUOTED).collect();
+        ConfigError::Value {
+            origin: self.origin.to_string(),
+            problem: format!("is `{quoted}`: expected {expected}"),
+        }
+    }
+}
+
+/// The three sources, strongest first.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    flags: Values,
+    variables: BTreeMap<String, String>,
+    file: Option<(PathBuf, toml::Table)>,
+}
+
+impl Layers {
+    /// Puts flags over variables over the file that either of them names.
+    pub(crate) fn new(
+        flags: Values,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Self {
+            flags,
+            variables,
+            file: None,
+        };
+        if let Some(path) = layers.one(&CONFIG)? {
+            layers.file = Some(read_file(&path)?);
+        }
+        Ok(layers)
+    }
+
+    /// The value of a setting that has one.
+    pub(crate) fn one(&self, setting: &Setting) -> Result<Option<Given>, ConfigError> {
+        for source in self.sources(setting)? {
+            if let Some((_, given)) = source.into_iter().next_back() {
+                return Ok(Some(given));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The values of a setting that has several: all of the strongest source that has any.
+    pub(crate) fn list(&self, setting: &Setting) -> Result<Vec<Given>, ConfigError> {
+        for source in self.sources(setting)? {
+            if !source.is_empty() {
+                return Ok(source.into_iter().map(|(_, given)| given).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The values of a setting by name, each from the strongest source that has it. The name is empty for the
+    /// value that stands for all.
+    pub(crate) fn entries(
+        &self,
+        setting: &Setting,
+    ) -> Result<BTreeMap<String, Given>, ConfigError> {
+        let mut entries = BTreeMap::new();
+        for source in self.sources(setting)?.into_iter().rev() {
+            entries.extend(source);
+        }
+        Ok(entries)
+    }
+
+    /// What each source says, strongest first, by name (the name is empty where the shape has none).
+    fn sources(&self, setting: &Setting) -> Result<[Vec<(String, Given)>; 3], ConfigError> {
+        let flag = setting
+            .flag
+            .map_or(Origin::Positional(setting.value), Origin::Flag);
+        let flags = self.flags.get(setting.id()).into_iter().flatten().cloned();
+        let flags = named(setting, flags, &flag)?;
+
+        let origin = Origin::Variable(setting.variable);
+        // An empty variable is one that a file of variables left blank: as if it were not there.
+        let text = self
+            .variables
+            .get(setting.variable)
+            .map(String::as_str)
+            .filter(|text| !text.trim().is_empty());
+        let variables = match (text, setting.shape) {
+            (None, _) => Vec::new(),
+            (Some(text), Shape::One) => named(setting, std::iter::once(text.to_owned()), &origin)?,
+            (Some(text), _) => {
+                let parts = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty());
+                named(setting, parts.map(ToOwned::to_owned), &origin)?
+            }
+        };
+        Ok([flags, variables, self.from_file(setting)?])
+    }
+
+    fn from_file(&self, setting: &Setting) -> Result<Vec<(String, Given)>, ConfigError> {
+        let (Some((path, table)), Some(key)) = (&self.file, setting.key) else {
+            return Ok(Vec::new());
+        };
+        let Some(value) = table.get(key) else {
+            return Ok(Vec::new());
+        };
+        let origin = |key: String| Origin::File {
+            path: path.clone(),
+            key,
+        };
+        let wrong = |key: String, expected: &str| ConfigError::Value {
+            origin: origin(key).to_string(),
+            problem: format!("has the wrong type: expected {expected}"),
+        };
+        let scalar = |key: String, value: &toml::Value| match value {
+            toml::Value::String(text) => Ok(Given {
+                value: text.clone(),
+                origin: origin(key),
+            }),
+            toml::Value::Integer(number) => Ok(Given {
+                value: number.to_string(),
+                origin: origin(key),
+            }),
+            toml::Value::Float(number) => Ok(Given {
+                value: number.to_string(),
+                origin: origin(key),
+            }),
+            _ => Err(wrong(key, setting.value)),
+        };
+        match (setting.shape, value) {
+            (Shape::One, value) => Ok(vec![(String::new(), scalar(key.to_owned(), value)?)]),
+            (Shape::List, toml::Value::Array(values)) => values
+                .iter()
+                .enumerate()
+                .map(|(index, value)| {
+                    Ok((String::new(), scalar(format!("{key}[{index}]"), value)?))
+                })
+                .collect(),
+            (Shape::List, _) => Err(wrong(key.to_owned(), "an array")),
+            (Shape::Entries | Shape::EntriesOrAll, toml::Value::Table(table)) => table
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), scalar(format!("{key}.{name}"), value)?)))
+                .collect(),
+            (Shape::Entries, _) => Err(wrong(key.to_owned(), "a table")),
+            (Shape::EntriesOrAll, value) => {
+                Ok(vec![(String::new(), scalar(key.to_owned(), value)?)])
+            }
+        }
+    }
+}
+
+/// Splits `NAME=VALUE` where the setting has values by name.
+fn named(
+    setting: &Setting,
+    values: impl Iterator<Item = String>,
+    origin: &Origin,
+) -> Result<Vec<(String, Given)>, ConfigError> {
+    let mut found = Vec::new();
+    for text in values {
+        let given = |value: &str| Given {
+            value: value.to_owned(),
+            origin: origin.clone(),
+        };
+        let entry = match setting.shape {
+            Shape::One | Shape::List => (String::new(), given(&text)),
+            Shape::Entries | Shape::EntriesOrAll => match text.split_once('=') {
+                Some((name, value))
+                    if is_box_name(name.trim()) && !value.trim_matches('=').is_empty() =>
+                {
+                    (name.trim().to_owned(), given(value.trim()))
+                }
+                _ if setting.shape == Shape::EntriesOrAll => (String::new(), given(&text)),
+                _ => return Err(given(&text).wrong(setting.value)),
+            },
+        };
+        found.push(entry);
+    }
+    Ok(found)
+}
+
+/// Whether a box can have this name: it is a path segment, a file name and a part of topics.
+pub(crate) fn is_box_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= 63
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+fn read_file(given: &Given) -> Result<(PathBuf, toml::Table), ConfigError> {
+    let path = PathBuf::from(given.value.trim());
+    let unreadable = |reason: String| ConfigError::File {
+        path: path.clone(),
+        reason,
+    };
+    let text = read_bounded(&path, MAX_FILE_BYTES).map_err(unreadable)?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map_or(1, |before| before.lines().count().max(1));
+        ConfigError::File {
+            path: path.clone(),
+            reason: format!("line {line}: {}", error.message()),
+        }
+    })?;
+    let known: Vec<&str> = SETTINGS.iter().filter_map(|setting| setting.key).collect();
+    if let Some(unknown) = table.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(ConfigError::UnknownKey {
+            path,
+            key: unknown.clone(),
+            known: known.join(", "),
+        });
+    }
+    Ok((path, table))
+}
+
+/// The text of a small file.
+pub(crate) fn read_bounded(path: &Path, max_bytes: u64) -> Result<String, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if size > max_bytes {
+        return Err(format!("it has {size} bytes; {max_bytes} are the most"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}

@@ -1,0 +1,219 @@
+//! Everything that a service can be told, in one table.
+
+/// How many values a setting takes, and how they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One value.
+    One,
+    /// Several values: positional on the command line, separated by commas in a variable, an array in a file.
+    List,
+    /// Values by name: `NAME=VALUE`, the flag repeated, separated by commas in a variable, a table in a file.
+    Entries,
+    /// As [`Entries`](Self::Entries), and a value without a name stands for all names that have none of their own.
+    EntriesOrAll,
+}
+
+/// One thing that a service can be told: its names, its unit, its default.
+///
+/// A setting is looked up on the command line, then in the environment, then in the configuration file; the
+/// first that has it decides. Settings by name are looked up name by name, so a flag may replace one entry
+/// of a table and leave the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key in the configuration file; `None` where it may not stand there.
+    pub key: Option<&'static str>,
+    /// Its flag, without the hyphens; `None` for what is positional or must not stand on a command line.
+    pub flag: Option<&'static str>,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// What to write, as `--help` shows it; it says the unit.
+    pub value: &'static str,
+    /// How many values it takes.
+    pub shape: Shape,
+    /// What holds when nothing is given, in words.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The name that identifies it in this program: its flag, or else its variable.
+    pub(crate) const fn id(&self) -> &'static str {
+        match self.flag {
+            Some(flag) => flag,
+            None => self.variable,
+        }
+    }
+}
+
+macro_rules! settings {
+    ($($name:ident { $($field:ident: $value:expr),* $(,)? })*) => {
+        $(pub(crate) const $name: Setting = Setting { $($field: $value),* };)*
+
+        /// Every setting, in the order in which `--help` lists them.
+        pub const SETTINGS: &[Setting] = &[$($name),*];
+    };
+}
+
+settings! {
+    SERVE {
+        key: Some("serve"), flag: None, variable: "BOXES_SERVE", value: "BOX", shape: Shape::List,
+        default: "every box of the program",
+        help: "The boxes to run in this process",
+    }
+    CONFIG {
+        key: None, flag: Some("config"), variable: "BOXES_CONFIG", value: "FILE", shape: Shape::One,
+        default: "none",
+        help: "Configuration file (TOML) with the settings below: `page_size = 20`, and tables such as `[follow]`",
+    }
+    BIND {
+        key: Some("bind"), flag: Some("bind"), variable: "BOXES_BIND", value: "ADDRESS:PORT", shape: Shape::One,
+        default: "127.0.0.1:8080",
+        help: "Where to listen; port 0 takes a free one. An address that others can reach needs tokens",
+    }
+    PUBLIC_URL {
+        key: Some("public_url"), flag: Some("public-url"), variable: "BOXES_PUBLIC_URL", value: "URL", shape: Shape::One,
+        default: "none: links are paths",
+        help: "The base of the links in pages, where clients reach this service by another address than it binds",
+    }
+    DATA {
+        key: Some("data"), flag: Some("data"), variable: "BOXES_DATA", value: "FOLDER", shape: Shape::One,
+        default: "data",
+        help: "Folder of the databases that `--store` does not place elsewhere; made if missing",
+    }
+    STORE {
+        key: Some("store"), flag: Some("store"), variable: "BOXES_STORE", value: "BOX=STORE", shape: Shape::Entries,
+        default: "sqlite:{data}/{box}.db",
+        help: "Where a box keeps its events: `sqlite:FILE`, or `memory:` to lose them at the end. Repeatable",
+    }
+    FOLLOW {
+        key: Some("follow"), flag: Some("follow"), variable: "BOXES_FOLLOW", value: "BOX=URL", shape: Shape::Entries,
+        default: "boxes of this process directly",
+        help: "Where a followed box publishes its log: `payments=http://host:8080/payments/notifications`. Repeatable",
+    }
+    PAGE_SIZE {
+        key: Some("page_size"), flag: Some("page-size"), variable: "BOXES_PAGE_SIZE", value: "NOTIFICATIONS", shape: Shape::One,
+        default: "20",
+        help: "Notifications in a page of a log, 1 to 1000; fixed when the log is made",
+    }
+    DELIVERY {
+        key: Some("delivery"), flag: Some("delivery"), variable: "BOXES_DELIVERY", value: "concurrent|synchronous", shape: Shape::One,
+        default: "concurrent",
+        help: "When boxes of this process learn of each other's events: meanwhile, or before the command that caused them returns",
+    }
+    TOKENS {
+        key: None, flag: None, variable: "BOXES_TOKENS", value: "TOKEN", shape: Shape::List,
+        default: "none: everyone who reaches the address may read and command",
+        help: "Bearer tokens that may read and command; several, separated by commas, while one replaces another",
+    }
+    TOKENS_FILE {
+        key: Some("tokens_file"), flag: Some("tokens-file"), variable: "BOXES_TOKENS_FILE", value: "FILE", shape: Shape::One,
+        default: "none",
+        help: "The same from a file, one token a line",
+    }
+    READ_TOKENS {
+        key: None, flag: None, variable: "BOXES_READ_TOKENS", value: "TOKEN", shape: Shape::List,
+        default: "none",
+        help: "Bearer tokens that may only read (GET and HEAD), for the services that follow this one",
+    }
+    READ_TOKENS_FILE {
+        key: Some("read_tokens_file"), flag: Some("read-tokens-file"), variable: "BOXES_READ_TOKENS_FILE", value: "FILE", shape: Shape::One,
+        default: "none",
+        help: "The same from a file, one token a line",
+    }
+    UPSTREAM_TOKEN {
+        key: None, flag: None, variable: "BOXES_UPSTREAM_TOKEN", value: "[BOX=]TOKEN", shape: Shape::EntriesOrAll,
+        default: "none",
+        help: "Bearer token to send to followed services; with `BOX=`, to that one only",
+    }
+    UPSTREAM_TOKEN_FILE {
+        key: Some("upstream_token_file"), flag: Some("upstream-token-file"), variable: "BOXES_UPSTREAM_TOKEN_FILE", value: "[BOX=]FILE", shape: Shape::EntriesOrAll,
+        default: "none",
+        help: "The same from a file that holds one token. Repeatable",
+    }
+    LONG_POLL {
+        key: Some("long_poll"), flag: Some("long-poll"), variable: "BOXES_LONG_POLL", value: "SECONDS", shape: Shape::One,
+        default: "20",
+        help: "How long a request for news of a followed service may wait there, 1 to 30",
+    }
+    POLL_INTERVAL {
+        key: Some("poll_interval"), flag: Some("poll-interval"), variable: "BOXES_POLL_INTERVAL", value: "SECONDS", shape: Shape::One,
+        default: "10",
+        help: "How often a follower looks for news that it was not woken for, 0.01 to 3600",
+    }
+    REQUEST_TIMEOUT {
+        key: Some("request_timeout"), flag: Some("request-timeout"), variable: "BOXES_REQUEST_TIMEOUT", value: "SECONDS", shape: Shape::One,
+        default: "30",
+        help: "How long a request to a box's own routes may take, 0.1 to 3600",
+    }
+    SHUTDOWN_TIMEOUT {
+        key: Some("shutdown_timeout"), flag: Some("shutdown-timeout"), variable: "BOXES_SHUTDOWN_TIMEOUT", value: "SECONDS", shape: Shape::One,
+        default: "8",
+        help: "How long requests and followers may take to finish after SIGTERM or ctrl-c, 0.1 to 3600",
+    }
+    MAX_BODY {
+        key: Some("max_body"), flag: Some("max-body"), variable: "BOXES_MAX_BODY", value: "KIBIBYTES", shape: Shape::One,
+        default: "1024",
+        help: "The largest request body, 1 to 1048576",
+    }
+    MAX_CONNECTIONS {
+        key: Some("max_connections"), flag: Some("max-connections"), variable: "BOXES_MAX_CONNECTIONS", value: "CONNECTIONS", shape: Shape::One,
+        default: "8192",
+        help: "Connections served at a time, 1 to 1000000; more wait to be accepted",
+    }
+    AGGREGATE_CACHE {
+        key: Some("aggregate_cache"), flag: Some("aggregate-cache"), variable: "BOXES_AGGREGATE_CACHE", value: "AGGREGATES", shape: Shape::One,
+        default: "10000",
+        help: "Aggregates kept in memory by each box, 0 to 100000000",
+    }
+    PAGE_CACHE {
+        key: Some("page_cache"), flag: Some("page-cache"), variable: "BOXES_PAGE_CACHE", value: "MEBIBYTES", shape: Shape::One,
+        default: "16",
+        help: "Archived pages kept in memory by each log, 0 to 1048576",
+    }
+    LOG {
+        key: Some("log"), flag: Some("log"), variable: "BOXES_LOG", value: "FILTER", shape: Shape::One,
+        default: "info",
+        help: "What to log, by level and module: `info`, or `warn,boxes_http=debug`",
+    }
+    LOG_FORMAT {
+        key: Some("log_format"), flag: Some("log-format"), variable: "BOXES_LOG_FORMAT", value: "text|json", shape: Shape::One,
+        default: "text",
+        help: "How log lines are written to standard error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_setting_follow_from_each_other() {
+        for setting in SETTINGS {
+            let word = setting
+                .variable
+                .strip_prefix("BOXES_")
+                .unwrap()
+                .to_lowercase();
+            assert!(setting.key.is_none_or(|key| key == word), "{setting:?}");
+            assert!(
+                setting
+                    .flag
+                    .is_none_or(|flag| flag == word.replace('_', "-")),
+                "{setting:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_stands_neither_on_a_command_line_nor_in_the_configuration_file() {
+        for setting in SETTINGS.iter().filter(|s| s.value.contains("TOKEN")) {
+            assert_eq!(
+                (setting.flag, setting.key),
+                (None, None),
+                "{}",
+                setting.variable
+            );
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! Flags before variables before the file, and errors that name where a value stands.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use boxes_service::{Access, Config, Delivery, LogFormat, ServeOptions, Store};
+use clap::{Args, Command, FromArgMatches};
+use tempfile::TempDir;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn options(flags: &[&str]) -> ServeOptions {
+    let command = ServeOptions::augment_args(Command::new("shop"));
+    let matches = command
+        .try_get_matches_from(std::iter::once("shop").chain(flags.iter().copied()))
+        .unwrap();
+    ServeOptions::from_arg_matches(&matches).unwrap()
+}
+
+fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(&options(flags), variables).map_err(|error| error.to_string())
+}
+
+/// A configuration file, and the value of `--config` for it.
+fn file(text: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("boxes.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
+    // Flag, variable, key, then how each of the three is written, and a way to see which one held.
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static str,
+        [&'static str; 3],
+        fn(&Config) -> String,
+    );
+    let cases: &[Case] = &[
+        (
+            "--bind",
+            "BOXES_BIND",
+            "bind",
+            ["127.0.0.1:1", "127.0.0.1:2", "'127.0.0.1:3'"],
+            |c| c.bind.to_string(),
+        ),
+        (
+            "--public-url",
+            "BOXES_PUBLIC_URL",
+            "public_url",
+            ["http://a/", "http://b/", "'http://c/'"],
+            |c| c.public_url.clone().unwrap().to_string(),
+        ),
+        ("--data", "BOXES_DATA", "data", ["a", "b", "'c'"], |c| {
+            c.data.display().to_string()
+        }),
+        (
+            "--page-size",
+            "BOXES_PAGE_SIZE",
+            "page_size",
+            ["5", "6", "7"],
+            |c| c.page_size.to_string(),
+        ),
+        (
+            "--delivery",
+            "BOXES_DELIVERY",
+            "delivery",
+            ["synchronous", "concurrent", "'synchronous'"],
+            |c| format!("{:?}", c.delivery).to_lowercase(),
+        ),
+        (
+            "--long-poll",
+            "BOXES_LONG_POLL",
+            "long_poll",
+            ["5", "6", "7"],
+            |c| c.long_poll.as_secs().to_string(),
+        ),
+        (
+            "--poll-interval",
+            "BOXES_POLL_INTERVAL",
+            "poll_interval",
+            ["0.5", "0.25", "0.125"],
+            |c| c.poll_interval.as_secs_f64().to_string(),
+        ),
+        (
+            "--request-timeout",
+            "BOXES_REQUEST_TIMEOUT",
+            "request_timeout",
+            ["5", "6", "7"],
+            |c| c.request_timeout.as_secs().to_string(),
+        ),
+        (
+            "--shutdown-timeout",
+            "BOXES_SHUTDOWN_TIMEOUT",
+            "shutdown_timeout",
+            ["5", "6", "7"],
+            |c| c.shutdown_timeout.as_secs().to_string(),
+        ),
+        (
+            "--max-body",
+            "BOXES_MAX_BODY",
+            "max_body",
+            ["5", "6", "7"],
+            |c| (c.max_body / 1024).to_string(),
+        ),
+        (
+            "--max-connections",
+            "BOXES_MAX_CONNECTIONS",
+            "max_connections",
+            ["5", "6", "7"],
+            |c| c.max_connections.to_string(),
+        ),
+        (
+            "--aggregate-cache",
+            "BOXES_AGGREGATE_CACHE",
+            "aggregate_cache",
+            ["5", "6", "7"],
+            |c| c.aggregate_cache.to_string(),
+        ),
+        (
+            "--page-cache",
+            "BOXES_PAGE_CACHE",
+            "page_cache",
+            ["5", "6", "7"],
+            |c| (c.page_cache >> 20).to_string(),
+        ),
+        (
+            "--log",
+            "BOXES_LOG",
+            "log",
+            ["warn", "error", "'debug'"],
+            |c| c.log.clone(),
+        ),
+        (
+            "--log-format",
+            "BOXES_LOG_FORMAT",
+            "log_format",
+            ["json", "text", "'json'"],
+            |c| format!("{:?}", c.log_format).to_lowercase(),
+        ),
+    ];
+    for (flag, variable, key, [by_flag, by_variable, in_file], held) in cases {
+        let (_folder, path) = file(&format!("{key} = {in_file}"));
+        let unquoted = in_file.trim_matches('\'');
+        let with_file = ["--config", &path];
+        assert_eq!(held(&load(&with_file, &[]).unwrap()), unquoted, "{key}");
+        assert_eq!(
+            held(&load(&[], &[("BOXES_CONFIG", &path)]).unwrap()),
+            unquoted,
+            "{key}"
+        );
+        assert_eq!(
+            held(&load(&with_file, &[(variable, by_variable)]).unwrap()),
+            *by_variable,
+            "{variable}"
+        );
+        assert_eq!(
+            held(
+                &load(
+                    &["--config", &path, flag, by_flag],
+                    &[(variable, by_variable)]
+                )
+                .unwrap()
+            ),
+            *by_flag,
+            "{flag}"
+        );
+        assert_eq!(
+            held(&load(&with_file, &[(variable, "")]).unwrap()),
+            unquoted,
+            "an empty {variable} is as if it were not there"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_given_is_as_help_says() {
+    let config = load(&[], &[]).unwrap();
+    for setting in boxes_service::SETTINGS {
+        let default = match setting.variable {
+            "BOXES_BIND" => config.bind.to_string(),
+            "BOXES_DATA" => config.data.display().to_string(),
+            "BOXES_STORE" => config
+                .store_of("orders")
+                .to_string()
+                .replace("data/orders", "{data}/{box}"),
+            "BOXES_PAGE_SIZE" => config.page_size.to_string(),
+            "BOXES_LONG_POLL" => config.long_poll.as_secs().to_string(),
+            "BOXES_POLL_INTERVAL" => config.poll_interval.as_secs().to_string(),
+            "BOXES_REQUEST_TIMEOUT" => config.request_timeout.as_secs().to_string(),
+            "BOXES_SHUTDOWN_TIMEOUT" => config.shutdown_timeout.as_secs().to_string(),
+            "BOXES_MAX_BODY" => (config.max_body / 1024).to_string(),
+            "BOXES_MAX_CONNECTIONS" => config.max_connections.to_string(),
+            "BOXES_AGGREGATE_CACHE" => config.aggregate_cache.to_string(),
+            "BOXES_PAGE_CACHE" => (config.page_cache >> 20).to_string(),
+            "BOXES_LOG" => config.log.clone(),
+            _ => continue,
+        };
+        assert_eq!(default, setting.default, "{}", setting.variable);
+    }
+    assert_eq!(
+        (config.delivery, config.log_format),
+        (Delivery::Concurrent, LogFormat::Text)
+    );
+    assert!(
+        config.serve.is_empty()
+            && config.follow.is_empty()
+            && config.tokens.is_empty()
+            && config.public_url.is_none()
+    );
+}
+
+#[test]
+fn entries_of_a_table_are_replaced_one_by_one() {
+    let (_folder, path) = file(
+        "[store]\norders = 'sqlite:file.db'\npayments = 'sqlite:file.db'\nshipping = 'sqlite:file.db'",
+    );
+    let flags = [
+        "--config",
+        &path,
+        "--store",
+        "orders=memory:",
+        "--store",
+        "inventory=sqlite:flag.db",
+    ];
+    let config = load(
+        &flags,
+        &[(
+            "BOXES_STORE",
+            "orders=sqlite:variable.db, payments=sqlite:variable.db",
+        )],
+    )
+    .unwrap();
+    let sqlite = |file: &str| Store::Sqlite(PathBuf::from(file));
+    assert_eq!(
+        ["orders", "payments", "shipping", "inventory", "other"].map(|name| config.store_of(name)),
+        [
+            Store::Memory,
+            sqlite("variable.db"),
+            sqlite("file.db"),
+            sqlite("flag.db"),
+            sqlite("data/other.db")
+        ]
+    );
+}
+
+#[test]
+fn the_boxes_to_serve_come_whole_from_the_strongest_source() {
+    let (_folder, path) = file("serve = ['orders', 'payments']");
+    assert_eq!(
+        load(&["--config", &path], &[]).unwrap().serve,
+        ["orders", "payments"]
+    );
+    assert_eq!(
+        load(&["--config", &path], &[("BOXES_SERVE", "shipping")])
+            .unwrap()
+            .serve,
+        ["shipping"]
+    );
+    assert_eq!(
+        load(
+            &["inventory", "orders", "--config", &path],
+            &[("BOXES_SERVE", "shipping")]
+        )
+        .unwrap()
+        .serve,
+        ["inventory", "orders"]
+    );
+}
+
+#[test]
+fn a_wrong_value_is_named_with_where_it_stands_and_what_would_be_right() {
+    let wrong = |flags: &[&str], variables: &[(&str, &str)]| load(flags, variables).unwrap_err();
+    assert_eq!(
+        wrong(&["--page-size", "0"], &[]),
+        "--page-size is `0`: expected a number of notifications from 1 to 1000"
+    );
+    assert_eq!(
+        wrong(&[], &[("BOXES_BIND", "8080")]),
+        "BOXES_BIND is `8080`: expected an address and a port, such as 127.0.0.1:8080"
+    );
+    assert_eq!(
+        wrong(&["Orders"], &[]),
+        "[BOX] is `Orders`: expected the name of a box"
+    );
+    assert_eq!(
+        wrong(&["--store", "orders"], &[]),
+        "--store is `orders`: expected BOX=STORE"
+    );
+    assert!(
+        wrong(&["--store", "orders=orders.db"], &[])
+            .starts_with("--store is `orders.db`: expected `sqlite:FILE`")
+    );
+    for url in [
+        "payments=host/x",
+        "payments=ftp://host/x",
+        "payments=http://user:secret@host/x",
+        "payments=http://host/x?a=b",
+    ] {
+        assert!(
+            wrong(&["--follow", url], &[]).contains("expected an address that begins with http"),
+            "{url}"
+        );
+    }
+    for seconds in ["-1", "0", "NaN", "inf", "ten", "31"] {
+        assert!(
+            wrong(&["--long-poll", seconds], &[]).contains("from 1 to 30"),
+            "{seconds}"
+        );
+    }
+
+    let (_folder, path) = file("bind = '127.0.0.1:1'\npage_size = 'many'");
+    assert_eq!(
+        wrong(&["--config", &path], &[]),
+        format!(
+            "`page_size` in {path} is `many`: expected a number of notifications from 1 to 1000"
+        )
+    );
+    let (_folder, path) = file("[follow]\npayments = 1");
+    assert!(
+        wrong(&["--config", &path], &[])
+            .starts_with(&format!("`follow.payments` in {path} is `1`: expected"))
+    );
+    let (_folder, path) = file("follow = 'payments'");
+    assert_eq!(
+        wrong(&["--config", &path], &[]),
+        format!("`follow` in {path} has the wrong type: expected a table")
+    );
+    let (_folder, path) = file("[store]\nOrders = 'memory:'");
+    assert!(wrong(&["--config", &path], &[]).contains("names `Orders`, which can't be a box"));
+}
+
+#[test]
+fn a_file_that_is_missing_broken_or_has_a_key_too_many_is_refused() {
+    let wrong = |path: &str| load(&["--config", path], &[]).unwrap_err();
+    assert!(wrong("/nowhere/boxes.toml").starts_with("/nowhere/boxes.toml can't be read: "));
+    let (_folder, path) = file("page_size = 5\n\nbind = = 3");
+    let error = wrong(&path);
+    assert!(
+        error.contains("line 3: ") && !error.contains('\n'),
+        "{error}"
+    );
+    for key in ["colour", "tokens", "config"] {
+        let (_folder, path) = file(&format!("{key} = 'x'"));
+        assert!(
+            wrong(&path).starts_with(&format!(
+                "{path} has the key `{key}`, which is none of: serve, bind, "
+            )),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn tokens_come_from_the_environment_and_from_files_together_so_that_one_can_replace_another() {
+    let (_folder, path) = file(&format!(
+        "# from the first of May\n{TOKEN}-file\n\n{TOKEN}-next\n"
+    ));
+    let config = load(
+        &["--tokens-file", &path],
+        &[
+            ("BOXES_TOKENS", &format!("{TOKEN}-a, {TOKEN}-b")),
+            ("BOXES_READ_TOKENS", &format!("{TOKEN}-r")),
+        ],
+    )
+    .unwrap();
+    for suffix in ["a", "b", "file", "next"] {
+        assert_eq!(
+            config.tokens.check(&format!("{TOKEN}-{suffix}")),
+            Some(Access::Command),
+            "{suffix}"
+        );
+    }
+    assert_eq!(
+        config.tokens.check(&format!("{TOKEN}-r")),
+        Some(Access::Read)
+    );
+    assert_eq!(config.tokens.check(TOKEN), None);
+    assert!(
+        !format!("{config:?}").contains("0123"),
+        "a token is never printed"
+    );
+}
+
+#[test]
+fn an_upstream_may_have_a_token_of_its_own() {
+    let (_folder, path) = file(&format!("{TOKEN}-file\n"));
+    let variables = [(
+        "BOXES_UPSTREAM_TOKEN",
+        &*format!("{TOKEN}==, payments={TOKEN}-p="),
+    )];
+    let config = load(
+        &[
+            "--upstream-token-file",
+            &format!("shipping={path}"),
+            "--upstream-token-file",
+            &format!("payments={path}"),
+        ],
+        &variables,
+    )
+    .unwrap();
+    let sent = |name| {
+        config
+            .upstream_token(name)
+            .map(|token| token.expose().to_owned())
+    };
+    assert_eq!(sent("payments"), Some(format!("{TOKEN}-p=")));
+    assert_eq!(sent("shipping"), Some(format!("{TOKEN}-file")));
+    assert_eq!(sent("orders"), Some(format!("{TOKEN}==")));
+}
+
+#[test]
+fn a_token_that_is_wrong_is_not_repeated_in_the_error() {
+    let (_folder, path) = file("secret one\n");
+    for (variables, flags, origin) in [
+        (
+            vec![("BOXES_TOKENS", "secret")],
+            vec![],
+            "BOXES_TOKENS holds",
+        ),
+        (
+            vec![("BOXES_UPSTREAM_TOKEN", "payments=secret")],
+            vec![],
+            "BOXES_UPSTREAM_TOKEN holds",
+        ),
+        (
+            vec![],
+            vec!["--read-tokens-file", &path],
+            "--read-tokens-file (",
+        ),
+    ] {
+        let error = load(&flags, &variables).unwrap_err();
+        assert!(
+            error.starts_with(origin) && error.contains("16 to 256") && !error.contains("secret"),
+            "{error}"
+        );
+    }
+    let (_folder, path) = file("# none yet\n");
+    assert!(
+        load(&["--tokens-file", &path], &[])
+            .unwrap_err()
+            .contains("holds no token")
+    );
+    assert!(
+        load(&["--tokens-file", "/nowhere"], &[])
+            .unwrap_err()
+            .starts_with("--tokens-file names /nowhere, which can't be read")
+    );
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_tokens() {
+    for bind in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
+        let error = load(&["--bind", bind], &[])
+            .unwrap()
+            .check()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(bind) && error.contains("BOXES_TOKENS") && error.contains("127.0.0.1"),
+            "{error}"
+        );
+        load(&["--bind", bind], &[("BOXES_TOKENS", TOKEN)])
+            .unwrap()
+            .check()
+            .unwrap();
+    }
+    for bind in ["127.0.0.1:0", "[::1]:0", "127.8.8.8:1"] {
+        load(&["--bind", bind], &[]).unwrap().check().unwrap();
+    }
+}
+
+#[test]
+fn seconds_may_have_a_fraction() {
+    assert_eq!(
+        load(&["--poll-interval", "0.25"], &[])
+            .unwrap()
+            .poll_interval,
+        Duration::from_millis(250)
+    );
+}
