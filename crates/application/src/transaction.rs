@@ -220,7 +220,7 @@ impl Transaction {
                 metadata,
                 occurred_on,
             };
-            self.events.push(self.mapper.to_stored(event, envelope)?);
+            self.events.push(self.mapper.to_stored(event, &envelope)?);
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ const STATE_CAPACITY: usize = 256;
 ///
 /// let mapper = Mapper::default();
 /// let placed = OrderEvent::Placed { customer: "ALFKI".into() };
-/// let stored = mapper.to_stored(&placed, Envelope::default())?;
+/// let stored = mapper.to_stored(&placed, &Envelope::default())?;
 /// assert_eq!((&*stored.topic, &*stored.state), ("orders.order.placed", &br#"{"customer":"ALFKI"}"#[..]));
 /// assert_eq!(mapper.to_event::<OrderEvent>(&stored)?, Some(placed));
 /// # Ok::<(), boxes_mapper::MapperError>(())
@@ -64,7 +64,7 @@ impl Mapper {
     pub fn to_stored<E: Event>(
         &self,
         event: &E,
-        envelope: Envelope,
+        envelope: &Envelope,
     ) -> Result<StoredEvent, MapperError> {
         let event_type = event.event_type();
         let mut state = Vec::with_capacity(STATE_CAPACITY);
@@ -188,7 +188,7 @@ mod tests {
     fn every_shape_of_variant_is_stored_as_its_content_and_read_back() {
         let mapper = Mapper::default();
         for (event, json) in all() {
-            let stored = mapper.to_stored(&event, Envelope::default()).unwrap();
+            let stored = mapper.to_stored(&event, &Envelope::default()).unwrap();
             assert_eq!(stored.state, json);
             assert_eq!(mapper.to_event(&stored).unwrap(), Some(event));
         }
@@ -215,7 +215,7 @@ mod tests {
             })
         );
         let mut stored = mapper
-            .to_stored(&Everything::Unit, Envelope::default())
+            .to_stored(&Everything::Unit, &Envelope::default())
             .unwrap();
         stored.state = Bytes::from_static(b"{\"since\":1}");
         assert_eq!(mapper.to_event(&stored).unwrap(), Some(Everything::Unit));
@@ -228,7 +228,7 @@ mod tests {
             number: 1,
             nested: vec![],
         };
-        let mut stored = mapper.to_stored(&event, Envelope::default()).unwrap();
+        let mut stored = mapper.to_stored(&event, &Envelope::default()).unwrap();
         stored.topic = "t.e.record".into();
         assert_eq!(mapper.to_event(&stored).unwrap(), Some(event));
         stored.topic = "t.e.other".into();
@@ -295,7 +295,7 @@ mod tests {
             A { x: u8 },
         }
         let error = Mapper::default()
-            .to_stored(&Tagged::A { x: 1 }, Envelope::default())
+            .to_stored(&Tagged::A { x: 1 }, &Envelope::default())
             .unwrap_err();
         assert!(
             matches!(&error, MapperError::Encode { source, .. } if source.to_string().contains("plain derived")),

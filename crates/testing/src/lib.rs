@@ -1,1 +1,13 @@
 //! For tests: given, when, then; the contract suites; a running box on port 0
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "in a test a panic is the message"
+)]
+
+mod given;
+
+pub use given::{Given, When, given};

@@ -1,0 +1,320 @@
+//! Commands through an application, on a memory recorder.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use boxes_application::{App, AppOptions, Error};
+use boxes_domain::{Aggregate, Event, Id};
+use boxes_mapper::Topics;
+use boxes_recorder::{GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "bank.account", crate = "boxes_domain")]
+enum AccountEvent {
+    Opened,
+    Deposited {
+        amount: u32,
+    },
+    Withdrawn {
+        amount: u32,
+    },
+    #[event(discards)]
+    Closed,
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Account {
+    balance: u32,
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("the balance is {balance}")]
+struct Overdrawn {
+    balance: u32,
+}
+
+impl Aggregate for Account {
+    type Event = AccountEvent;
+
+    fn apply(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::Deposited { amount } => self.balance += amount,
+            AccountEvent::Withdrawn { amount } => self.balance -= amount,
+            AccountEvent::Opened | AccountEvent::Closed => {}
+        }
+    }
+}
+
+impl Account {
+    fn deposit(amount: u32) -> impl Fn(&Self) -> AccountEvent {
+        move |_| AccountEvent::Deposited { amount }
+    }
+
+    fn withdraw(amount: u32) -> impl Fn(&Self) -> Result<AccountEvent, Overdrawn> {
+        move |account| {
+            if account.balance < amount {
+                Err(Overdrawn {
+                    balance: account.balance,
+                })
+            } else {
+                Ok(AccountEvent::Withdrawn { amount })
+            }
+        }
+    }
+}
+
+fn recorder() -> Arc<dyn Recorder> {
+    let page_size = NonZeroU32::new(20).unwrap();
+    Arc::new(MemoryRecorder::new(LogIdentity {
+        name: "bank".into(),
+        epoch: Uuid::from_u128(1),
+        page_size,
+    }))
+}
+
+async fn app_on(recorder: &Arc<dyn Recorder>) -> App {
+    let mut topics = Topics::default();
+    topics.register::<AccountEvent>().unwrap();
+    let writer = GroupCommit::start(Arc::clone(recorder), GroupCommitBounds::default())
+        .await
+        .unwrap();
+    App::new(
+        writer,
+        AppOptions {
+            topics,
+            ..AppOptions::default()
+        },
+    )
+}
+
+async fn app() -> App {
+    app_on(&recorder()).await
+}
+
+fn account(name: &str) -> Id<Account> {
+    Id::named(name)
+}
+
+#[tokio::test]
+async fn a_command_is_recorded_and_its_state_can_be_read() {
+    let app = app().await;
+    let id = app.new_id();
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    app.update(id, Account::deposit(5)).await.unwrap();
+    app.update(id, Account::withdraw(2)).await.unwrap();
+    assert_eq!(app.get(id).await.unwrap(), Account { balance: 3 });
+    let history = app.history(id).await.unwrap();
+    assert_eq!(
+        history.iter().map(|r| r.version).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(history[2].event, AccountEvent::Withdrawn { amount: 2 });
+    assert_eq!(history[2].topic, "bank.account.withdrawn");
+}
+
+#[tokio::test]
+async fn a_refused_command_records_nothing_and_gives_the_domains_own_error() {
+    let app = app().await;
+    let id = account("a");
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    let error = app.update(id, Account::withdraw(1)).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Rejected(r) if r.downcast_ref() == Some(&Overdrawn { balance: 0 }))
+    );
+    assert_eq!(app.history(id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_there_what_is_there_and_what_is_gone_are_distinct_errors() {
+    let app = app().await;
+    let id = account("a");
+    assert!(matches!(
+        app.get(id).await,
+        Err(Error::NotFound {
+            aggregate: "Account",
+            ..
+        })
+    ));
+    assert!(matches!(
+        app.update(id, Account::deposit(1)).await,
+        Err(Error::NotFound { .. })
+    ));
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    assert!(matches!(
+        app.create(id, AccountEvent::Opened).await,
+        Err(Error::AlreadyExists { .. })
+    ));
+    app.update(id, |_: &Account| AccountEvent::Closed)
+        .await
+        .unwrap();
+    assert!(matches!(app.get(id).await, Err(Error::Discarded { .. })));
+    assert!(matches!(
+        app.update(id, Account::deposit(1)).await,
+        Err(Error::Discarded { .. })
+    ));
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    assert_eq!(app.get(id).await.unwrap(), Account { balance: 0 });
+    assert_eq!(app.history(id).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn two_processes_that_create_the_same_are_told_apart_without_a_look_beforehand() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    one.create(account("a"), AccountEvent::Opened)
+        .await
+        .unwrap();
+    assert!(matches!(
+        other.create(account("a"), AccountEvent::Opened).await,
+        Err(Error::AlreadyExists { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_decision_on_a_kept_state_that_others_have_changed_is_made_again() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    let id = account("a");
+    one.create(id, AccountEvent::Opened).await.unwrap();
+    other.update(id, Account::deposit(5)).await.unwrap();
+    // `one` keeps a balance of 0. It must neither refuse on that, nor show it.
+    one.update(id, Account::withdraw(5)).await.unwrap();
+    assert_eq!(other.get(id).await.unwrap().balance, 0);
+    other.update(id, Account::deposit(7)).await.unwrap();
+    assert_eq!(one.get(id).await.unwrap().balance, 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_when_many_change_one_aggregate_in_two_processes() {
+    let recorder = recorder();
+    let apps = [app_on(&recorder).await, app_on(&recorder).await];
+    let id = account("a");
+    apps[0].create(id, AccountEvent::Opened).await.unwrap();
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let app = apps[n % 2].clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    while let Err(error) = app.update(id, Account::deposit(1)).await {
+                        assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(apps[0].get(id).await.unwrap().balance, 160);
+    assert_eq!(apps[1].history(id).await.unwrap().len(), 161);
+}
+
+#[tokio::test]
+async fn a_transaction_is_recorded_as_a_whole_or_not_at_all_and_its_commands_see_each_other() {
+    let app = app().await;
+    let (from, to) = (account("from"), account("to"));
+    for id in [from, to] {
+        app.create(id, AccountEvent::Opened).await.unwrap();
+    }
+    app.update(from, Account::deposit(10)).await.unwrap();
+    let transfer = |amount| {
+        let app = app.clone();
+        async move {
+            app.transaction(move |app| async move {
+                app.update(to, Account::deposit(amount)).await?;
+                app.update(from, Account::withdraw(amount)).await?;
+                app.get(from).await
+            })
+            .await
+        }
+    };
+    assert_eq!(transfer(4).await.unwrap().balance, 6);
+    assert!(matches!(transfer(7).await, Err(Error::Rejected(_))));
+    assert_eq!(
+        (
+            app.get(from).await.unwrap().balance,
+            app.get(to).await.unwrap().balance
+        ),
+        (6, 4)
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_is_decided_again_when_others_changed_what_it_touched() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    let id = account("a");
+    one.create(id, AccountEvent::Opened).await.unwrap();
+    let n_runs = Arc::new(AtomicU32::new(0));
+    one.transaction(|app| {
+        let (other, n_runs) = (other.clone(), Arc::clone(&n_runs));
+        async move {
+            app.update(id, Account::deposit(1)).await?;
+            if n_runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                other.update(id, Account::deposit(10)).await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (
+            n_runs.load(Ordering::SeqCst),
+            one.get(id).await.unwrap().balance
+        ),
+        (2, 11)
+    );
+}
+
+#[tokio::test]
+async fn an_app_that_was_kept_beyond_its_transaction_takes_no_command() {
+    let app = app().await;
+    let kept = app.transaction(|app| async move { Ok(app) }).await.unwrap();
+    assert!(matches!(
+        kept.create(account("a"), AccountEvent::Opened).await,
+        Err(Error::TransactionEnded)
+    ));
+}
+
+#[tokio::test]
+async fn an_aggregate_that_is_not_declared_is_refused_with_what_to_write() {
+    let writer = GroupCommit::start(recorder(), GroupCommitBounds::default())
+        .await
+        .unwrap();
+    let app = App::new(writer, AppOptions::default());
+    let error = app
+        .create(account("a"), AccountEvent::Opened)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(".aggregate::<Account>()") && error.contains("`bank`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_follows_from_one_command_shares_a_correlation() {
+    let app = app().await;
+    let id = account("a");
+    app.create(
+        id,
+        [AccountEvent::Opened, AccountEvent::Deposited { amount: 1 }],
+    )
+    .await
+    .unwrap();
+    let stored = recorder_of(&app).await;
+    let correlation =
+        |n: usize| boxes_mapper::Metadata::from_bytes(&stored[n].event.metadata).correlation_id;
+    assert_eq!(correlation(0), Some(stored[0].event.event_id));
+    assert_eq!(correlation(1), Some(stored[0].event.event_id));
+}
+
+async fn recorder_of(app: &App) -> Vec<boxes_recorder::Notification> {
+    use boxes_notification_log::NotificationLog;
+    app.notification_log().current().await.unwrap().items
+}
