@@ -17,20 +17,23 @@ pub(crate) struct Prefetch {
 }
 
 impl Prefetch {
-    pub(crate) fn len(&self) -> usize {
-        self.fetching.len()
-    }
-
     pub(crate) fn clear(&mut self) {
         self.fetching.clear();
     }
 
-    /// Makes sure that what is there begins with `id`; returns the section to ask for next.
-    pub(crate) fn follow_on(&mut self, id: SectionId) -> SectionId {
-        if self.fetching.front().is_some_and(|(first, _)| *first != id) {
+    /// The section to ask for now, so that what is there begins with `id` and follows on, `max` sections at most.
+    ///
+    /// After a failure that is `id` itself: what was fetched beyond it is kept.
+    pub(crate) fn wants(&mut self, id: SectionId, max: usize) -> Option<SectionId> {
+        let first = self.fetching.front().map(|(first, _)| *first);
+        if first == Some(id.next()) {
+            return Some(id);
+        }
+        if first.is_some_and(|first| first != id) {
             self.fetching.clear();
         }
-        self.fetching.back().map_or(id, |(last, _)| last.next())
+        let after = self.fetching.back().map_or(id, |(last, _)| last.next());
+        (self.fetching.len() < max).then_some(after)
     }
 
     pub(crate) fn push(
@@ -39,7 +42,10 @@ impl Prefetch {
         fetching: impl Future<Output = Result<Section, LogError>> + Send + 'static,
     ) {
         let task = AbortOnDropHandle::new(tokio::spawn(fetching));
-        self.fetching.push_back((id, task));
+        match self.fetching.front() {
+            Some((first, _)) if id < *first => self.fetching.push_front((id, task)),
+            _ => self.fetching.push_back((id, task)),
+        }
     }
 
     /// Section `id`, once it is there, if it comes next; `None` if it was not asked for.

@@ -80,7 +80,7 @@ pub struct NotificationLogReader {
     /// The newest id that is known: sections up to it may be fetched ahead.
     known_last: u64,
     prefetch: Prefetch,
-    /// By links: the section that comes after the one that was handed out.
+    /// By links: the section that comes after the one that was handed out, or how far back it has come.
     next: Option<SectionLink>,
 }
 
@@ -147,14 +147,7 @@ impl NotificationLogReader {
             Navigation::Jump => self.jump().await,
             Navigation::Links => self.follow_links().await,
         };
-        let batch = match fetched {
-            Ok(section) => self.take(section),
-            Err(error) => Err(error),
-        };
-        if batch.is_err() {
-            self.prefetch.clear();
-        }
-        batch
+        self.take(fetched?)
     }
 
     /// Waits until there is something after the position, at most `timeout`; says whether a look is worth while.
@@ -200,14 +193,12 @@ impl NotificationLogReader {
 
     /// Asks for the sections from `id` on that are known to be archived, as many as the bounds allow.
     fn fill_prefetch(&mut self, id: SectionId) {
-        let mut wanted = self.prefetch.follow_on(id);
-        while self.prefetch.len() < self.bounds.max_prefetch.max(1)
+        while let Some(wanted) = self.prefetch.wants(id, self.bounds.max_prefetch.max(1))
             && wanted.high() < self.known_last
         {
             let (log, position) = (Arc::clone(&self.log), self.position);
             let fetching = async move { fetch(&*log, &wanted.into(), position).await };
             self.prefetch.push(wanted, fetching);
-            wanted = wanted.next();
         }
     }
 
@@ -247,39 +238,33 @@ impl NotificationLogReader {
 
     async fn follow_links(&mut self) -> Result<Section, LogError> {
         let wanted = self.last_read().saturating_add(1);
-        if let Some(link) = &self.next {
-            let section = fetch(&*self.log, link, self.position).await?;
-            if section.id != link.id {
-                return Err(garbage(
-                    &section,
-                    &format!("followed a link to {}", link.id),
-                ));
-            }
-            return Ok(section);
-        }
-        let mut section = self.log.current().await?;
+        let mut section = match self.next.clone() {
+            Some(link) => self.follow(&link).await?,
+            None => self.log.current().await?,
+        };
         loop {
             section.check()?;
             if let Some(position) = self.position {
                 section.continues(position)?;
             }
             // Each step leads to a lower section, or ends: `check` has compared the link with the grid.
-            let Some(link) = section
-                .previous
-                .as_ref()
-                .filter(|_| section.id.low() > wanted)
-            else {
+            let behind = section.id.low() > wanted;
+            let Some(link) = section.previous.clone().filter(|_| behind) else {
                 return Ok(section);
             };
-            let previous = self.log.section(link).await?;
-            if previous.id != link.id {
-                return Err(garbage(
-                    &previous,
-                    &format!("followed a link to {}", link.id),
-                ));
-            }
-            section = previous;
+            // Where this fails, the way back goes on from here.
+            self.next = Some(link.clone());
+            section = self.follow(&link).await?;
         }
+    }
+
+    async fn follow(&self, link: &SectionLink) -> Result<Section, LogError> {
+        let section = fetch(&*self.log, link, self.position).await?;
+        if section.id != link.id {
+            let expected = format!("followed a link to section {}", link.id);
+            return Err(garbage(&section, &expected));
+        }
+        Ok(section)
     }
 
     /// Checks the section and moves the position over it.
@@ -319,6 +304,7 @@ impl NotificationLogReader {
             Some(expected) if expected != found => {
                 // A reader that has read nothing yet may begin with the new history.
                 self.identity = None;
+                self.prefetch.clear();
                 Err(LogError::EpochChanged {
                     log: section.log.name.clone(),
                     expected,
