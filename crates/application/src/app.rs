@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::delivery::AfterCommit;
 use crate::repository::{Repository, aggregate_name};
-use crate::transaction::Transaction;
+use crate::transaction::{Existing, Transaction};
 use crate::{Edge, Error, SystemEdge};
 
 /// How often a command is decided again because others changed the same aggregate.
@@ -203,14 +203,43 @@ impl App {
         id: Id<A>,
         decide: impl Fn(&A) -> D + Send + Sync,
     ) -> Result<(), Error> {
+        self.command(id, decide, Existing::Required).await
+    }
+
+    /// As [`update`](Self::update), but what does not exist decides as well, from its default state, and
+    /// begins its life with what it decides.
+    ///
+    /// For aggregates that are there for everyone, such as the account of a customer.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update), but for [`Error::NotFound`] and [`Error::Discarded`].
+    pub async fn upsert<A: Aggregate, D: Decision<A::Event>>(
+        &self,
+        id: Id<A>,
+        decide: impl Fn(&A) -> D + Send + Sync,
+    ) -> Result<(), Error> {
+        self.command(id, decide, Existing::Optional).await
+    }
+
+    async fn command<A: Aggregate, D: Decision<A::Event>>(
+        &self,
+        id: Id<A>,
+        decide: impl Fn(&A) -> D + Send + Sync,
+        existing: Existing,
+    ) -> Result<(), Error> {
         self.check_declared::<A>()?;
         if let Some(transaction) = &self.transaction {
-            return transaction.lock().await.command(id, &decide).await;
+            return transaction
+                .lock()
+                .await
+                .command(id, &decide, existing)
+                .await;
         }
         let mut backoff = conflict_backoff();
         loop {
             let mut transaction = self.begin();
-            transaction.command(id, &decide).await?;
+            transaction.command(id, &decide, existing).await?;
             if transaction.events().is_empty() {
                 return Ok(());
             }

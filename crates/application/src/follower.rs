@@ -263,7 +263,7 @@ impl Follower {
                 }
                 Err(error) => match self.wait_after(&error, &mut backoff) {
                     Some(wait) if backoff.n_failures() < self.options.max_attempts => {
-                        tokio::time::sleep(wait).await
+                        tokio::time::sleep(wait).await;
                     }
                     _ => return Err(error),
                 },

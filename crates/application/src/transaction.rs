@@ -30,6 +30,13 @@ pub(crate) struct Transaction {
     has_ended: bool,
 }
 
+/// Whether a command needs the aggregate to be there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Existing {
+    Required,
+    Optional,
+}
+
 /// An aggregate of whatever type that this transaction holds.
 trait Touched: std::fmt::Debug + Send + Sync {
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
@@ -131,17 +138,23 @@ impl Transaction {
         self.put_back(holder, done)
     }
 
+    /// Lets the aggregate decide: what must be there for `Existing::Required`, otherwise the default state.
     pub(crate) async fn command<A: Aggregate, D: Decision<A::Event>>(
         &mut self,
         id: Id<A>,
         decide: &(impl Fn(&A) -> D + Sync),
+        existing: Existing,
     ) -> Result<(), Error> {
+        let on = |root: &mut Root<A>| match existing {
+            Existing::Required => root.command(decide),
+            Existing::Optional => root.upsert(decide),
+        };
         let mut holder = self.take(id).await?;
-        let mut done = holder.root.command(decide);
+        let mut done = on(&mut holder.root);
         // A decision that records nothing is never checked by a commit, so it must be made on the newest state.
         if holder.may_be_stale && !matches!(done, Ok(1..)) {
             holder = self.renewed(holder).await?;
-            done = holder.root.command(decide);
+            done = on(&mut holder.root);
         }
         self.put_back(holder, done)
     }

@@ -161,6 +161,20 @@ async fn what_is_not_there_what_is_there_and_what_is_gone_are_distinct_errors() 
 }
 
 #[tokio::test]
+async fn an_upsert_finds_what_another_process_began() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    for app in [&one, &other, &one] {
+        app.upsert(account("a"), Account::deposit(2)).await.unwrap();
+    }
+    assert_eq!(other.get(account("a")).await.unwrap().balance, 6);
+    assert!(matches!(
+        one.upsert(account("b"), Account::withdraw(1)).await,
+        Err(Error::Rejected(_))
+    ));
+}
+
+#[tokio::test]
 async fn two_processes_that_create_the_same_are_told_apart_without_a_look_beforehand() {
     let recorder = recorder();
     let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);

@@ -166,6 +166,20 @@ impl<A: Aggregate> Root<A> {
         self.emit(decision)
     }
 
+    /// Lets the state decide, which is the default one if it does not exist; begins its life if so. Returns how
+    /// many events that were.
+    ///
+    /// # Errors
+    ///
+    /// [`RootError::Rejected`] if the domain refused.
+    pub fn upsert<D: Decision<A::Event>>(
+        &mut self,
+        decide: impl FnOnce(&A) -> D,
+    ) -> Result<usize, RootError> {
+        let decision = decide(&self.state);
+        self.emit(decision)
+    }
+
     /// Applies a stored event, which must be the one after [`version`](Self::version).
     ///
     /// # Errors
@@ -293,6 +307,20 @@ mod tests {
         light.create(LightEvent::Installed).unwrap();
         assert!(light.exists() && !light.state().on);
         assert_eq!(light.version(), 4);
+    }
+
+    #[test]
+    fn an_upsert_begins_a_life_or_continues_it() {
+        let mut light = Root::<Light>::new(Id::named("hall"));
+        light.upsert(Light::switch_on).unwrap();
+        assert!(light.exists() && light.state().on);
+        assert!(matches!(
+            light.upsert(Light::switch_on),
+            Err(RootError::Rejected(_))
+        ));
+        light.command(|_| LightEvent::Removed).unwrap();
+        light.upsert(Light::switch_on).unwrap();
+        assert_eq!((light.version(), light.state().on), (3, true));
     }
 
     #[test]
