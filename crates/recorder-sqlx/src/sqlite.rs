@@ -1,0 +1,255 @@
+//! A recorder on one SQLite file.
+
+use std::ops::Range;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use boxes_recorder::{
+    Append, LogIdentity, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
+};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use uuid::Uuid;
+
+use crate::OpenLog;
+use crate::busy::Patience;
+use crate::sqlite_error::{is_no_database, unavailable};
+use crate::sqlite_event::{at_most, decode, event_columns};
+use crate::sqlite_readers::Readers;
+use crate::sqlite_schema;
+use crate::sqlite_writer::{Writer, head, position};
+
+/// Connections that read at the same time, at most; each has a thread.
+const MAX_READERS: u32 = 4;
+
+/// How long a start waits for other processes that are making or recovering the same database.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a reader waits while another process recovers the database: the one thing that readers wait for.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pages of the write-ahead log after which a commit also moves them into the database: 16 MiB. Four times
+/// SQLite's default: a page of the index that is written again and again is moved once, which made appends of
+/// random aggregates 10 % faster; and it is read as fast.
+const WAL_AUTOCHECKPOINT_PAGES: &str = "4000";
+
+/// What the write-ahead log file is cut to once it was moved, if a long read had kept it from being moved earlier.
+const JOURNAL_SIZE_LIMIT_BYTES: &str = "67108864";
+
+/// The page cache of the connection that writes: 16 MiB hold the upper levels of the index of some ten million
+/// events. (SQLite counts a negative number in KiB.)
+const WRITER_CACHE_KIB: &str = "-16384";
+
+/// The page cache of each connection that reads: sections and streams are near each other.
+const READER_CACHE_KIB: &str = "-2048";
+
+/// Rows that a connection reads ahead of the one that is taken from it.
+const ROW_BUFFER: usize = 256;
+
+const STREAM_ASCENDING: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM stored_event WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
+      ORDER BY originator_version LIMIT ?"
+);
+
+const STREAM_DESCENDING: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM stored_event WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
+      ORDER BY originator_version DESC LIMIT ?"
+);
+
+const NOTIFICATIONS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM stored_event WHERE id >= ? ORDER BY id LIMIT ?"
+);
+
+/// A store of one box in one SQLite file.
+///
+/// It writes ahead (WAL) and flushes each commit to the disk (`synchronous = FULL`), so what was recorded survives
+/// a power failure as far as the disk keeps its word. Readers and the writer are never in each other's way. Several
+/// processes on one machine may work on one file; a network file system is no place for it.
+///
+/// ```
+/// # async fn example(folder: &std::path::Path) -> Result<(), boxes_recorder::RecorderError> {
+/// use std::sync::Arc;
+/// use boxes_recorder::{GroupCommit, GroupCommitBounds};
+/// use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
+///
+/// let recorder = SqliteRecorder::open("data/orders.sqlite", OpenLog::named("orders")).await?;
+/// let commit = GroupCommit::start(Arc::new(recorder), GroupCommitBounds::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SqliteRecorder {
+    log: LogIdentity,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteRecorder {
+    /// Opens the log in a file, and makes both if there are none. Safe when several processes do so at once.
+    ///
+    /// `location` is a path, or a URL such as `sqlite:data/orders.sqlite`. The folder must be there.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if the location is no file, or what is there is not the log that was expected
+    ///   (another box's, another page size, a newer schema, no database): mend the configuration.
+    /// - [`RecorderError::Unavailable`] if the file can't be opened or made: try later.
+    pub async fn open(location: &str, log: OpenLog) -> Result<Self, RecorderError> {
+        let options = file(location)?;
+        let writing = options
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            // Waiting is done by `Patience`.
+            .busy_timeout(Duration::ZERO)
+            .pragma("cache_size", WRITER_CACHE_KIB)
+            .pragma("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)
+            .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES);
+        let reading = options
+            .busy_timeout(READ_TIMEOUT)
+            .row_buffer_size(ROW_BUFFER)
+            .pragma("cache_size", READER_CACHE_KIB)
+            .pragma("query_only", "ON");
+
+        let patience = Patience::of(OPEN_TIMEOUT);
+        let (connection, log) = loop {
+            match connect(&writing, &log).await {
+                Ok((connection, log)) => break (connection, log?),
+                Err(error) if patience.wait_after(&error).await => {}
+                Err(error) if is_no_database(&error) => {
+                    return Err(mismatch(format!("{location} is not a SQLite database")));
+                }
+                Err(error) => return Err(unavailable("opening the database")(error)),
+            }
+        };
+        Ok(Self {
+            log,
+            writer: Writer::new(writing, connection),
+            readers: Readers::new(reading, MAX_READERS),
+        })
+    }
+
+    /// Closes the file, so that what stands in the write-ahead log is moved into it, and nothing else is left.
+    ///
+    /// Waits for what is being read and written. Afterwards everything is answered with [`RecorderError::Closed`].
+    /// Without it the file is closed when the recorder is dropped, a little later.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the disk failed. What was recorded is safe in the write-ahead log.
+    pub async fn close(&self) -> Result<(), RecorderError> {
+        let readers = self.readers.close().await;
+        for connection in readers.into_iter().chain(self.writer.close().await) {
+            connection
+                .close()
+                .await
+                .map_err(unavailable("closing the database"))?;
+        }
+        Ok(())
+    }
+}
+
+async fn connect(
+    options: &SqliteConnectOptions,
+    log: &OpenLog,
+) -> Result<(SqliteConnection, Result<LogIdentity, RecorderError>), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let log = sqlite_schema::open(&mut connection, log).await?;
+    Ok((connection, log))
+}
+
+fn file(location: &str) -> Result<SqliteConnectOptions, RecorderError> {
+    if location.is_empty() || location.contains(":memory:") || location.contains("mode=memory") {
+        return Err(mismatch(format!(
+            "`{location}` names no file: give the path of one, or use the memory recorder if nothing has to last"
+        )));
+    }
+    let options = if location.starts_with("sqlite:") {
+        SqliteConnectOptions::from_str(location).map_err(|error| {
+            mismatch(format!(
+                "`{location}` is not the URL of a SQLite file: {error}"
+            ))
+        })?
+    } else {
+        SqliteConnectOptions::new().filename(location)
+    };
+    Ok(options.disable_statement_logging())
+}
+
+const fn mismatch(reason: String) -> RecorderError {
+    RecorderError::Mismatch { reason }
+}
+
+#[async_trait]
+impl Recorder for SqliteRecorder {
+    fn log(&self) -> &LogIdentity {
+        &self.log
+    }
+
+    async fn record(
+        &self,
+        batch: &[Append],
+    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+        self.writer.record(batch).await
+    }
+
+    async fn select_events(
+        &self,
+        originator_id: Uuid,
+        range: StreamRange,
+    ) -> Result<Vec<StoredEvent>, RecorderError> {
+        let statement = if range.descending {
+            STREAM_DESCENDING
+        } else {
+            STREAM_ASCENDING
+        };
+        let read = async |connection: &mut SqliteConnection| {
+            let rows = sqlx::query(statement)
+                .bind(originator_id)
+                .bind(at_most(range.after))
+                .bind(at_most(range.until))
+                .bind(at_most(range.limit))
+                .fetch_all(connection)
+                .await?;
+            rows.iter().map(|row| Ok(decode(row)?.event)).collect()
+        };
+        self.readers
+            .read("reading the events of an aggregate", read)
+            .await
+    }
+
+    async fn select_notifications(
+        &self,
+        first: u64,
+        limit: u64,
+    ) -> Result<Vec<Notification>, RecorderError> {
+        let read = async |connection: &mut SqliteConnection| {
+            let rows = sqlx::query(NOTIFICATIONS)
+                .bind(at_most(first))
+                .bind(at_most(limit))
+                .fetch_all(connection)
+                .await?;
+            rows.iter().map(decode).collect()
+        };
+        self.readers.read("reading notifications", read).await
+    }
+
+    async fn head(&self) -> Result<u64, RecorderError> {
+        self.readers.read("reading the head of the log", head).await
+    }
+
+    async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
+        let read = async |connection: &mut SqliteConnection| position(connection, follower).await;
+        self.readers
+            .read("reading the position of a follower", read)
+            .await
+    }
+}

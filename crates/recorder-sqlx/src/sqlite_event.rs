@@ -1,0 +1,115 @@
+//! An event as a row.
+
+use std::sync::LazyLock;
+
+use boxes_recorder::{Encoding, Notification, StoredEvent};
+use bytes::Bytes;
+use jiff::Timestamp;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, Row, SqliteConnection};
+use uuid::Uuid;
+
+/// The columns of an event in the order of [`decode`], which is also that of [`bind`]; a literal, to stand in SQL.
+macro_rules! event_columns {
+    () => {
+        "id, originator_id, originator_version, event_id, topic, schema_version, encoding, state, metadata, occurred_on"
+    };
+}
+pub(crate) use event_columns;
+
+/// How many columns that are.
+const N_COLUMNS: usize = 10;
+
+/// The statements that insert 1, 2, 4, … rows. A few sizes, so that they stay prepared; any number of rows is a
+/// sum of them. At 256 rows the cost of a statement is lost in that of its rows.
+static INSERTS: LazyLock<Vec<(usize, String)>> = LazyLock::new(|| {
+    (0..=8)
+        .map(|power| 1 << power)
+        .map(|n_rows| (n_rows, insert_statement(n_rows)))
+        .collect()
+});
+
+fn insert_statement(n_rows: usize) -> String {
+    let row = format!("({})", vec!["?"; N_COLUMNS].join(","));
+    format!(
+        concat!(
+            "INSERT INTO stored_event (",
+            event_columns!(),
+            ") VALUES {}"
+        ),
+        vec![row; n_rows].join(",")
+    )
+}
+
+/// Inserts the events with the ids `first`, `first` + 1, ….
+pub(crate) async fn insert(
+    connection: &mut SqliteConnection,
+    first: u64,
+    mut events: &[&StoredEvent],
+) -> Result<(), sqlx::Error> {
+    let mut id = first;
+    for (n_rows, statement) in INSERTS.iter().rev() {
+        while let Some((chunk, rest)) = events.split_at_checked(*n_rows) {
+            let mut row = SqliteArguments::default();
+            row.reserve(n_rows * N_COLUMNS, 0);
+            for event in chunk {
+                bind(&mut row, id, event).map_err(sqlx::Error::Encode)?;
+                id = id.saturating_add(1);
+            }
+            sqlx::query_with(statement.as_str(), row)
+                .execute(&mut *connection)
+                .await?;
+            events = rest;
+        }
+    }
+    Ok(())
+}
+
+fn bind(row: &mut SqliteArguments, id: u64, event: &StoredEvent) -> Result<(), BoxDynError> {
+    row.add(i64::try_from(id)?)?;
+    row.add(event.originator_id)?;
+    row.add(i64::try_from(event.originator_version)?)?;
+    row.add(event.event_id)?;
+    row.add(event.topic.as_ref())?;
+    row.add(event.schema_version)?;
+    row.add(event.encoding.as_str())?;
+    row.add(event.state.as_ref())?;
+    row.add(event.metadata.as_ref())?;
+    row.add(event.occurred_on.as_microsecond())
+}
+
+/// Reads a row that was selected with [`event_columns`].
+pub(crate) fn decode(row: &SqliteRow) -> Result<Notification, sqlx::Error> {
+    let id = unsigned(row.try_get(0)?)?;
+    let event = StoredEvent {
+        originator_id: row.try_get::<Uuid, _>(1)?,
+        originator_version: unsigned(row.try_get(2)?)?,
+        event_id: row.try_get::<Uuid, _>(3)?,
+        topic: row.try_get::<String, _>(4)?.into(),
+        schema_version: row.try_get::<u32, _>(5)?,
+        encoding: encoding(row.try_get(6)?),
+        state: Bytes::from(row.try_get::<Vec<u8>, _>(7)?),
+        metadata: Bytes::from(row.try_get::<Vec<u8>, _>(8)?),
+        occurred_on: Timestamp::from_microsecond(row.try_get(9)?)
+            .map_err(|error| sqlx::Error::Decode(error.into()))?,
+    };
+    Ok(Notification { id, event })
+}
+
+fn encoding(mark: &str) -> Encoding {
+    if mark == Encoding::JSON.as_str() {
+        Encoding::JSON
+    } else {
+        Encoding::new(mark.to_owned())
+    }
+}
+
+pub(crate) fn unsigned(value: i64) -> Result<u64, sqlx::Error> {
+    u64::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A number for SQL that means "no more than `n`", where SQL's greatest number means "no bound".
+pub(crate) fn at_most(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

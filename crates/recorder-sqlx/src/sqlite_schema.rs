@@ -1,0 +1,150 @@
+//! The tables, made or refused.
+
+use std::num::NonZeroU32;
+
+use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
+use sqlx::{Connection, Row, SqliteConnection};
+use uuid::Uuid;
+
+use crate::OpenLog;
+
+/// The version of the tables below; a log that was written by a program with a greater one is refused.
+const SCHEMA_VERSION: u32 = 1;
+
+// Ids are given by the writer under the write lock (no AUTOINCREMENT), so they are dense. Versions are checked
+// under the same lock; the unique index is the backstop, and the way by which an aggregate is read.
+const TABLES: &str = "
+CREATE TABLE notification_log (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    name TEXT NOT NULL,
+    epoch BLOB NOT NULL,
+    page_size INTEGER NOT NULL,
+    schema_version INTEGER NOT NULL
+) STRICT;
+CREATE TABLE stored_event (
+    id INTEGER PRIMARY KEY,
+    originator_id BLOB NOT NULL,
+    originator_version INTEGER NOT NULL,
+    event_id BLOB NOT NULL,
+    topic TEXT NOT NULL,
+    schema_version INTEGER NOT NULL,
+    encoding TEXT NOT NULL,
+    state BLOB NOT NULL,
+    metadata BLOB NOT NULL,
+    occurred_on INTEGER NOT NULL -- microseconds since 1970-01-01T00:00:00Z
+) STRICT;
+CREATE UNIQUE INDEX stored_event_by_originator ON stored_event (originator_id, originator_version);
+CREATE TABLE tracking (
+    follower TEXT PRIMARY KEY,
+    epoch BLOB NOT NULL,
+    position INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Finds the log in the database, or makes it if there is none, and says which it is.
+///
+/// Safe when several processes do so at once: one makes it, the others find it. A database that has its log
+/// is only read.
+pub(crate) async fn open(
+    connection: &mut SqliteConnection,
+    expected: &OpenLog,
+) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
+    if let Some(found) = find(connection).await? {
+        return Ok(found.check(expected));
+    }
+    // From here on under the write lock, so look again.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let found = match find(&mut transaction).await? {
+        Some(found) => found,
+        None => make(&mut transaction, expected).await?,
+    };
+    transaction.commit().await?;
+    Ok(found.check(expected))
+}
+
+/// What the database says of its log.
+struct Found {
+    name: String,
+    epoch: Uuid,
+    page_size: u32,
+    schema_version: u32,
+}
+
+async fn find(connection: &mut SqliteConnection) -> Result<Option<Found>, sqlx::Error> {
+    let has_table =
+        "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'notification_log'";
+    if sqlx::query(has_table)
+        .fetch_optional(&mut *connection)
+        .await?
+        .is_none()
+    {
+        return Ok(None);
+    }
+    let row = sqlx::query("SELECT name, epoch, page_size, schema_version FROM notification_log")
+        .fetch_one(connection)
+        .await?;
+    Ok(Some(Found {
+        name: row.try_get(0)?,
+        epoch: row.try_get(1)?,
+        page_size: row.try_get(2)?,
+        schema_version: row.try_get(3)?,
+    }))
+}
+
+async fn make(connection: &mut SqliteConnection, expected: &OpenLog) -> Result<Found, sqlx::Error> {
+    let made = Found {
+        name: expected.name.clone(),
+        epoch: expected.new_epoch,
+        page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
+        schema_version: SCHEMA_VERSION,
+    };
+    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
+    sqlx::query("INSERT INTO notification_log (only_row, name, epoch, page_size, schema_version) VALUES (1, ?, ?, ?, ?)")
+        .bind(&made.name)
+        .bind(made.epoch)
+        .bind(made.page_size)
+        .bind(made.schema_version)
+        .execute(connection)
+        .await?;
+    Ok(made)
+}
+
+impl Found {
+    fn check(self, expected: &OpenLog) -> Result<LogIdentity, RecorderError> {
+        let mismatch = |reason| Err(RecorderError::Mismatch { reason });
+        if self.schema_version > SCHEMA_VERSION {
+            return mismatch(format!(
+                "the database has schema version {}, this program knows versions up to {SCHEMA_VERSION}: \
+                 use the newer program that wrote it",
+                self.schema_version
+            ));
+        }
+        if self.name != expected.name {
+            return mismatch(format!(
+                "the database holds the log of box `{}`, not of `{}`: give each box a database of its own",
+                self.name, expected.name
+            ));
+        }
+        let Some(page_size) = NonZeroU32::new(self.page_size) else {
+            return mismatch(format!(
+                "the log `{}` was made with page size 0: no page can be read",
+                self.name
+            ));
+        };
+        if let Some(configured) = expected
+            .page_size
+            .filter(|configured| *configured != page_size)
+        {
+            return mismatch(format!(
+                "the log `{}` was made with page size {page_size}, configured is {configured}: \
+                 a page size is fixed when the log is made, so configure {page_size}",
+                self.name
+            ));
+        }
+        Ok(LogIdentity {
+            name: self.name,
+            epoch: self.epoch,
+            page_size,
+        })
+    }
+}
