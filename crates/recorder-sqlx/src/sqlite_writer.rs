@@ -162,7 +162,7 @@ async fn set_versions(
         match known.get(&event.originator_id) {
             Some(version) => admission.set_version(event.originator_id, *version),
             None if unknown.insert(event.originator_id) => {
-                ids.extend_from_slice(event.originator_id.as_bytes())
+                ids.extend_from_slice(event.originator_id.as_bytes());
             }
             None => {}
         }
