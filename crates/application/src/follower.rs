@@ -217,17 +217,14 @@ impl Follower {
     pub async fn run(mut self, cancelled: CancellationToken) {
         let mut backoff = self.backoff();
         while !cancelled.is_cancelled() {
-            let result = match self.step().await {
-                Ok(0) => {
-                    self.report(FollowerState::Following);
-                    tokio::select! {
-                        () = cancelled.cancelled() => return,
-                        news = self.wait() => news,
-                    }
-                }
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            };
+            let mut result = self.step().await;
+            if result.is_ok() && !self.has_more() {
+                self.report(FollowerState::Following);
+                result = tokio::select! {
+                    () = cancelled.cancelled() => return,
+                    waited = self.wait(self.options.poll_interval) => waited.map(|_| 0),
+                };
+            }
             let Err(error) = result else {
                 backoff.reset();
                 continue;
@@ -252,11 +249,15 @@ impl Follower {
         let mut backoff = self.backoff();
         let mut n_handled = 0;
         loop {
-            match self.step().await {
-                Ok(0) => {
+            let result = match self.has_news().await {
+                Ok(true) => self.step().await,
+                Ok(false) => {
                     self.report(FollowerState::Following);
                     return Ok(n_handled);
                 }
+                Err(error) => Err(error),
+            };
+            match result {
                 Ok(n) => {
                     n_handled += n;
                     backoff.reset();
@@ -269,6 +270,17 @@ impl Follower {
                 },
             }
         }
+    }
+
+    /// Whether a look into the log is worth while: without asking the store, for a box of this process.
+    async fn has_news(&mut self) -> Result<bool, FollowerError> {
+        Ok(self.reading.is_none() || self.has_more() || self.wait(Duration::ZERO).await?)
+    }
+
+    fn has_more(&self) -> bool {
+        self.reading
+            .as_ref()
+            .is_none_or(|reading| reading.reader.has_more())
     }
 
     /// Takes the next notifications, as many as may share a transaction. Returns how many that were: 0 at the
@@ -392,14 +404,10 @@ impl Follower {
         }
     }
 
-    async fn wait(&mut self) -> Result<(), FollowerError> {
+    async fn wait(&mut self, timeout: Duration) -> Result<bool, FollowerError> {
         match &mut self.reading {
-            Some(Reading { reader, .. }) => reader
-                .wait(self.options.poll_interval)
-                .await
-                .map(|_| ())
-                .map_err(Into::into),
-            None => Ok(()),
+            Some(Reading { reader, .. }) => Ok(reader.wait(timeout).await?),
+            None => Ok(true),
         }
     }
 

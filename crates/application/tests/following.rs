@@ -1,0 +1,421 @@
+//! Boxes that follow each other, in memory.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use boxes_application::{
+    AfterCommit, App, AppOptions, Error, Follower, FollowerError, FollowerOptions, FollowerState,
+    Notification, Policies, SynchronousDelivery,
+};
+use boxes_domain::{Aggregate, Event, Id, Rejection};
+use boxes_mapper::{Metadata, Topics};
+use boxes_notification_log::NotificationLog;
+use boxes_recorder::{GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Counted in one box …
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "source.tick", crate = "boxes_domain")]
+enum Tick {
+    Ticked { n: u32 },
+    Unheard,
+}
+
+/// … and echoed in another.
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "echo.echo", crate = "boxes_domain")]
+enum Echo {
+    Echoed { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Source;
+
+#[derive(Default, Clone, Debug, PartialEq)]
+struct Echoes(Vec<u32>);
+
+impl Aggregate for Source {
+    type Event = Tick;
+    fn apply(&mut self, _: &Tick) {}
+}
+
+impl Aggregate for Echoes {
+    type Event = Echo;
+    fn apply(&mut self, Echo::Echoed { n }: &Echo) {
+        self.0.push(*n);
+    }
+}
+
+fn recorder(name: &str, epoch: u128) -> Arc<dyn Recorder> {
+    let page_size = NonZeroU32::new(5).unwrap();
+    Arc::new(MemoryRecorder::new(LogIdentity {
+        name: name.into(),
+        epoch: Uuid::from_u128(epoch),
+        page_size,
+    }))
+}
+
+async fn app_on(recorder: &Arc<dyn Recorder>) -> App {
+    let mut topics = Topics::default();
+    topics.register::<Tick>().unwrap();
+    topics.register::<Echo>().unwrap();
+    let writer = GroupCommit::start(Arc::clone(recorder), GroupCommitBounds::default())
+        .await
+        .unwrap();
+    App::new(
+        writer,
+        AppOptions {
+            topics,
+            ..AppOptions::default()
+        },
+    )
+}
+
+async fn source_with(n_ticks: u32) -> App {
+    let app = app_on(&recorder("source", 1)).await;
+    for n in 1..=n_ticks {
+        tick(&app, n).await;
+    }
+    app
+}
+
+async fn tick(app: &App, n: u32) {
+    app.upsert(Id::<Source>::named("s"), |_: &Source| Tick::Ticked { n })
+        .await
+        .unwrap();
+}
+
+const ECHOES: &str = "echoes";
+
+async fn echo(n: Notification<Tick>, app: App) -> Result<(), Error> {
+    let Tick::Ticked { n } = n.event else {
+        return Ok(());
+    };
+    app.upsert(Id::<Echoes>::named(ECHOES), |_: &Echoes| Echo::Echoed { n })
+        .await
+}
+
+async fn echoes(app: &App) -> Vec<u32> {
+    app.get(Id::<Echoes>::named(ECHOES))
+        .await
+        .map(|e| e.0)
+        .unwrap_or_default()
+}
+
+fn following<F, Fut>(policy: F) -> Policies
+where
+    F: Fn(Notification<Tick>, App) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let mut policies = Policies::default();
+    policies.follow("source", policy);
+    policies
+}
+
+fn options() -> FollowerOptions {
+    let (first_retry, max_retry) = (Duration::from_millis(1), Duration::from_millis(5));
+    FollowerOptions {
+        first_retry,
+        max_retry,
+        max_attempts: 3,
+        ..FollowerOptions::default()
+    }
+}
+
+fn follower(app: &App, source: &App, policies: &Policies) -> Follower {
+    Follower::new(
+        app.clone(),
+        "source",
+        policies,
+        Arc::new(source.notification_log()),
+        options(),
+    )
+}
+
+fn upto(n: u32) -> Vec<u32> {
+    (1..=n).collect()
+}
+
+#[tokio::test]
+async fn a_follower_catches_up_without_a_prompt_and_its_results_are_there_once_after_a_restart() {
+    let source = source_with(42).await;
+    let store = recorder("echo", 2);
+    let app = app_on(&store).await;
+    let policies = following(echo);
+    assert_eq!(
+        follower(&app, &source, &policies).catch_up().await.unwrap(),
+        42
+    );
+    assert_eq!(echoes(&app).await, upto(42));
+    tick(&source, 43).await;
+    // Another process on the same store: it goes on where the first one was.
+    let restarted = app_on(&store).await;
+    assert_eq!(
+        follower(&restarted, &source, &policies)
+            .catch_up()
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(echoes(&restarted).await, upto(43));
+}
+
+#[tokio::test]
+async fn what_nobody_handles_moves_the_position_too() {
+    let source = source_with(0).await;
+    source
+        .upsert(Id::<Source>::named("s"), |_: &Source| {
+            [Tick::Unheard, Tick::Unheard]
+        })
+        .await
+        .unwrap();
+    let app = app_on(&recorder("echo", 2)).await;
+    let mut policies = Policies::default();
+    policies.follow::<Echo, _, _>("source", |_, _| async { Ok(()) });
+    let mut follower = follower(&app, &source, &policies);
+    assert_eq!(follower.catch_up().await.unwrap(), 2);
+    assert_eq!(follower.status().borrow().position, 2);
+    assert_eq!(follower.status().borrow().state, FollowerState::Following);
+    assert_eq!(app.notification_log().describe().await.unwrap().last, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_instances_of_one_follower_record_each_result_once() {
+    let source = source_with(0).await;
+    let store = recorder("echo", 2);
+    let apps = [app_on(&store).await, app_on(&store).await];
+    let cancelled = CancellationToken::new();
+    // Batches of different sizes: the instances can't agree by accident on where a step ends.
+    let instances: Vec<_> = apps
+        .iter()
+        .zip([1, 3])
+        .map(|(app, max_batch)| {
+            let log = Arc::new(source.notification_log());
+            let follower = Follower::new(
+                app.clone(),
+                "source",
+                &following(echo),
+                log,
+                FollowerOptions {
+                    max_batch,
+                    ..options()
+                },
+            );
+            tokio::spawn(follower.run(cancelled.clone()))
+        })
+        .collect();
+    for n in 1..=300 {
+        tick(&source, n).await;
+    }
+    until(async || echoes(&apps[0]).await.len() >= 300).await;
+    cancelled.cancel();
+    for instance in instances {
+        instance.await.unwrap();
+    }
+    assert_eq!(echoes(&apps[1]).await, upto(300));
+}
+
+#[tokio::test]
+async fn one_failure_in_a_batch_lets_the_others_through_and_then_stops_the_follower_where_it_is() {
+    let source = source_with(12).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let n_tries = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&n_tries);
+    let policies = following(move |n: Notification<Tick>, app| {
+        let n_tries = Arc::clone(&counted);
+        async move {
+            if n.event == (Tick::Ticked { n: 8 }) {
+                n_tries.fetch_add(1, Ordering::SeqCst);
+                return Err(Error::from(Rejection::from(std::fmt::Error)));
+            }
+            echo(n, app).await
+        }
+    });
+    let mut follower = follower(&app, &source, &policies);
+    let error = follower.catch_up().await.unwrap_err();
+    assert!(
+        matches!(&error, FollowerError::Policy { id: 8, topic, .. } if topic == "source.tick.ticked"),
+        "{error:?}"
+    );
+    assert_eq!(echoes(&app).await, upto(7));
+    assert_eq!(follower.status().borrow().position, 7);
+    assert!(
+        matches!(&follower.status().borrow().state, FollowerState::Stopped { error } if error.contains("notification 8"))
+    );
+    // Once as part of its batch and once alone, in the first try; then it comes first and alone stands in the way.
+    assert!(n_tries.load(Ordering::SeqCst) >= 3);
+}
+
+#[tokio::test]
+async fn a_policy_that_panics_stops_its_follower_and_nothing_else() {
+    let source = source_with(1).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let policies = following(|_, _| async { panic!("a mistake in a policy") });
+    let error = follower(&app, &source, &policies)
+        .catch_up()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, FollowerError::Panicked { id: 1, .. }),
+        "{error:?}"
+    );
+    tick(&source, 2).await;
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_fit_is_an_error_and_not_skipped() {
+    #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+    #[event(topic = "source.tick", crate = "boxes_domain")]
+    enum Misunderstood {
+        Ticked { n: String },
+    }
+    let source = source_with(1).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let mut policies = Policies::default();
+    policies.follow::<Misunderstood, _, _>("source", |_, _| async { Ok(()) });
+    let error = follower(&app, &source, &policies)
+        .catch_up()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            FollowerError::Policy {
+                id: 1,
+                source: Error::Mapper(_),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_epoch_stops_the_follower_and_the_right_one_lets_it_go_on() {
+    let source = source_with(3).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let policies = following(echo);
+    follower(&app, &source, &policies).catch_up().await.unwrap();
+    let rewritten = app_on(&recorder("source", 99)).await;
+    for n in 1..=9 {
+        tick(&rewritten, n).await;
+    }
+    let mut misled = follower(&app, &rewritten, &policies);
+    let error = misled.catch_up().await.unwrap_err().to_string();
+    assert!(error.contains("history was rewritten"), "{error}");
+    assert!(matches!(
+        misled.status().borrow().state,
+        FollowerState::Stopped { .. }
+    ));
+    tick(&source, 4).await;
+    follower(&app, &source, &policies).catch_up().await.unwrap();
+    assert_eq!(echoes(&app).await, upto(4));
+}
+
+#[tokio::test]
+async fn a_reaction_is_decided_again_when_a_command_came_between() {
+    let source = source_with(1).await;
+    let store = recorder("echo", 2);
+    let (app, other) = (app_on(&store).await, app_on(&store).await);
+    let n_runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&n_runs);
+    let policies = following(move |n: Notification<Tick>, app| {
+        let (other, is_first) = (other.clone(), counted.fetch_add(1, Ordering::SeqCst) == 0);
+        async move {
+            echo(n, app).await?;
+            if is_first {
+                other
+                    .upsert(Id::<Echoes>::named(ECHOES), |_: &Echoes| Echo::Echoed {
+                        n: 100,
+                    })
+                    .await?;
+            }
+            Ok(())
+        }
+    });
+    follower(&app, &source, &policies).catch_up().await.unwrap();
+    assert_eq!(echoes(&app).await, [100, 1]);
+}
+
+#[tokio::test]
+async fn a_reaction_says_which_event_it_follows_from() {
+    let source = source_with(1).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    follower(&app, &source, &following(echo))
+        .catch_up()
+        .await
+        .unwrap();
+    let cause = source
+        .notification_log()
+        .current()
+        .await
+        .unwrap()
+        .items
+        .remove(0)
+        .event;
+    let effect = app
+        .notification_log()
+        .current()
+        .await
+        .unwrap()
+        .items
+        .remove(0)
+        .event;
+    let metadata = Metadata::from_bytes(&effect.metadata);
+    assert_eq!(
+        (metadata.causation_id, metadata.correlation_id),
+        (Some(cause.event_id), Some(cause.event_id))
+    );
+}
+
+/// Two boxes that answer each other: each echo below 10 is a tick of the next number.
+#[tokio::test]
+async fn when_a_command_returns_all_that_it_caused_has_happened_with_synchronous_delivery() {
+    let source = source_with(0).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let mut answers = Policies::default();
+    answers.follow("echo", |n: Notification<Echo>, app: App| async move {
+        let Echo::Echoed { n } = n.event;
+        if n < 10 {
+            app.upsert(Id::<Source>::named("s"), |_: &Source| Tick::Ticked {
+                n: n + 1,
+            })
+            .await
+        } else {
+            Ok(())
+        }
+    });
+    let back = Follower::new(
+        source.clone(),
+        "echo",
+        &answers,
+        Arc::new(app.notification_log()),
+        options(),
+    );
+    let delivery = Arc::new(SynchronousDelivery::new(vec![
+        follower(&app, &source, &following(echo)),
+        back,
+    ]));
+    let after_commit: std::sync::Weak<dyn AfterCommit> =
+        Arc::<SynchronousDelivery>::downgrade(&delivery);
+    source.set_after_commit(after_commit.clone());
+    app.set_after_commit(after_commit);
+    tick(&source, 1).await;
+    assert_eq!(echoes(&app).await, upto(10));
+}
+
+/// Waits until it is so, or fails.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .expect("it did not come to that in 30 s");
+}
