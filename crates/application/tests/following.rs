@@ -227,6 +227,30 @@ async fn two_instances_of_one_follower_record_each_result_once() {
 }
 
 #[tokio::test]
+async fn an_instance_that_slept_through_a_part_of_its_step_does_not_repeat_it() {
+    let store = recorder("echo", 2);
+    let (app, other) = (app_on(&store).await, app_on(&store).await);
+    // The same log, as the other instance saw it a moment earlier: its step ends within this one's.
+    let (source, earlier) = (source_with(5).await, source_with(3).await);
+    let n_runs = Arc::new(AtomicU32::new(0));
+    let policies = following(move |n: Notification<Tick>, app| {
+        let (other, earlier) = (other.clone(), earlier.clone());
+        let is_first = n_runs.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                follower(&other, &earlier, &following(echo))
+                    .catch_up()
+                    .await
+                    .unwrap();
+            }
+            echo(n, app).await
+        }
+    });
+    follower(&app, &source, &policies).catch_up().await.unwrap();
+    assert_eq!(echoes(&app).await, upto(5));
+}
+
+#[tokio::test]
 async fn one_failure_in_a_batch_lets_the_others_through_and_then_stops_the_follower_where_it_is() {
     let source = source_with(12).await;
     let app = app_on(&recorder("echo", 2)).await;
