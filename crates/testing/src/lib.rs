@@ -9,5 +9,7 @@
 )]
 
 mod given;
+pub mod log_fixture;
+pub mod notification_log_suite;
 
 pub use given::{Given, When, given};
