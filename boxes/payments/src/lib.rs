@@ -1,1 +1,16 @@
-//! Example box: payments
+//! Payments: what an order costs, and whether it was captured.
+//!
+//! It follows orders: once an order's units are reserved, its amount is captured or declined.
+
+pub mod payment;
+mod policy;
+mod routes;
+mod upstream;
+
+use boxes::prelude::*;
+
+/// The box.
+#[must_use]
+pub fn context() -> BoundedContext {
+    BoundedContext::new("payments").aggregate::<payment::Payment>().follow("orders", policy::on_order).routes(routes::routes)
+}

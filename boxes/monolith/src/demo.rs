@@ -1,0 +1,81 @@
+//! The main job in front of a person: loads the products, replays the orders, prints what came of it.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::Endpoints;
+use crate::northwind::Northwind;
+use crate::replay::replay;
+use crate::totals::{Tally, Totals};
+
+/// How long the boxes may take, once every order has ended, to do what follows from the last ones.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often the boxes are asked whether they have.
+const SETTLE_POLL: Duration = Duration::from_millis(50);
+
+/// Replays the Northwind orders against the boxes at `endpoints`, `in_flight` at a time, with a progress bar, and
+/// prints the totals beside the expected ones.
+///
+/// What was replayed before is found and left as it is.
+///
+/// # Errors
+///
+/// If the boxes can't be reached or refuse what they are sent; and if what must hold does not.
+pub async fn demo(endpoints: &Endpoints, in_flight: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let northwind = Northwind::load()?;
+    let n_all = northwind.orders.len();
+    let bar = ProgressBar::new(u64::try_from(n_all)?).with_style(ProgressStyle::with_template(
+        "replaying orders {bar:40} {pos}/{len} {elapsed_precise}",
+    )?);
+    let started = Instant::now();
+    let replayed = replay(endpoints, &northwind, in_flight, || bar.inc(1)).await?;
+    bar.finish_and_clear();
+    if replayed.n_orders == 0 && replayed.n_products == 0 {
+        println!("All {n_all} orders are there already: nothing was replayed.");
+    } else {
+        println!(
+            "Added {} products and replayed {} of {n_all} orders in {:.1} s.",
+            replayed.n_products,
+            replayed.n_orders,
+            started.elapsed().as_secs_f64()
+        );
+    }
+    let tally = settled(endpoints).await?;
+    print_totals(tally.totals(), in_flight);
+    if tally.violations().is_empty() {
+        println!("Nothing was lost and nothing was done twice: units in = units shipped + available, captured = shipped.\n");
+        return Ok(());
+    }
+    Err(format!("the logs do not fit together:\n{}", tally.violations().join("\n")).into())
+}
+
+/// What the logs say once all boxes are done: an order that was cancelled has ended a moment before its units
+/// are released.
+///
+/// # Errors
+///
+/// If a log can't be read.
+pub async fn settled(endpoints: &Endpoints) -> Result<Tally, Box<dyn Error + Send + Sync>> {
+    let deadline = Instant::now() + SETTLE_TIMEOUT;
+    loop {
+        let tally = Tally::read(endpoints).await?;
+        if tally.violations().is_empty() || Instant::now() > deadline {
+            return Ok(tally);
+        }
+        tokio::time::sleep(SETTLE_POLL).await;
+    }
+}
+
+fn print_totals(totals: &Totals, in_flight: usize) {
+    println!("\n{:>18} {:>12} {:>12}", "", "counted", "expected");
+    for ((name, counted), (_, expected)) in totals.figures().iter().zip(Totals::EXPECTED.figures()) {
+        println!("{name:>18} {counted:>12} {expected:>12}{}", if *counted == expected { "" } else { "  differs" });
+    }
+    if in_flight > 1 {
+        println!("With {in_flight} orders in flight the split may differ: who comes first gets the units.");
+    }
+    println!();
+}

@@ -1,0 +1,247 @@
+//! An order, from placed to its end.
+
+use boxes::prelude::*;
+use thiserror::Error;
+
+/// The most that one line may ask for, in units.
+pub const MAX_QUANTITY: u32 = 1_000_000;
+
+/// The most that one unit, or the freight, may cost, in cents.
+pub const MAX_CENTS: u64 = 1_000_000_000;
+
+/// The most lines of one order.
+pub const MAX_LINES: usize = 1_000;
+
+/// So much of one product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The product's number.
+    pub product: u32,
+    /// How many units, from 1.
+    pub quantity: u32,
+    /// The price of a unit, in cents.
+    pub unit_price_cents: u64,
+    /// The discount on the line, in whole percent, 0 to 100.
+    #[serde(default)]
+    pub discount_percent: u8,
+}
+
+/// What a customer asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Who orders.
+    pub customer: String,
+    /// What, at least one line.
+    pub lines: Vec<Line>,
+    /// What the freight costs, in cents.
+    pub freight_cents: u64,
+    /// The number of the shipper that is to bring it.
+    pub shipper: u32,
+}
+
+/// What can happen to an order.
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "orders.order")]
+pub enum OrderEvent {
+    /// A customer placed it.
+    Placed(Request),
+    /// Its units are set aside: it is to be paid.
+    Reserved {
+        /// What is set aside.
+        lines: Vec<Line>,
+        /// What the freight costs, in cents.
+        freight_cents: u64,
+    },
+    /// It can't be had: the end.
+    Rejected {
+        /// The numbers of the products of which there are not enough.
+        short: Vec<u32>,
+    },
+    /// It is paid: it is to be shipped.
+    Paid {
+        /// What was captured, in cents.
+        amount_cents: u64,
+        /// The number of the shipper that is to bring it.
+        shipper: u32,
+    },
+    /// It was not paid: the end, and its units are free again.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+    /// It is on its way: the end.
+    Shipped,
+}
+
+/// How far an order has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Waits for its units.
+    #[default]
+    Placed,
+    /// Waits to be paid.
+    Reserved,
+    /// Ended, because there was not enough.
+    Rejected,
+    /// Waits to be shipped.
+    Paid,
+    /// Ended, because it was not paid.
+    Cancelled,
+    /// Ended well.
+    Shipped,
+}
+
+/// An order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    /// What was asked for.
+    pub request: Option<Request>,
+    /// How far it has come.
+    pub status: Status,
+}
+
+/// Why an order refuses a command.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// Nobody orders.
+    #[error("an order needs a customer")]
+    NoCustomer,
+    /// Nothing is ordered, or too much at once.
+    #[error("an order has 1 to {MAX_LINES} lines, not {0}")]
+    LineCount(usize),
+    /// A quantity is out of bounds.
+    #[error("the quantity of product {product} has to be 1 to {MAX_QUANTITY}, not {quantity}")]
+    Quantity {
+        /// The product's number.
+        product: u32,
+        /// What was asked for.
+        quantity: u32,
+    },
+    /// A discount is out of bounds.
+    #[error("the discount on product {product} has to be 0 to 100 percent, not {percent}")]
+    Discount {
+        /// The product's number.
+        product: u32,
+        /// What was asked for.
+        percent: u8,
+    },
+    /// A price is out of bounds.
+    #[error("a price or freight has to be at most {MAX_CENTS} cents, not {0}")]
+    Price(u64),
+    /// The order is not where the command could be taken.
+    #[error("an order that is {status:?} can't become {wanted:?}")]
+    OutOfOrder {
+        /// How far it has come.
+        status: Status,
+        /// What was asked for.
+        wanted: Status,
+    },
+}
+
+impl Aggregate for Order {
+    type Event = OrderEvent;
+
+    fn apply(&mut self, event: &OrderEvent) {
+        self.status = match event {
+            OrderEvent::Placed(request) => {
+                self.request = Some(request.clone());
+                Status::Placed
+            }
+            OrderEvent::Reserved { .. } => Status::Reserved,
+            OrderEvent::Rejected { .. } => Status::Rejected,
+            OrderEvent::Paid { .. } => Status::Paid,
+            OrderEvent::Cancelled { .. } => Status::Cancelled,
+            OrderEvent::Shipped => Status::Shipped,
+        };
+    }
+}
+
+impl Order {
+    /// A customer places it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the request is not one that could ever be met.
+    pub fn place(request: Request) -> Result<OrderEvent, Refusal> {
+        if request.customer.trim().is_empty() {
+            return Err(Refusal::NoCustomer);
+        }
+        if request.lines.is_empty() || request.lines.len() > MAX_LINES {
+            return Err(Refusal::LineCount(request.lines.len()));
+        }
+        for &Line { product, quantity, unit_price_cents, discount_percent } in &request.lines {
+            if quantity == 0 || quantity > MAX_QUANTITY {
+                return Err(Refusal::Quantity { product, quantity });
+            }
+            if discount_percent > 100 {
+                return Err(Refusal::Discount { product, percent: discount_percent });
+            }
+            if unit_price_cents > MAX_CENTS {
+                return Err(Refusal::Price(unit_price_cents));
+            }
+        }
+        if request.freight_cents > MAX_CENTS {
+            return Err(Refusal::Price(request.freight_cents));
+        }
+        Ok(OrderEvent::Placed(request))
+    }
+
+    /// Inventory has set its units aside.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::OutOfOrder`] unless it waits for them.
+    pub fn reserve(&self) -> Result<OrderEvent, Refusal> {
+        let request = self.request_at(Status::Placed, Status::Reserved)?;
+        Ok(OrderEvent::Reserved { lines: request.lines.clone(), freight_cents: request.freight_cents })
+    }
+
+    /// Inventory has not enough of some products.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::OutOfOrder`] unless it waits for them.
+    pub fn reject(&self, short: &[u32]) -> Result<OrderEvent, Refusal> {
+        self.request_at(Status::Placed, Status::Rejected)?;
+        Ok(OrderEvent::Rejected { short: short.to_vec() })
+    }
+
+    /// Payments has captured its amount.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::OutOfOrder`] unless it waits to be paid.
+    pub fn pay(&self, amount_cents: u64) -> Result<OrderEvent, Refusal> {
+        let request = self.request_at(Status::Reserved, Status::Paid)?;
+        Ok(OrderEvent::Paid { amount_cents, shipper: request.shipper })
+    }
+
+    /// Payments has declined its amount.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::OutOfOrder`] unless it waits to be paid.
+    pub fn cancel(&self, reason: &str) -> Result<OrderEvent, Refusal> {
+        self.request_at(Status::Reserved, Status::Cancelled)?;
+        Ok(OrderEvent::Cancelled { reason: reason.to_owned() })
+    }
+
+    /// Shipping has sent it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::OutOfOrder`] unless it waits to be shipped.
+    pub fn ship(&self) -> Result<OrderEvent, Refusal> {
+        self.request_at(Status::Paid, Status::Shipped)?;
+        Ok(OrderEvent::Shipped)
+    }
+
+    fn request_at(&self, status: Status, wanted: Status) -> Result<&Request, Refusal> {
+        match &self.request {
+            Some(request) if self.status == status => Ok(request),
+            _ => Err(Refusal::OutOfOrder { status: self.status, wanted }),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What this box reads of the others' languages.
+//!
+//! A reservation, a payment and a shipment have the id of the order that they are for.
+
+use boxes::prelude::*;
+
+/// What inventory says of the units of an order.
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "inventory.reservation")]
+pub(crate) enum Reservation {
+    Reserved {},
+    Rejected { short: Vec<u32> },
+}
+
+/// What payments says of the amount of an order.
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "payments.payment")]
+pub(crate) enum Payment {
+    Captured { amount_cents: u64 },
+    Declined { amount_cents: u64 },
+}
+
+/// What shipping says of an order.
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "shipping.shipment")]
+pub(crate) enum Shipment {
+    Shipped {},
+}
