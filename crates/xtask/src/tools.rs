@@ -1,0 +1,152 @@
+//! What the tasks need from outside.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+
+/// A program that a task starts.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    /// The file that is started.
+    pub(crate) program: &'static str,
+    /// What it is needed for.
+    pub(crate) purpose: &'static str,
+    /// Folders to look in beside those of `PATH`, which may lack what only administrators use.
+    pub(crate) folders: &'static [&'static str],
+    /// The command that installs it.
+    pub(crate) install: &'static str,
+}
+
+/// Every tool that a task asks for.
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        program: "cargo-fmt",
+        purpose: "test: the format",
+        folders: &[],
+        install: "rustup component add rustfmt",
+    },
+    Tool {
+        program: "cargo-clippy",
+        purpose: "test: the lints",
+        folders: &[],
+        install: "rustup component add clippy",
+    },
+    Tool {
+        program: "kill",
+        purpose: "services: to stop the boxes",
+        folders: &["/bin", "/usr/bin"],
+        install: "apt-get install procps",
+    },
+    Tool {
+        program: "nginx",
+        purpose: "bench: the server of files that pages are compared with",
+        folders: &["/usr/sbin", "/usr/local/sbin"],
+        install: "apt-get install nginx-light",
+    },
+    Tool {
+        program: "wrk",
+        purpose: "bench: the load on pages",
+        folders: &[],
+        install: "apt-get install wrk",
+    },
+];
+
+impl Tool {
+    /// Where it is.
+    pub(crate) fn find(&self) -> Option<PathBuf> {
+        self.find_in(std::env::var_os("PATH").as_deref())
+    }
+
+    fn find_in(&self, path: Option<&OsStr>) -> Option<PathBuf> {
+        let of_path = path.into_iter().flat_map(std::env::split_paths);
+        let others = self.folders.iter().map(PathBuf::from);
+        of_path
+            .chain(others)
+            .map(|folder| folder.join(self.program))
+            .find(|file| is_program(file))
+    }
+}
+
+/// Where the tool is, or a sentence that names it and the command that installs it.
+pub(crate) fn find(program: &str) -> Result<PathBuf, String> {
+    let Some(tool) = TOOLS.iter().find(|tool| tool.program == program) else {
+        return Err(format!(
+            "`{program}` is not among the tools of this project: add it to crates/xtask/src/tools.rs"
+        ));
+    };
+    tool.find().ok_or_else(|| {
+        format!(
+            "`{program}` is missing ({}); install it with: {}",
+            tool.purpose, tool.install
+        )
+    })
+}
+
+/// Prints what is here and what is missing.
+pub(crate) fn list() -> Outcome {
+    for tool in TOOLS {
+        match tool.find() {
+            Some(file) => println!(
+                "found    {:13} {:50} {}",
+                tool.program,
+                tool.purpose,
+                file.display()
+            ),
+            None => println!(
+                "missing  {:13} {:50} install it with: {}",
+                tool.program, tool.purpose, tool.install
+            ),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(file: &Path) -> bool {
+    file.with_extension("exe").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_found_on_the_path_and_in_its_own_folders() {
+        let here = std::env::current_exe().unwrap();
+        let folder = here.parent().unwrap();
+        let program: &'static str = here
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+            .leak();
+        let tool = Tool {
+            program,
+            purpose: "",
+            folders: &[],
+            install: "",
+        };
+        assert_eq!(tool.find_in(Some(folder.as_os_str())), Some(here.clone()));
+        assert_eq!(tool.find_in(None), None);
+        let folder: &'static str = folder.to_str().unwrap().to_owned().leak();
+        let tool = Tool {
+            folders: vec![folder].leak(),
+            ..tool
+        };
+        assert_eq!(tool.find_in(None), Some(here));
+    }
+
+    #[test]
+    fn a_tool_that_nobody_listed_is_an_error_of_the_task() {
+        assert!(find("no-such-tool").unwrap_err().contains("tools.rs"));
+    }
+}
