@@ -1,1 +1,18 @@
-//! Several boxes together: end to end, crashes, faults, structure
+//! What tests of several boxes share: boxes as processes that can be killed, and their logs side by side.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of tests fails by panicking"
+)]
+
+mod logs;
+mod process;
+mod services;
+mod wait;
+
+pub use logs::{Story, stories};
+pub use process::BoxProcess;
+pub use services::FourServices;
+pub use wait::{DEADLINE, until};

@@ -34,21 +34,27 @@ async fn reserve(app: &App, reservation: Id<Reservation>, units: Vec<Units>) -> 
                 Err(error) => return Err(error),
             }
         }
-        return app.create(reservation, ReservationEvent::Rejected { short }).await;
+        return app
+            .create(reservation, ReservationEvent::Rejected { short })
+            .await;
     }
     for &Units { product, quantity } in &units {
-        app.update(Product::id(product), |p: &Product| p.reserve(quantity)).await?;
+        app.update(Product::id(product), |p: &Product| p.reserve(quantity))
+            .await?;
     }
     for unit in &units {
-        app.update(Product::id(unit.product), Product::restock_if_low).await?;
+        app.update(Product::id(unit.product), Product::restock_if_low)
+            .await?;
     }
-    app.create(reservation, ReservationEvent::Reserved { units }).await
+    app.create(reservation, ReservationEvent::Reserved { units })
+        .await
 }
 
 async fn release(app: &App, reservation: Id<Reservation>) -> Result<(), Error> {
     let Reservation { units } = app.get(reservation).await?;
     for Units { product, quantity } in units {
-        app.update(Product::id(product), |p: &Product| p.release(quantity)).await?;
+        app.update(Product::id(product), |p: &Product| p.release(quantity))
+            .await?;
     }
     app.update(reservation, Reservation::release).await
 }
@@ -59,7 +65,10 @@ fn units_by_product(lines: &[Line]) -> Vec<Units> {
     for &Line { product, quantity } in lines {
         *by_product.entry(product).or_default() += u64::from(quantity);
     }
-    by_product.into_iter().map(|(product, quantity)| Units { product, quantity }).collect()
+    by_product
+        .into_iter()
+        .map(|(product, quantity)| Units { product, quantity })
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,6 +79,18 @@ mod tests {
     fn lines_of_one_product_count_together() {
         let line = |product, quantity| Line { product, quantity };
         let units = units_by_product(&[line(2, 5), line(1, 1), line(2, 6)]);
-        assert_eq!(units, [Units { product: 1, quantity: 1 }, Units { product: 2, quantity: 11 }]);
+        assert_eq!(
+            units,
+            [
+                Units {
+                    product: 1,
+                    quantity: 1
+                },
+                Units {
+                    product: 2,
+                    quantity: 11
+                }
+            ]
+        );
     }
 }

@@ -83,7 +83,9 @@ impl Aggregate for Product {
                 self.listing = listing.clone();
                 self.available = u64::from(listing.units_in_stock);
             }
-            ProductEvent::Reserved { quantity } => self.available = self.available.saturating_sub(*quantity),
+            ProductEvent::Reserved { quantity } => {
+                self.available = self.available.saturating_sub(*quantity)
+            }
             ProductEvent::Restocked { quantity } | ProductEvent::Released { quantity } => {
                 self.available = self.available.saturating_add(*quantity);
             }
@@ -123,7 +125,11 @@ impl Product {
     /// [`Refusal::Short`] if there are not enough.
     pub fn reserve(&self, quantity: u64) -> Result<ProductEvent, Refusal> {
         if !self.has(quantity) {
-            return Err(Refusal::Short { product: self.listing.product, available: self.available, wanted: quantity });
+            return Err(Refusal::Short {
+                product: self.listing.product,
+                available: self.available,
+                wanted: quantity,
+            });
         }
         Ok(ProductEvent::Reserved { quantity })
     }
@@ -131,18 +137,81 @@ impl Product {
     /// Gets new units, if it has come down to its reorder level.
     #[must_use]
     pub fn restock_if_low(&self) -> Option<ProductEvent> {
-        if self.available > u64::from(self.listing.reorder_level) { None } else { self.restock() }
+        if self.available > u64::from(self.listing.reorder_level) {
+            None
+        } else {
+            self.restock()
+        }
     }
 
     /// Gets new units, unless it is not made any more.
     #[must_use]
     pub fn restock(&self) -> Option<ProductEvent> {
-        (!self.listing.discontinued).then_some(ProductEvent::Restocked { quantity: RESTOCK_UNITS })
+        (!self.listing.discontinued).then_some(ProductEvent::Restocked {
+            quantity: RESTOCK_UNITS,
+        })
     }
 
     /// Units that were set aside are free again.
     #[must_use]
     pub const fn release(&self, quantity: u64) -> ProductEvent {
         ProductEvent::Released { quantity }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxes_testing::{Given, given};
+
+    fn chai(units_in_stock: u32, discontinued: bool) -> Given<Product> {
+        let name = "Chai".to_owned();
+        given([ProductEvent::Added(Listing {
+            product: 1,
+            name,
+            units_in_stock,
+            reorder_level: 10,
+            discontinued,
+        })])
+    }
+
+    #[test]
+    fn no_more_is_reserved_than_is_available() {
+        chai(39, false)
+            .when(|p| p.reserve(39))
+            .then([ProductEvent::Reserved { quantity: 39 }]);
+        chai(39, false)
+            .when(|p| p.reserve(40))
+            .rejects(&Refusal::Short {
+                product: 1,
+                available: 39,
+                wanted: 40,
+            });
+    }
+
+    #[test]
+    fn a_product_is_restocked_at_its_reorder_level_unless_it_is_discontinued() {
+        chai(11, false).when(Product::restock_if_low).then([]);
+        chai(10, false)
+            .when(Product::restock_if_low)
+            .then([ProductEvent::Restocked { quantity: 100 }]);
+        chai(10, true).when(Product::restock_if_low).then([]);
+        chai(10, true).when(Product::restock).then([]);
+    }
+
+    #[test]
+    fn units_come_back_when_they_are_released() {
+        let listing = Listing {
+            product: 1,
+            name: "Chai".to_owned(),
+            units_in_stock: 5,
+            ..Listing::default()
+        };
+        let history = [
+            ProductEvent::Added(listing),
+            ProductEvent::Reserved { quantity: 5 },
+            ProductEvent::Released { quantity: 5 },
+        ];
+        assert_eq!(given::<Product>(history).state().available, 5);
     }
 }

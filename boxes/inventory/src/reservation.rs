@@ -60,6 +60,10 @@ impl Reservation {
     ///
     /// [`NothingReserved`] if none are set aside.
     pub fn release(&self) -> Result<ReservationEvent, NothingReserved> {
-        if self.units.is_empty() { Err(NothingReserved) } else { Ok(ReservationEvent::Released) }
+        if self.units.is_empty() {
+            Err(NothingReserved)
+        } else {
+            Ok(ReservationEvent::Released)
+        }
     }
 }

@@ -1,20 +1,38 @@
 //! The main job in front of a person: loads the products, replays the orders, prints what came of it.
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use thiserror::Error;
 
 use crate::Endpoints;
 use crate::northwind::Northwind;
-use crate::replay::replay;
-use crate::totals::{Tally, Totals};
+use crate::replay::{ReplayError, replay};
+use crate::totals::{Tally, TallyError, Totals};
 
 /// How long the boxes may take, once every order has ended, to do what follows from the last ones.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the boxes are asked whether they have.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
+
+/// Why the demo was given up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    /// The files that are built in do not have the form that they should have.
+    #[error("the Northwind files can't be read")]
+    Data(#[from] csv::Error),
+    /// The orders could not be replayed.
+    #[error("the orders could not be replayed")]
+    Replay(#[from] ReplayError),
+    /// The logs could not be counted.
+    #[error("the notification logs could not be counted")]
+    Tally(#[from] TallyError),
+    /// The logs say what can't be.
+    #[error("the notification logs do not fit together: {0}")]
+    Violated(String),
+}
 
 /// Replays the Northwind orders against the boxes at `endpoints`, `in_flight` at a time, with a progress bar, and
 /// prints the totals beside the expected ones.
@@ -24,12 +42,15 @@ const SETTLE_POLL: Duration = Duration::from_millis(50);
 /// # Errors
 ///
 /// If the boxes can't be reached or refuse what they are sent; and if what must hold does not.
-pub async fn demo(endpoints: &Endpoints, in_flight: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn demo(endpoints: &Endpoints, in_flight: usize) -> Result<(), DemoError> {
     let northwind = Northwind::load()?;
     let n_all = northwind.orders.len();
-    let bar = ProgressBar::new(u64::try_from(n_all)?).with_style(ProgressStyle::with_template(
-        "replaying orders {bar:40} {pos}/{len} {elapsed_precise}",
-    )?);
+    let bar = ProgressBar::new(u64::try_from(n_all).unwrap_or(u64::MAX));
+    if let Ok(style) =
+        ProgressStyle::with_template("replaying orders {bar:40} {pos}/{len} {elapsed_precise}")
+    {
+        bar.set_style(style);
+    }
     let started = Instant::now();
     let replayed = replay(endpoints, &northwind, in_flight, || bar.inc(1)).await?;
     bar.finish_and_clear();
@@ -46,10 +67,12 @@ pub async fn demo(endpoints: &Endpoints, in_flight: usize) -> Result<(), Box<dyn
     let tally = settled(endpoints).await?;
     print_totals(tally.totals(), in_flight);
     if tally.violations().is_empty() {
-        println!("Nothing was lost and nothing was done twice: units in = units shipped + available, captured = shipped.\n");
+        println!(
+            "Nothing was lost and nothing was done twice: units in = units shipped + available, captured = shipped.\n"
+        );
         return Ok(());
     }
-    Err(format!("the logs do not fit together:\n{}", tally.violations().join("\n")).into())
+    Err(DemoError::Violated(tally.violations().join("; ")))
 }
 
 /// What the logs say once all boxes are done: an order that was cancelled has ended a moment before its units
@@ -58,7 +81,7 @@ pub async fn demo(endpoints: &Endpoints, in_flight: usize) -> Result<(), Box<dyn
 /// # Errors
 ///
 /// If a log can't be read.
-pub async fn settled(endpoints: &Endpoints) -> Result<Tally, Box<dyn Error + Send + Sync>> {
+pub async fn settled(endpoints: &Endpoints) -> Result<Tally, TallyError> {
     let deadline = Instant::now() + SETTLE_TIMEOUT;
     loop {
         let tally = Tally::read(endpoints).await?;
@@ -71,11 +94,21 @@ pub async fn settled(endpoints: &Endpoints) -> Result<Tally, Box<dyn Error + Sen
 
 fn print_totals(totals: &Totals, in_flight: usize) {
     println!("\n{:>18} {:>12} {:>12}", "", "counted", "expected");
-    for ((name, counted), (_, expected)) in totals.figures().iter().zip(Totals::EXPECTED.figures()) {
-        println!("{name:>18} {counted:>12} {expected:>12}{}", if *counted == expected { "" } else { "  differs" });
+    for ((name, counted), (_, expected)) in totals.figures().iter().zip(Totals::EXPECTED.figures())
+    {
+        println!(
+            "{name:>18} {counted:>12} {expected:>12}{}",
+            if *counted == expected {
+                ""
+            } else {
+                "  differs"
+            }
+        );
     }
     if in_flight > 1 {
-        println!("With {in_flight} orders in flight the split may differ: who comes first gets the units.");
+        println!(
+            "With {in_flight} orders in flight the split may differ: who comes first gets the units."
+        );
     }
     println!();
 }

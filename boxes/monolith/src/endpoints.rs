@@ -24,13 +24,19 @@ impl Endpoints {
     /// Each box where `base` says.
     #[must_use]
     pub fn services(base: impl Fn(&str) -> String) -> Self {
-        Self { by_box: Self::NAMES.map(|name| (name, base(name).trim_end_matches('/').to_owned())) }
+        Self {
+            by_box: Self::NAMES.map(|name| (name, base(name).trim_end_matches('/').to_owned())),
+        }
     }
 
     /// The URL of `path` in the box `name`: `url("orders", "orders")` is where orders are placed.
     #[must_use]
     pub fn url(&self, name: &str, path: &str) -> String {
-        let base = self.by_box.iter().find(|(n, _)| *n == name).map_or("", |(_, base)| base);
+        let base = self
+            .by_box
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map_or("", |(_, base)| base);
         format!("{base}/{name}/{path}")
     }
 
@@ -40,6 +46,9 @@ impl Endpoints {
     ///
     /// [`LogError`] if the address is none.
     pub fn log(&self, name: &str) -> Result<Arc<dyn NotificationLog>, LogError> {
-        Ok(Arc::new(RemoteNotificationLog::new(&self.url(name, "notifications"), RemoteOptions::default())?))
+        Ok(Arc::new(RemoteNotificationLog::new(
+            &self.url(name, "notifications"),
+            RemoteOptions::default(),
+        )?))
     }
 }

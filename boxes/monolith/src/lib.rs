@@ -9,15 +9,22 @@
 pub mod demo;
 mod endpoints;
 pub mod northwind;
+mod program;
 pub mod replay;
 pub mod totals;
 
 pub use endpoints::Endpoints;
+pub use program::run;
 
 use boxes::prelude::BoundedContext;
 
 /// All four boxes.
 #[must_use]
 pub fn contexts() -> [BoundedContext; 4] {
-    [orders::context(), inventory::context(), payments::context(), shipping::context()]
+    [
+        orders::context(),
+        inventory::context(),
+        payments::context(),
+        shipping::context(),
+    ]
 }

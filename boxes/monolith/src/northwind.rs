@@ -66,8 +66,19 @@ impl Northwind {
     pub fn load() -> Result<Self, csv::Error> {
         let mut lines_by_order = HashMap::<u32, Vec<Line>>::new();
         for row in rows::<LineRow>(ORDER_LINES) {
-            let LineRow { order_id, product_id, unit_price_cents, quantity, discount_percent } = row?;
-            let line = Line { product: product_id, quantity, unit_price_cents, discount_percent };
+            let LineRow {
+                order_id,
+                product_id,
+                unit_price_cents,
+                quantity,
+                discount_percent,
+            } = row?;
+            let line = Line {
+                product: product_id,
+                quantity,
+                unit_price_cents,
+                discount_percent,
+            };
             lines_by_order.entry(order_id).or_default().push(line);
         }
         let orders = rows::<OrderRow>(ORDERS).map(|row| {
@@ -91,11 +102,16 @@ impl Northwind {
                 discontinued: row.discontinued,
             })
         });
-        Ok(Self { products: products.collect::<Result<_, _>>()?, orders })
+        Ok(Self {
+            products: products.collect::<Result<_, _>>()?,
+            orders,
+        })
     }
 }
 
-fn rows<T: serde::de::DeserializeOwned>(csv: &'static str) -> impl Iterator<Item = Result<T, csv::Error>> {
+fn rows<T: serde::de::DeserializeOwned>(
+    csv: &'static str,
+) -> impl Iterator<Item = Result<T, csv::Error>> {
     csv::Reader::from_reader(csv.as_bytes()).into_deserialize()
 }
 
@@ -106,8 +122,23 @@ mod tests {
     #[test]
     fn the_files_hold_77_products_and_830_orders_with_2155_lines() {
         let northwind = Northwind::load().unwrap();
-        assert_eq!((northwind.products.len(), northwind.orders.len()), (77, 830));
-        assert_eq!(northwind.orders.iter().map(|o| o.request.lines.len()).sum::<usize>(), 2_155);
-        assert!(northwind.orders.iter().all(|o| Order::place(o.request.clone()).is_ok()));
+        assert_eq!(
+            (northwind.products.len(), northwind.orders.len()),
+            (77, 830)
+        );
+        assert_eq!(
+            northwind
+                .orders
+                .iter()
+                .map(|o| o.request.lines.len())
+                .sum::<usize>(),
+            2_155
+        );
+        assert!(
+            northwind
+                .orders
+                .iter()
+                .all(|o| Order::place(o.request.clone()).is_ok())
+        );
     }
 }

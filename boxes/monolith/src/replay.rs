@@ -7,7 +7,6 @@ use std::time::Duration;
 use boxes::mapper::{Mapper, MapperError};
 use boxes::notification_log::{Backoff, LogError, NotificationLogReader};
 use boxes::recorder::Notification;
-use boxes::serde_json;
 use futures::{StreamExt, TryStreamExt, stream};
 use inventory::product::{Listing, ProductEvent};
 use orders::order::{OrderEvent, Status};
@@ -78,7 +77,12 @@ pub struct Replayed {
 /// # Errors
 ///
 /// [`ReplayError`] if a box refuses what it is sent, or can't be reached for a long time.
-pub async fn replay(endpoints: &Endpoints, northwind: &Northwind, in_flight: usize, on_ended: impl Fn()) -> Result<Replayed, ReplayError> {
+pub async fn replay(
+    endpoints: &Endpoints,
+    northwind: &Northwind,
+    in_flight: usize,
+    on_ended: impl Fn(),
+) -> Result<Replayed, ReplayError> {
     let http = client()?;
     let n_products = add_products(&http, endpoints, &northwind.products).await?;
     let (ends, mut orders_log) = Ends::read(endpoints).await?;
@@ -88,23 +92,32 @@ pub async fn replay(endpoints: &Endpoints, northwind: &Northwind, in_flight: usi
     }
     let n_orders = open.len();
     let url = endpoints.url("orders", "orders");
-    let place_all = stream::iter(open).map(Ok).try_for_each_concurrent(in_flight, |order| {
-        let (http, url, ends, on_ended) = (&http, &url, &ends, &on_ended);
-        async move {
-            send(http, url, order, &[StatusCode::CREATED, StatusCode::OK]).await?;
-            ends.wait_for(order).await;
-            on_ended();
-            Ok(())
-        }
-    });
+    let place_all = stream::iter(open)
+        .map(Ok::<_, ReplayError>)
+        .try_for_each_concurrent(in_flight, |order| {
+            let (http, url, ends, on_ended) = (&http, &url, &ends, &on_ended);
+            async move {
+                send(http, url, order, &[StatusCode::CREATED, StatusCode::OK]).await?;
+                ends.wait_for(order).await;
+                on_ended();
+                Ok(())
+            }
+        });
     tokio::select! {
         placed = place_all => placed?,
         error = ends.follow(&mut orders_log) => return Err(error),
     }
-    Ok(Replayed { n_products, n_orders })
+    Ok(Replayed {
+        n_products,
+        n_orders,
+    })
 }
 
-async fn add_products(http: &reqwest::Client, endpoints: &Endpoints, products: &[Listing]) -> Result<usize, ReplayError> {
+async fn add_products(
+    http: &reqwest::Client,
+    endpoints: &Endpoints,
+    products: &[Listing],
+) -> Result<usize, ReplayError> {
     let mut reader = NotificationLogReader::new(endpoints.log("inventory")?, None);
     let mut there = Vec::new();
     loop {
@@ -113,16 +126,27 @@ async fn add_products(http: &reqwest::Client, endpoints: &Endpoints, products: &
             break;
         }
         for notification in batch {
-            if let Some(ProductEvent::Added(listing)) = Mapper::default().to_event(&notification.event)? {
+            if let Some(ProductEvent::Added(listing)) =
+                Mapper::default().to_event(&notification.event)?
+            {
                 there.push(listing.product);
             }
         }
     }
     let url = endpoints.url("inventory", "products");
-    let missing: Vec<_> = products.iter().filter(|p| !there.contains(&p.product)).collect();
+    let missing: Vec<_> = products
+        .iter()
+        .filter(|p| !there.contains(&p.product))
+        .collect();
     for listing in &missing {
         // A conflict says that it was added by a request whose answer got lost.
-        send(http, &url, listing, &[StatusCode::CREATED, StatusCode::CONFLICT]).await?;
+        send(
+            http,
+            &url,
+            listing,
+            &[StatusCode::CREATED, StatusCode::CONFLICT],
+        )
+        .await?;
     }
     Ok(missing.len())
 }
@@ -135,7 +159,9 @@ struct Ends {
 impl Ends {
     /// Reads what is in the log so far.
     async fn read(endpoints: &Endpoints) -> Result<(Self, NotificationLogReader), ReplayError> {
-        let ends = Self { ended: watch::Sender::new(HashMap::new()) };
+        let ends = Self {
+            ended: watch::Sender::new(HashMap::new()),
+        };
         let mut reader = NotificationLogReader::new(endpoints.log("orders")?, None);
         loop {
             let batch = read(&mut reader).await?;
@@ -182,7 +208,11 @@ impl Ends {
 
     async fn wait_for(&self, order: &NorthwindOrder) {
         // The sender lives as long as `self`, so this ends only when the order has ended.
-        let _ended = self.ended.subscribe().wait_for(|ended| ended.contains_key(&order.id.uuid())).await;
+        let mut ended = self.ended.subscribe();
+        let _ended = ended
+            .wait_for(|ended| ended.contains_key(&order.id.uuid()))
+            .await
+            .is_ok();
     }
 }
 
@@ -191,7 +221,9 @@ async fn read(reader: &mut NotificationLogReader) -> Result<Vec<Notification>, R
     let mut backoff = backoff();
     loop {
         match reader.next_batch().await {
-            Err(error) if error.is_transient() && backoff.n_failures() < MAX_ATTEMPTS => tokio::time::sleep(backoff.next_wait(None)).await,
+            Err(error) if error.is_transient() && backoff.n_failures() < MAX_ATTEMPTS => {
+                tokio::time::sleep(backoff.next_wait(None)).await
+            }
             done => return Ok(done?),
         }
     }
@@ -199,29 +231,49 @@ async fn read(reader: &mut NotificationLogReader) -> Result<Vec<Notification>, R
 
 /// Sends `body` until it is answered with one of `expected`; sends it again when the outcome is unknown or the
 /// box can't do it now.
-async fn send(http: &reqwest::Client, url: &str, body: &(impl Serialize + Sync), expected: &[StatusCode]) -> Result<(), ReplayError> {
+async fn send(
+    http: &reqwest::Client,
+    url: &str,
+    body: &(impl Serialize + Sync),
+    expected: &[StatusCode],
+) -> Result<(), ReplayError> {
     let body: Arc<[u8]> = serde_json::to_vec(body).unwrap_or_default().into();
     let mut backoff = backoff();
     let mut source = None;
     while backoff.n_failures() < MAX_ATTEMPTS {
-        let request = http.post(url).header("content-type", "application/json").body(body.to_vec());
+        let request = http
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body.to_vec());
         match request.send().await {
             Ok(answer) if expected.contains(&answer.status()) => return Ok(()),
-            Ok(answer) if answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS => {}
+            Ok(answer)
+                if answer.status().is_server_error()
+                    || answer.status() == StatusCode::TOO_MANY_REQUESTS => {}
             Ok(answer) => {
                 let status = answer.status();
-                return Err(ReplayError::Refused { url: url.to_owned(), status, body: answer.text().await.unwrap_or_default() });
+                return Err(ReplayError::Refused {
+                    url: url.to_owned(),
+                    status,
+                    body: answer.text().await.unwrap_or_default(),
+                });
             }
             Err(error) => source = Some(error),
         }
         tokio::time::sleep(backoff.next_wait(None)).await;
     }
-    Err(ReplayError::Unreachable { url: url.to_owned(), source })
+    Err(ReplayError::Unreachable {
+        url: url.to_owned(),
+        source,
+    })
 }
 
 fn client() -> Result<reqwest::Client, ReplayError> {
     let built = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build();
-    built.map_err(|error| ReplayError::Unreachable { url: "the network".to_owned(), source: Some(error) })
+    built.map_err(|error| ReplayError::Unreachable {
+        url: "the network".to_owned(),
+        source: Some(error),
+    })
 }
 
 const fn backoff() -> Backoff {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use boxes::mapper::{Mapper, MapperError};
 use boxes::notification_log::{LogError, NotificationLogReader};
-use boxes::prelude::*;
 use boxes::recorder::Notification as LoggedNotification;
 use inventory::product::ProductEvent;
 use inventory::reservation::ReservationEvent;
@@ -178,7 +177,10 @@ impl Tally {
             OrderEvent::Cancelled { .. } => Status::Cancelled,
             OrderEvent::Shipped => Status::Shipped,
         };
-        order.n_ends += u32::from(matches!(status, Status::Rejected | Status::Cancelled | Status::Shipped));
+        order.n_ends += u32::from(matches!(
+            status,
+            Status::Rejected | Status::Cancelled | Status::Shipped
+        ));
         order.status = Some(status);
     }
 
@@ -198,7 +200,8 @@ impl Tally {
             }
         }
         if *available < 0 {
-            self.wrong.push(format!("the product {id:032x} has {available} units"));
+            self.wrong
+                .push(format!("the product {id:032x} has {available} units"));
         }
     }
 
@@ -216,20 +219,41 @@ impl Tally {
                 Some(Status::Cancelled) => totals.cancelled += 1,
                 _ => totals.open += 1,
             }
-            let OrderTally { n_placed, n_ends, n_reservations, n_payments, n_shipments, .. } = *order;
+            let OrderTally {
+                n_placed,
+                n_ends,
+                n_reservations,
+                n_payments,
+                n_shipments,
+                ..
+            } = *order;
             let was_paid = !matches!(order.status, Some(Status::Rejected));
-            let expected = (1, 1, 1, u32::from(was_paid), u32::from(order.status == Some(Status::Shipped)));
+            let expected = (
+                1,
+                1,
+                1,
+                u32::from(was_paid),
+                u32::from(order.status == Some(Status::Shipped)),
+            );
             if (n_placed, n_ends, n_reservations, n_payments, n_shipments) != expected {
-                self.wrong.push(format!("the order {id:032x} is not once what it should be: {order:?}"));
+                self.wrong.push(format!(
+                    "the order {id:032x} is not once what it should be: {order:?}"
+                ));
             }
         }
         let available: i128 = self.available.values().sum();
         totals.units_available = u64::try_from(available).unwrap_or_default();
         if self.units_in != i128::from(totals.units_shipped) + available {
-            self.wrong.push(format!("{} units came in, {} were shipped and {available} are available", self.units_in, totals.units_shipped));
+            self.wrong.push(format!(
+                "{} units came in, {} were shipped and {available} are available",
+                self.units_in, totals.units_shipped
+            ));
         }
         if totals.captured_cents != captured_for_shipped {
-            self.wrong.push(format!("{} cents were captured, {captured_for_shipped} of them for shipped orders", totals.captured_cents));
+            self.wrong.push(format!(
+                "{} cents were captured, {captured_for_shipped} of them for shipped orders",
+                totals.captured_cents
+            ));
         }
     }
 }

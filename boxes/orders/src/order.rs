@@ -171,12 +171,21 @@ impl Order {
         if request.lines.is_empty() || request.lines.len() > MAX_LINES {
             return Err(Refusal::LineCount(request.lines.len()));
         }
-        for &Line { product, quantity, unit_price_cents, discount_percent } in &request.lines {
+        for &Line {
+            product,
+            quantity,
+            unit_price_cents,
+            discount_percent,
+        } in &request.lines
+        {
             if quantity == 0 || quantity > MAX_QUANTITY {
                 return Err(Refusal::Quantity { product, quantity });
             }
             if discount_percent > 100 {
-                return Err(Refusal::Discount { product, percent: discount_percent });
+                return Err(Refusal::Discount {
+                    product,
+                    percent: discount_percent,
+                });
             }
             if unit_price_cents > MAX_CENTS {
                 return Err(Refusal::Price(unit_price_cents));
@@ -195,7 +204,10 @@ impl Order {
     /// [`Refusal::OutOfOrder`] unless it waits for them.
     pub fn reserve(&self) -> Result<OrderEvent, Refusal> {
         let request = self.request_at(Status::Placed, Status::Reserved)?;
-        Ok(OrderEvent::Reserved { lines: request.lines.clone(), freight_cents: request.freight_cents })
+        Ok(OrderEvent::Reserved {
+            lines: request.lines.clone(),
+            freight_cents: request.freight_cents,
+        })
     }
 
     /// Inventory has not enough of some products.
@@ -205,7 +217,9 @@ impl Order {
     /// [`Refusal::OutOfOrder`] unless it waits for them.
     pub fn reject(&self, short: &[u32]) -> Result<OrderEvent, Refusal> {
         self.request_at(Status::Placed, Status::Rejected)?;
-        Ok(OrderEvent::Rejected { short: short.to_vec() })
+        Ok(OrderEvent::Rejected {
+            short: short.to_vec(),
+        })
     }
 
     /// Payments has captured its amount.
@@ -215,7 +229,10 @@ impl Order {
     /// [`Refusal::OutOfOrder`] unless it waits to be paid.
     pub fn pay(&self, amount_cents: u64) -> Result<OrderEvent, Refusal> {
         let request = self.request_at(Status::Reserved, Status::Paid)?;
-        Ok(OrderEvent::Paid { amount_cents, shipper: request.shipper })
+        Ok(OrderEvent::Paid {
+            amount_cents,
+            shipper: request.shipper,
+        })
     }
 
     /// Payments has declined its amount.
@@ -225,7 +242,9 @@ impl Order {
     /// [`Refusal::OutOfOrder`] unless it waits to be paid.
     pub fn cancel(&self, reason: &str) -> Result<OrderEvent, Refusal> {
         self.request_at(Status::Reserved, Status::Cancelled)?;
-        Ok(OrderEvent::Cancelled { reason: reason.to_owned() })
+        Ok(OrderEvent::Cancelled {
+            reason: reason.to_owned(),
+        })
     }
 
     /// Shipping has sent it.
@@ -241,7 +260,147 @@ impl Order {
     fn request_at(&self, status: Status, wanted: Status) -> Result<&Request, Refusal> {
         match &self.request {
             Some(request) if self.status == status => Ok(request),
-            _ => Err(Refusal::OutOfOrder { status: self.status, wanted }),
+            _ => Err(Refusal::OutOfOrder {
+                status: self.status,
+                wanted,
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxes_testing::given;
+
+    fn request() -> Request {
+        let line = Line {
+            product: 11,
+            quantity: 12,
+            unit_price_cents: 1_400,
+            discount_percent: 0,
+        };
+        Request {
+            customer: "VINET".to_owned(),
+            lines: vec![line],
+            freight_cents: 3_238,
+            shipper: 3,
+        }
+    }
+
+    fn reserved() -> OrderEvent {
+        OrderEvent::Reserved {
+            lines: request().lines,
+            freight_cents: 3_238,
+        }
+    }
+
+    fn paid() -> OrderEvent {
+        OrderEvent::Paid {
+            amount_cents: 20_038,
+            shipper: 3,
+        }
+    }
+
+    #[test]
+    fn an_order_goes_from_placed_to_shipped_and_tells_the_next_box_what_it_needs() {
+        given::<Order>([])
+            .when(|_| Order::place(request()))
+            .then([OrderEvent::Placed(request())]);
+        given::<Order>([OrderEvent::Placed(request())])
+            .when(Order::reserve)
+            .then([reserved()]);
+        given::<Order>([OrderEvent::Placed(request()), reserved()])
+            .when(|o| o.pay(20_038))
+            .then([paid()]);
+        given::<Order>([OrderEvent::Placed(request()), reserved(), paid()])
+            .when(Order::ship)
+            .then([OrderEvent::Shipped]);
+    }
+
+    #[test]
+    fn an_order_that_has_ended_takes_no_command() {
+        let rejected = OrderEvent::Rejected { short: vec![11] };
+        let refusal = |wanted| Refusal::OutOfOrder {
+            status: Status::Rejected,
+            wanted,
+        };
+        let ended = given::<Order>([OrderEvent::Placed(request()), rejected]);
+        ended
+            .clone()
+            .when(Order::reserve)
+            .rejects(&refusal(Status::Reserved));
+        ended
+            .clone()
+            .when(|o| o.reject(&[11]))
+            .rejects(&refusal(Status::Rejected));
+        ended
+            .clone()
+            .when(|o| o.pay(1))
+            .rejects(&refusal(Status::Paid));
+        ended
+            .clone()
+            .when(|o| o.cancel("no"))
+            .rejects(&refusal(Status::Cancelled));
+        ended.when(Order::ship).rejects(&refusal(Status::Shipped));
+    }
+
+    #[test]
+    fn only_a_reserved_order_is_cancelled() {
+        let cancelled = OrderEvent::Cancelled {
+            reason: "declined".to_owned(),
+        };
+        given::<Order>([OrderEvent::Placed(request()), reserved()])
+            .when(|o| o.cancel("declined"))
+            .then([cancelled]);
+        let refusal = Refusal::OutOfOrder {
+            status: Status::Placed,
+            wanted: Status::Cancelled,
+        };
+        given::<Order>([OrderEvent::Placed(request())])
+            .when(|o| o.cancel("declined"))
+            .rejects(&refusal);
+    }
+
+    #[test]
+    fn a_request_that_could_never_be_met_is_refused_with_what_is_wrong() {
+        let refused = |change: fn(&mut Request), refusal: Refusal| {
+            let mut request = request();
+            change(&mut request);
+            given::<Order>([])
+                .when(|_| Order::place(request))
+                .rejects(&refusal);
+        };
+        refused(|r| r.customer = " ".to_owned(), Refusal::NoCustomer);
+        refused(|r| r.lines.clear(), Refusal::LineCount(0));
+        refused(
+            |r| r.lines[0].quantity = 0,
+            Refusal::Quantity {
+                product: 11,
+                quantity: 0,
+            },
+        );
+        refused(
+            |r| r.lines[0].quantity = MAX_QUANTITY + 1,
+            Refusal::Quantity {
+                product: 11,
+                quantity: MAX_QUANTITY + 1,
+            },
+        );
+        refused(
+            |r| r.lines[0].discount_percent = 101,
+            Refusal::Discount {
+                product: 11,
+                percent: 101,
+            },
+        );
+        refused(
+            |r| r.lines[0].unit_price_cents = u64::MAX,
+            Refusal::Price(u64::MAX),
+        );
+        refused(
+            |r| r.freight_cents = MAX_CENTS + 1,
+            Refusal::Price(MAX_CENTS + 1),
+        );
     }
 }

@@ -16,7 +16,9 @@ pub(crate) async fn on_reservation(n: Notification<Reservation>, app: App) -> Re
 pub(crate) async fn on_payment(n: Notification<Payment>, app: App) -> Result<(), Error> {
     let order = Id::<Order>::new(n.originator_id);
     match n.event {
-        Payment::Captured { amount_cents } => app.update(order, |o: &Order| o.pay(amount_cents)).await,
+        Payment::Captured { amount_cents } => {
+            app.update(order, |o: &Order| o.pay(amount_cents)).await
+        }
         Payment::Declined { amount_cents } => {
             let reason = format!("the payment of {amount_cents} cents was declined");
             app.update(order, |o: &Order| o.cancel(&reason)).await
@@ -26,5 +28,6 @@ pub(crate) async fn on_payment(n: Notification<Payment>, app: App) -> Result<(),
 
 pub(crate) async fn on_shipment(n: Notification<Shipment>, app: App) -> Result<(), Error> {
     let Shipment::Shipped {} = n.event;
-    app.update(Id::<Order>::new(n.originator_id), Order::ship).await
+    app.update(Id::<Order>::new(n.originator_id), Order::ship)
+        .await
 }

@@ -5,7 +5,9 @@ use boxes::prelude::*;
 use crate::order::{Line, Order, OrderEvent, Request, Status};
 
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/orders", post(place)).route("/orders/{id}", get(show))
+    Router::new()
+        .route("/orders", post(place))
+        .route("/orders/{id}", get(show))
 }
 
 /// The body of `POST /orders/orders`.
@@ -43,17 +45,40 @@ struct Step {
     occurred_on: String,
 }
 
-async fn place(State(app): State<App>, Json(placing): Json<Placing>) -> Result<impl IntoResponse, Problem> {
-    let Placing { id, customer, lines, freight_cents, shipper } = placing;
-    let request = Request { customer, lines, freight_cents, shipper };
+async fn place(
+    State(app): State<App>,
+    Json(placing): Json<Placing>,
+) -> Result<impl IntoResponse, Problem> {
+    let Placing {
+        id,
+        customer,
+        lines,
+        freight_cents,
+        shipper,
+    } = placing;
+    let request = Request {
+        customer,
+        lines,
+        freight_cents,
+        shipper,
+    };
     let id = id.unwrap_or_else(|| app.new_id());
     let status = match app.create(id, Order::place(request.clone())).await {
-        Err(Error::AlreadyExists { .. }) if was_placed_with(&app, id, &request).await? => StatusCode::OK,
+        Err(Error::AlreadyExists { .. }) if was_placed_with(&app, id, &request).await? => {
+            StatusCode::OK
+        }
         done => done.map(|()| StatusCode::CREATED)?,
     };
     let order = app.get(id).await?;
     let location = [("location", format!("/orders/orders/{id}"))];
-    Ok((status, location, Json(Placed { id, status: order.status })))
+    Ok((
+        status,
+        location,
+        Json(Placed {
+            id,
+            status: order.status,
+        }),
+    ))
 }
 
 /// Whether the order that is there is the one that is asked for: then the request was only sent again.
@@ -63,7 +88,16 @@ async fn was_placed_with(app: &App, id: Id<Order>, request: &Request) -> Result<
 
 async fn show(State(app): State<App>, Path(id): Path<Id<Order>>) -> Result<Json<Shown>, Problem> {
     let order = app.get(id).await?;
-    let step = |r: Recorded<OrderEvent>| Step { version: r.version, topic: r.topic, occurred_on: r.occurred_on.to_string() };
+    let step = |r: Recorded<OrderEvent>| Step {
+        version: r.version,
+        topic: r.topic,
+        occurred_on: r.occurred_on.to_string(),
+    };
     let history = app.history(id).await?.into_iter().map(step).collect();
-    Ok(Json(Shown { id, status: order.status, request: order.request, history }))
+    Ok(Json(Shown {
+        id,
+        status: order.status,
+        request: order.request,
+        history,
+    }))
 }

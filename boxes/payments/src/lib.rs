@@ -12,5 +12,8 @@ use boxes::prelude::*;
 /// The box.
 #[must_use]
 pub fn context() -> BoundedContext {
-    BoundedContext::new("payments").aggregate::<payment::Payment>().follow("orders", policy::on_order).routes(routes::routes)
+    BoundedContext::new("payments")
+        .aggregate::<payment::Payment>()
+        .follow("orders", policy::on_order)
+        .routes(routes::routes)
 }

@@ -45,7 +45,11 @@ impl Payment {
     /// Takes the amount, or declines it if it is above [`LIMIT_CENTS`].
     #[must_use]
     pub const fn charge(amount_cents: u64) -> PaymentEvent {
-        if amount_cents > LIMIT_CENTS { PaymentEvent::Declined { amount_cents } } else { PaymentEvent::Captured { amount_cents } }
+        if amount_cents > LIMIT_CENTS {
+            PaymentEvent::Declined { amount_cents }
+        } else {
+            PaymentEvent::Captured { amount_cents }
+        }
     }
 }
 
@@ -53,7 +57,11 @@ impl Payment {
 #[must_use]
 pub fn line_cents(unit_price_cents: u64, quantity: u32, discount_percent: u8) -> u64 {
     let percent = 100_u64.saturating_sub(u64::from(discount_percent));
-    unit_price_cents.saturating_mul(u64::from(quantity)).saturating_mul(percent).saturating_add(50) / 100
+    unit_price_cents
+        .saturating_mul(u64::from(quantity))
+        .saturating_mul(percent)
+        .saturating_add(50)
+        / 100
 }
 
 #[cfg(test)]
@@ -71,7 +79,17 @@ mod tests {
 
     #[test]
     fn the_limit_itself_is_captured() {
-        assert_eq!(Payment::charge(LIMIT_CENTS), PaymentEvent::Captured { amount_cents: LIMIT_CENTS });
-        assert_eq!(Payment::charge(LIMIT_CENTS + 1), PaymentEvent::Declined { amount_cents: LIMIT_CENTS + 1 });
+        assert_eq!(
+            Payment::charge(LIMIT_CENTS),
+            PaymentEvent::Captured {
+                amount_cents: LIMIT_CENTS
+            }
+        );
+        assert_eq!(
+            Payment::charge(LIMIT_CENTS + 1),
+            PaymentEvent::Declined {
+                amount_cents: LIMIT_CENTS + 1
+            }
+        );
     }
 }

@@ -8,6 +8,9 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/payments/{id}", get(show))
 }
 
-async fn show(State(app): State<App>, Path(id): Path<Id<Payment>>) -> Result<Json<Payment>, Problem> {
+async fn show(
+    State(app): State<App>,
+    Path(id): Path<Id<Payment>>,
+) -> Result<Json<Payment>, Problem> {
     Ok(Json(app.get(id).await?))
 }

@@ -5,7 +5,10 @@ use boxes::prelude::*;
 #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[event(topic = "orders.order")]
 pub(crate) enum Order {
-    Reserved { lines: Vec<Line>, freight_cents: u64 },
+    Reserved {
+        lines: Vec<Line>,
+        freight_cents: u64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,111 @@
+//! The real orders through all four boxes: the same results however the boxes run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of tests fails by panicking"
+)]
+
+use std::path::Path;
+
+use boxes::service::{Config, Delivery, Running, Service};
+use boxes_tests::{FourServices, Story, stories};
+use monolith::demo::settled;
+use monolith::northwind::Northwind;
+use monolith::replay::replay;
+use monolith::totals::Totals;
+use monolith::{Endpoints, contexts};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_shop-under-test");
+
+async fn monolith(data: &Path, delivery: Delivery) -> Running {
+    let config = Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: data.to_owned(),
+        delivery,
+        ..Config::default()
+    };
+    Service::start(contexts(), config).await.unwrap()
+}
+
+/// Replays all orders one at a time, and returns the logs, once the totals are as expected.
+async fn replay_sequentially(endpoints: &Endpoints) -> Vec<(&'static str, Vec<Story>)> {
+    replay(endpoints, &Northwind::load().unwrap(), 1, || ())
+        .await
+        .unwrap();
+    let tally = settled(endpoints).await.unwrap();
+    assert_eq!(
+        (tally.totals(), tally.violations()),
+        (&Totals::EXPECTED, [].as_slice())
+    );
+    stories(endpoints).await
+}
+
+/// `assert_eq` would print four whole logs.
+fn assert_same(one: &[(&str, Vec<Story>)], other: &[(&str, Vec<Story>)]) {
+    for ((name, one), (_, other)) in one.iter().zip(other) {
+        for (one, other) in one.iter().zip(other) {
+            assert_eq!(one, other, "the logs of {name} differ");
+        }
+        assert_eq!(one.len(), other.len(), "one log of {name} is longer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_or_four_give_the_same_logs_event_for_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let synchronous = monolith(&folder.path().join("synchronous"), Delivery::Synchronous).await;
+    let expected = replay_sequentially(&Endpoints::monolith(synchronous.base_url())).await;
+    synchronous.shutdown().await;
+
+    let concurrent = monolith(&folder.path().join("concurrent"), Delivery::Concurrent).await;
+    assert_same(
+        &expected,
+        &replay_sequentially(&Endpoints::monolith(concurrent.base_url())).await,
+    );
+    concurrent.shutdown().await;
+
+    let mut services = FourServices::new(PROGRAM, &folder.path().join("services"), &[]);
+    services.start().await;
+    assert_same(&expected, &replay_sequentially(&services.endpoints()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_done_is_found_after_a_restart_and_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut northwind = Northwind::load().unwrap();
+    northwind.orders.truncate(40);
+    let first = monolith(folder.path(), Delivery::Synchronous).await;
+    let endpoints = Endpoints::monolith(first.base_url());
+    let replayed = replay(&endpoints, &northwind, 1, || ()).await.unwrap();
+    assert_eq!((replayed.n_products, replayed.n_orders), (77, 40));
+    let before = stories(&endpoints).await;
+    first.shutdown().await;
+
+    let again = monolith(folder.path(), Delivery::Concurrent).await;
+    let endpoints = Endpoints::monolith(again.base_url());
+    let replayed = replay(&endpoints, &northwind, 1, || ()).await.unwrap();
+    assert_eq!((replayed.n_products, replayed.n_orders), (0, 0));
+    assert_same(&before, &stories(&endpoints).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_32_orders_in_flight_nothing_is_lost_or_done_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut services = FourServices::new(PROGRAM, folder.path(), &[]);
+    services.start().await;
+    let endpoints = services.endpoints();
+    replay(&endpoints, &Northwind::load().unwrap(), 32, || ())
+        .await
+        .unwrap();
+    let tally = settled(&endpoints).await.unwrap();
+    assert_eq!(tally.violations(), [""; 0]);
+    let totals = tally.totals();
+    assert_eq!(
+        (
+            totals.shipped + totals.rejected + totals.cancelled,
+            totals.open
+        ),
+        (830, 0)
+    );
+}
