@@ -1,1 +1,44 @@
-//! Notification logs over HTTP: pages served, and pages read
+//! Notification logs over HTTP: pages served, and pages read.
+//!
+//! What is served and read is written down as one contract; both sides of it are here, so that a log far away
+//! gives the same sections, emptiness and errors as one in this process.
+//!
+//! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
+//! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `entity_tag.rs` and
+//! `prefer.rs`; a section becomes a page in a format of `representation.rs`, of which `json_page.rs` is the
+//! kit's own; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `waiting.rs`
+//! holds requests until there is something new. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
+//! and for those above it.
+//!
+//! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
+//! `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
+//! `log_problem.rs` turns errors into problems and back.
+
+mod accept;
+mod bearer_token;
+mod entity_tag;
+mod fetch;
+mod json_page;
+mod json_text;
+mod link;
+mod log_problem;
+mod options;
+mod page_cache;
+mod page_document;
+mod prefer;
+mod problem;
+mod problem_kind;
+mod remote;
+mod remote_options;
+mod representation;
+mod resource;
+mod waiting;
+
+pub use bearer_token::{BearerToken, InvalidToken};
+pub use options::{InvalidPath, NotificationLogOptions};
+pub use prefer::MAX_WAIT;
+pub use problem::{PROBLEM_JSON, Problem, unknown_path};
+pub use problem_kind::{ProblemKind, problem_descriptions};
+pub use remote::RemoteNotificationLog;
+pub use remote_options::{RemoteError, RemoteOptions};
+pub use resource::{EPOCH_HEADER, NotificationLogResource, POSITION_HEADER};

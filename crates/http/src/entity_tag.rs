@@ -1,0 +1,155 @@
+//! Which state of a resource.
+
+use std::fmt::Write as _;
+
+use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, HeaderValue};
+use boxes_notification_log::SectionId;
+use uuid::Uuid;
+
+use crate::accept::elements;
+
+/// A strong entity tag, made from what determines the bytes and from nothing else: so it is the same on every
+/// replica and after a restart, and known without reading an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntityTag(HeaderValue);
+
+impl EntityTag {
+    /// Of a page that will not change: epoch, range and format.
+    pub(crate) fn archived(epoch: Uuid, id: SectionId, format: &str) -> Self {
+        Self::new(epoch, format, |text| {
+            write!(text, "{}-{}", id.low(), id.high())
+        })
+    }
+
+    /// Of a page that grows: epoch, low, last and format. Never that of the archived page, which has a `next`.
+    pub(crate) fn growing(epoch: Uuid, id: SectionId, last: u64, format: &str) -> Self {
+        Self::new(epoch, format, |text| write!(text, "{}-{last}+", id.low()))
+    }
+
+    /// Of a single notification.
+    pub(crate) fn notification(epoch: Uuid, id: u64, format: &str) -> Self {
+        Self::new(epoch, format, |text| write!(text, "{id}"))
+    }
+
+    /// Of the description of a log.
+    pub(crate) fn description(epoch: Uuid, first: u64, last: u64, format: &str) -> Self {
+        Self::new(epoch, format, |text| write!(text, "log-{first}-{last}"))
+    }
+
+    fn new(epoch: Uuid, format: &str, write: impl FnOnce(&mut String) -> std::fmt::Result) -> Self {
+        let mut text = format!("\"{}.", epoch.as_simple());
+        // Writing into a string does not fail.
+        let written = write(&mut text);
+        debug_assert!(written.is_ok());
+        text.push('.');
+        text.push_str(format);
+        text.push('"');
+        // It consists of digits, letters and `"+-.`.
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\"")))
+    }
+
+    pub(crate) const fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// Whether the request has this state already: by `If-None-Match`, which compares weakly.
+    pub(crate) fn is_known(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(IF_NONE_MATCH).iter().any(|value| {
+            if *value == self.0 {
+                return true;
+            }
+            let (Ok(text), Ok(this)) = (value.to_str(), self.0.to_str()) else {
+                return false;
+            };
+            elements(text, b',')
+                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == this)
+        })
+    }
+}
+
+/// Whether the request has any state of the resource: `If-None-Match: *`.
+pub(crate) fn any_is_known(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(IF_NONE_MATCH).iter();
+    values.any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|text| elements(text, b',').any(|tag| tag == "*"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tag() -> EntityTag {
+        let id = SectionId::containing(21, NonZeroU32::new(20).unwrap());
+        EntityTag::archived(Uuid::from_u128(7), id, "json")
+    }
+
+    fn known(lines: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(IF_NONE_MATCH, HeaderValue::from_str(line).unwrap());
+        }
+        tag().is_known(&headers)
+    }
+
+    #[test]
+    fn a_full_page_that_grows_is_not_the_archived_one() {
+        let id = SectionId::containing(21, NonZeroU32::new(20).unwrap());
+        let epoch = Uuid::from_u128(7);
+        assert_eq!(
+            tag().header(),
+            "\"00000000000000000000000000000007.21-40.json\""
+        );
+        assert_ne!(EntityTag::growing(epoch, id, 40, "json"), tag());
+        assert_ne!(EntityTag::archived(Uuid::from_u128(8), id, "json"), tag());
+        assert_ne!(EntityTag::archived(epoch, id, "atom"), tag());
+    }
+
+    #[test]
+    fn tags_are_compared_weakly_in_lists_and_by_a_star() {
+        let this = "\"00000000000000000000000000000007.21-40.json\"";
+        let weak = format!("W/{this}");
+        let listed = format!("\"a,b\", W/\"c\" ,{this}, \"d\"");
+        for lines in [
+            &[this][..],
+            &[&weak],
+            &[&listed],
+            &["*"],
+            &["\"x\"", this],
+            &["\"x\", *"],
+        ] {
+            assert!(known(lines), "{lines:?}");
+        }
+        let quoted = format!("\"x, {this}\"");
+        let other = this.replace("21-40", "21-40+");
+        for lines in [
+            &[][..],
+            &[""],
+            &["\"*\""],
+            &["\"\""],
+            &[&other],
+            &[&quoted],
+            &["w/x"],
+        ] {
+            assert!(!known(lines), "{lines:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_compared(line in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&line) {
+                headers.insert(IF_NONE_MATCH, value);
+            }
+            prop_assert_eq!(tag().is_known(&headers), any_is_known(&headers));
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! How a log far away is asked: within bounds, and at its own origin only.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER,
+};
+use boxes_notification_log::LogError;
+use bytes::{Bytes, BytesMut};
+use jiff::fmt::rfc2822;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use url::Url;
+
+use crate::prefer::PREFERENCE_APPLIED;
+use crate::{RemoteError, RemoteOptions, log_problem};
+
+/// What is asked for.
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json");
+/// The largest body of an error that is read.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// Asks one origin.
+pub(crate) struct Fetcher {
+    client: Client,
+    base: Url,
+    options: RemoteOptions,
+}
+
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A document, and the tag of its state.
+    Document {
+        body: Bytes,
+        tag: Option<HeaderValue>,
+    },
+    /// It has the state that was known; and whether the log waited before it said so.
+    Unchanged { waited: bool },
+}
+
+impl Fetcher {
+    pub(crate) fn new(base: Url, options: RemoteOptions) -> Result<Self, RemoteError> {
+        let client = client(&base, &options).map_err(|error| RemoteError::Setup {
+            reason: innermost(&error),
+        })?;
+        Ok(Self {
+            client,
+            base,
+            options,
+        })
+    }
+
+    pub(crate) const fn options(&self) -> &RemoteOptions {
+        &self.options
+    }
+
+    /// The current page.
+    pub(crate) const fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The address below the current page.
+    pub(crate) fn below(&self, segment: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{segment}", self.base.path()));
+        url
+    }
+
+    /// Where a link of the log leads, if that is within its origin.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Garbage`] if it leads elsewhere.
+    pub(crate) fn resolve(&self, href: &str) -> Result<Url, LogError> {
+        let url = self.base.join(href).ok();
+        url.filter(|url| url.origin() == self.base.origin())
+            .ok_or_else(|| LogError::Garbage {
+                reason: format!("{self} has a link that leads to another origin, or nowhere"),
+            })
+    }
+
+    /// Asks, and reads what comes; `wait` is the time that was asked for in the request.
+    ///
+    /// # Errors
+    ///
+    /// - What the log answered, as the error that it is: see [`log_problem`].
+    /// - [`LogError::Unavailable`] if it does not answer in time, or not at all.
+    /// - [`LogError::Garbage`] if what comes is too large, cut short, no JSON, or from elsewhere.
+    pub(crate) async fn get(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        wait: Duration,
+    ) -> Result<Answer, LogError> {
+        let timeout = self.options.request_timeout.saturating_add(wait);
+        let mut request = self
+            .client
+            .get(url)
+            .headers(headers)
+            .header(ACCEPT, MEDIA_TYPE);
+        if let Some(token) = &self.options.token {
+            request = request.header(AUTHORIZATION, token.header());
+        }
+        let sent = request.timeout(timeout).send().await;
+        let response = sent.map_err(|error| self.failure(error))?;
+        match response.status() {
+            StatusCode::NOT_MODIFIED => Ok(Answer::Unchanged {
+                waited: response.headers().contains_key(PREFERENCE_APPLIED),
+            }),
+            StatusCode::OK => {
+                self.check_type(response.headers())?;
+                let tag = response.headers().get(ETAG).cloned();
+                let body = self.body(response, self.options.max_body_bytes).await?;
+                Ok(Answer::Document { body, tag })
+            }
+            status => {
+                let retry_after = retry_after(response.headers());
+                // Whatever comes with an error, the status is what counts.
+                let body = self
+                    .body(response, MAX_ERROR_BYTES)
+                    .await
+                    .unwrap_or_default();
+                Err(log_problem::from_answer(
+                    status,
+                    &body,
+                    retry_after,
+                    &self.to_string(),
+                ))
+            }
+        }
+    }
+
+    fn check_type(&self, headers: &HeaderMap) -> Result<(), LogError> {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let media_type = text(CONTENT_TYPE).unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        let encoded = text(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+        if essence.eq_ignore_ascii_case("application/json") && !encoded {
+            return Ok(());
+        }
+        Err(self.garbage("answered in a format that was not asked for"))
+    }
+
+    /// The whole body. One that comes in one piece is not copied.
+    async fn body(&self, mut response: Response, max_bytes: usize) -> Result<Bytes, LogError> {
+        let too_large = || self.garbage(&format!("answered with more than {max_bytes} bytes"));
+        let declared = response.content_length().map(usize::try_from);
+        let declared = declared.transpose().map_err(|_| too_large())?;
+        if declared.is_some_and(|declared| declared > max_bytes) {
+            return Err(too_large());
+        }
+        let next = async |response: &mut Response| {
+            response.chunk().await.map_err(|error| {
+                if error.is_timeout() {
+                    self.failure(error)
+                } else {
+                    self.garbage(&format!("broke off its answer: {}", innermost(&error)))
+                }
+            })
+        };
+        let Some(first) = next(&mut response).await? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() > max_bytes {
+            return Err(too_large());
+        }
+        let Some(second) = next(&mut response).await? else {
+            return Ok(first);
+        };
+        let mut body = BytesMut::with_capacity(declared.unwrap_or(first.len() + second.len()));
+        body.extend_from_slice(&first);
+        let mut chunk = Some(second);
+        while let Some(bytes) = chunk {
+            if body.len() + bytes.len() > max_bytes {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&bytes);
+            chunk = next(&mut response).await?;
+        }
+        Ok(body.freeze())
+    }
+
+    /// Why a request came to nothing.
+    fn failure(&self, error: reqwest::Error) -> LogError {
+        let error = error.without_url();
+        if error.is_redirect() {
+            return self.garbage(&format!("sent the request on: {}", innermost(&error)));
+        }
+        let what = if error.is_timeout() {
+            "did not answer in time"
+        } else {
+            "does not answer"
+        };
+        LogError::Unavailable {
+            reason: format!("{self} {what}: {}", innermost(&error)),
+            retry_after: None,
+            source: Some(Arc::new(error)),
+        }
+    }
+
+    fn garbage(&self, what: &str) -> LogError {
+        LogError::Garbage {
+            reason: format!("{self} {what}"),
+        }
+    }
+}
+
+/// By the address of the log, in which there are no credentials.
+impl fmt::Display for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.base.fmt(f)
+    }
+}
+
+fn client(base: &Url, options: &RemoteOptions) -> Result<Client, reqwest::Error> {
+    // The library would panic. If another thread is quicker, its provider is as good.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    let (origin, max_redirects) = (base.origin(), options.max_redirects);
+    let redirects = Policy::custom(move |attempt| {
+        if attempt.url().origin() != origin {
+            return attempt.error("it leads to another origin");
+        }
+        if attempt.previous().len() > max_redirects {
+            return attempt.error("it leads on too often");
+        }
+        attempt.follow()
+    });
+    let builder = Client::builder()
+        .redirect(redirects)
+        .connect_timeout(options.connect_timeout)
+        .user_agent(concat!("boxes/", env!("CARGO_PKG_VERSION")))
+        .referer(false)
+        .no_proxy()
+        .http1_only();
+    if base.scheme() == "https" {
+        return builder.build();
+    }
+    // Without TLS no certificates are needed: a system that has none is no obstacle.
+    builder.tls_certs_only([]).build()
+}
+
+/// What lies at the bottom of an error: `Connection refused`, and not `error sending request`.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// `Retry-After`, in seconds or as a time, which is compared with the log's own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let said = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = said.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = |text: &str| Some(rfc2822::parse(text).ok()?.timestamp());
+    let delay = time(said)?.duration_since(time(text(DATE)?)?);
+    Some(Duration::try_from(delay).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_time_by_the_clock_of_the_log() {
+        let of = |said: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                DATE,
+                HeaderValue::from_static("Mon, 23 Nov 2026 15:00:00 GMT"),
+            );
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(said).unwrap());
+            retry_after(&headers).map(|delay| delay.as_secs())
+        };
+        assert_eq!(of("7"), Some(7));
+        assert_eq!(of("Mon, 23 Nov 2026 15:02:00 GMT"), Some(120));
+        assert_eq!(of("Mon, 23 Nov 2026 14:00:00 GMT"), Some(0));
+        assert_eq!([of("soon"), of("-1"), of("")], [None, None, None]);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! How a log is served.
+
+use std::fmt;
+
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// How a log is served. Every bound has a name; [`new`](Self::new) gives all but the path their defaults.
+#[derive(Debug, Clone)]
+pub struct NotificationLogOptions {
+    /// Where the current page is, such as `/orders/notifications`; everything else is below it.
+    pub path: String,
+    /// What stands before paths in links, such as `https://shop.example`; `None` for links without a host.
+    /// Forwarded headers are never trusted for it.
+    pub public_base: Option<Url>,
+    /// Whether access depends on who asks, so that shared caches must not keep pages.
+    pub restricted: bool,
+    /// How many bytes of archived pages are kept in memory, about; 0 for none.
+    pub cache_bytes: u64,
+    /// How many requests may wait for news at once; further ones are told to come later.
+    pub max_waiters: usize,
+    /// Ends what waits: a process that stops should not have to sit it out.
+    pub shutdown: CancellationToken,
+    /// The path of a description of the whole service, such as `/orders/openapi.json`, if there is one: pages
+    /// then link to it as `service-desc`.
+    pub service_description: Option<String>,
+}
+
+impl NotificationLogOptions {
+    /// 64 MiB: some ten thousand pages of twenty.
+    pub const DEFAULT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+    /// One that waits costs a connection and a few kilobytes.
+    pub const DEFAULT_MAX_WAITERS: usize = 1_024;
+
+    /// Served below `path`, publicly, with defaults.
+    #[must_use]
+    pub fn new(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            public_base: None,
+            restricted: false,
+            cache_bytes: Self::DEFAULT_CACHE_BYTES,
+            max_waiters: Self::DEFAULT_MAX_WAITERS,
+            shutdown: CancellationToken::new(),
+            service_description: None,
+        }
+    }
+
+    /// Paths become routes, links and headers as they are, so what would need escaping is refused.
+    pub(crate) fn check(&self) -> Result<(), InvalidPath> {
+        let paths = std::iter::once(&self.path).chain(&self.service_description);
+        for path in paths {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+            let whole = path.starts_with('/') && !path.ends_with('/') && !path.contains("//");
+            if !whole || !path.chars().all(plain) {
+                return Err(InvalidPath { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path can't be served: it is a mistake in the program, or in its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct InvalidPath {
+    path: String,
+}
+
+impl fmt::Display for InvalidPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` can't be served: a path begins with a slash, does not end with one, and consists of letters, digits and -._~",
+            self.path
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_plain() {
+        let valid = |path: &str| NotificationLogOptions::new(path).check().is_ok();
+        assert!(valid("/orders/notifications") && valid("/a"));
+        for path in [
+            "", "/", "orders", "/orders/", "//orders", "/{box}", "/a b", "/ü", "/a?b", "/a%20",
+        ] {
+            assert!(!valid(path), "{path}");
+        }
+    }
+}

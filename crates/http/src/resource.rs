@@ -1,0 +1,454 @@
+//! A notification log as resources.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::ALLOW;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use boxes_notification_log::{
+    LogError, NotificationLog, Section, SectionId, SectionIdError, canonical_integer,
+};
+use boxes_recorder::LogIdentity;
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
+
+use crate::entity_tag::EntityTag;
+use crate::link::Addresses;
+use crate::page_cache::{PageCache, Rendered, not_modified};
+use crate::representation::{self, DESCRIPTION_MEDIA_TYPE, Representation};
+use crate::waiting::{Outcome, Waiters};
+use crate::{InvalidPath, NotificationLogOptions, Problem, ProblemKind, json_page, log_problem};
+
+/// The epoch that a reader follows, a UUID: sent with a request, it is answered with 409 `epoch-changed` if the
+/// log has another.
+pub const EPOCH_HEADER: HeaderName = HeaderName::from_static("notification-log-epoch");
+/// The id of the last notification that a reader has read, 0 for none: sent with a request, it is answered with
+/// 409 `ahead-of-log` if the log ends before it.
+pub const POSITION_HEADER: HeaderName = HeaderName::from_static("notification-log-position");
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
+const GROWING: &str = "no-cache";
+const PAST_THE_END: &str = "no-store";
+const ARCHIVED: &str = "public, max-age=31536000, immutable";
+const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
+
+/// A notification log as resources: the current page, pages, single notifications, and the log's description.
+///
+/// | below the path | gives |
+/// |---|---|
+/// | nothing | the current page |
+/// | `/{low},{high}` | that page |
+/// | `/{id}` | that notification |
+/// | `/log` | name, epoch, page size, first and last notification, formats, a template for pages |
+///
+/// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
+/// never change. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
+/// commit that changes it. A reader may send where it is with [`EPOCH_HEADER`] and [`POSITION_HEADER`], and is
+/// told when that is no place in this log.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use boxes_notification_log::NotificationLog;
+/// use boxes_http::{NotificationLogOptions, NotificationLogResource, unknown_path};
+///
+/// # fn example(log: Arc<dyn NotificationLog>) -> Result<axum::Router, boxes_http::InvalidPath> {
+/// let options = NotificationLogOptions::new("/orders/notifications");
+/// let resource = NotificationLogResource::new(log, options)?;
+/// Ok(axum::Router::new().merge(resource.into_router()).fallback(unknown_path))
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct NotificationLogResource {
+    path: String,
+    served: Arc<Served>,
+}
+
+#[derive(Debug)]
+struct Served {
+    log: Arc<dyn NotificationLog>,
+    /// Asked for with the first request, so that a store that is down does not keep the server from starting.
+    identity: OnceCell<LogIdentity>,
+    addresses: Addresses,
+    archived: &'static str,
+    pages: PageCache,
+    /// The newest page that grows: made by one of those who wait for it, and sent to all of them.
+    growing: Mutex<Option<Growing>>,
+    waiters: Waiters,
+}
+
+#[derive(Debug, Clone)]
+struct Growing {
+    id: SectionId,
+    last: u64,
+    format: &'static str,
+    page: Arc<Rendered>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Current,
+    /// A page or a notification, by the last segment of the path.
+    ById,
+    Description,
+}
+
+impl NotificationLogResource {
+    /// The resources of `log`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] if a path of the options can't be served.
+    pub fn new(
+        log: Arc<dyn NotificationLog>,
+        options: NotificationLogOptions,
+    ) -> Result<Self, InvalidPath> {
+        options.check()?;
+        let NotificationLogOptions {
+            path,
+            public_base,
+            restricted,
+            cache_bytes,
+            max_waiters,
+            shutdown,
+            service_description,
+        } = options;
+        let served = Served {
+            log,
+            identity: OnceCell::new(),
+            addresses: Addresses::new(&path, public_base.as_ref(), service_description),
+            archived: if restricted {
+                ARCHIVED_RESTRICTED
+            } else {
+                ARCHIVED
+            },
+            pages: PageCache::new(cache_bytes),
+            growing: Mutex::default(),
+            waiters: Waiters::new(max_waiters, shutdown),
+        };
+        Ok(Self {
+            path,
+            served: Arc::new(served),
+        })
+    }
+
+    /// The routes, to be merged into the server's. They answer every method; what is not below the path is left
+    /// to the server's fallback, see [`unknown_path`](crate::unknown_path).
+    pub fn into_router<S>(self) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let answer = |target: Target| {
+            let served = Arc::clone(&self.served);
+            any(move |request: Request| {
+                let served = Arc::clone(&served);
+                async move { served.answer(target, request.into_parts().0).await }
+            })
+        };
+        Router::new()
+            .route(&self.path, answer(Target::Current))
+            .route(&format!("{}/log", self.path), answer(Target::Description))
+            .route(&format!("{}/{{page}}", self.path), answer(Target::ById))
+    }
+}
+
+impl Served {
+    async fn answer(&self, target: Target, request: Parts) -> Response {
+        if request.method == Method::OPTIONS {
+            let allow = [(ALLOW, HeaderValue::from_static(METHODS))];
+            return (StatusCode::NO_CONTENT, allow).into_response();
+        }
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return Problem::method_not_allowed(METHODS).into_response();
+        }
+        let answered = match target {
+            Target::Current => self.page(None, &request.headers).await,
+            Target::ById => self.by_id(&request).await,
+            Target::Description => self.description(&request.headers).await,
+        };
+        let response = answered.unwrap_or_else(IntoResponse::into_response);
+        if request.method == Method::HEAD {
+            return Response::from_parts(response.into_parts().0, Body::empty());
+        }
+        response
+    }
+
+    async fn by_id(&self, request: &Parts) -> Result<Response, Problem> {
+        let path = request.uri.path();
+        let id = path.rsplit_once('/').map_or(path, |(_, id)| id);
+        let malformed = |error: SectionIdError| log_problem::to_problem(&error.into());
+        if id.contains(',') {
+            let id = id.parse().map_err(malformed)?;
+            return self.page(Some(id), &request.headers).await;
+        }
+        match canonical_integer(id).map_err(malformed)? {
+            0 => Err(malformed(SectionIdError::Malformed)),
+            id => self.notification(id, &request.headers).await,
+        }
+    }
+
+    /// A page; the current one for `None`.
+    async fn page(
+        &self,
+        wanted: Option<SectionId>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let log = self.identity().await?;
+        self.check_resume_point(log, request).await?;
+        let format = representation::of_page(request)?;
+        if let Some(id) = wanted {
+            id.on_grid(log.page_size)
+                .map_err(|error| self.problem(&error.into()))?;
+            if let Some(page) = self.pages.get(id.low(), format.tag()) {
+                return Ok(page.answer(request));
+            }
+        }
+        let mut waiting = None;
+        loop {
+            let mut last = self.last().await?;
+            let newest = SectionId::containing(last, log.page_size);
+            let id = wanted.unwrap_or(newest);
+            if id.high() < last {
+                return self.archived_page(log, id, format, request).await;
+            }
+            if id != newest {
+                let section = self.read(id).await?;
+                return Ok(self.render(&section, format).answer(request));
+            }
+            let mut tag = EntityTag::growing(log.epoch, id, last, format.tag());
+            if !tag.is_known(request) {
+                let growing = self.growing_page(id, last, format).await?;
+                if !growing.page.is_known(request) {
+                    return Ok(growing.page.answer(request));
+                }
+                // The store is ahead of what was known of it, and the request knows that already.
+                last = growing.last;
+                tag = EntityTag::growing(log.epoch, id, last, format.tag());
+            }
+            match self
+                .waiters
+                .wait(&*self.log, last, request, &mut waiting)
+                .await
+            {
+                Ok(Outcome::News) => {}
+                Ok(Outcome::NoNews { applied }) => {
+                    let mut response = not_modified(GROWING, &tag);
+                    response.headers_mut().extend(applied);
+                    return Ok(response);
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+    }
+
+    async fn archived_page(
+        &self,
+        log: &LogIdentity,
+        id: SectionId,
+        format: &dyn Representation,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let tag = EntityTag::archived(log.epoch, id, format.tag());
+        if tag.is_known(request) {
+            return Ok(not_modified(self.archived, &tag));
+        }
+        let make = async {
+            let section = self.read(id).await?;
+            if !section.archived {
+                let reason = format!("section {id} was archived, and is not any more");
+                return Err(self.problem(&LogError::Garbage { reason }));
+            }
+            Ok(self.render(&section, format))
+        };
+        let page = self.pages.get_or_make(id.low(), format.tag(), make).await?;
+        Ok(page.answer(request))
+    }
+
+    /// The page that holds the newest notification, which is `last` or a later one.
+    async fn growing_page(
+        &self,
+        id: SectionId,
+        last: u64,
+        format: &dyn Representation,
+    ) -> Result<Growing, Problem> {
+        let mut growing = self.growing.lock().await;
+        if let Some(made) = &*growing
+            && (made.id, made.format) == (id, format.tag())
+            && made.last >= last
+        {
+            return Ok(made.clone());
+        }
+        let section = self.read(id).await?;
+        let made = Growing {
+            id,
+            // Archived meanwhile: its last one is the newest of the page.
+            last: section.last.unwrap_or(id.high()),
+            format: format.tag(),
+            page: self.render(&section, format),
+        };
+        if !section.archived {
+            *growing = Some(made.clone());
+        }
+        Ok(made)
+    }
+
+    async fn notification(&self, id: u64, request: &HeaderMap) -> Result<Response, Problem> {
+        let log = self.identity().await?;
+        self.check_resume_point(log, request).await?;
+        let format = representation::of_page(request)?;
+        let tag = EntityTag::notification(log.epoch, id, format.tag());
+        if tag.is_known(request) && id <= self.last().await? {
+            return Ok(not_modified(self.archived, &tag));
+        }
+        let page = SectionId::containing(id, log.page_size);
+        let unknown = || {
+            Problem::new(&ProblemKind::UNKNOWN_NOTIFICATION)
+                .with_detail(format!("the log has no notification {id} yet"))
+        };
+        if page.on_grid(log.page_size).is_err() {
+            // The highest ids of all lie on no whole page.
+            return Err(unknown());
+        }
+        let section = self.read(page).await?;
+        let Some(found) = section.items.iter().find(|item| item.id == id) else {
+            return Err(match section.last {
+                Some(last) => unknown().with_member("last", last),
+                None => unknown(),
+            });
+        };
+        let links = self.addresses.of_notification(id, page);
+        let body = format.notification(log, found, &links);
+        let media_type = format.media_type();
+        let made = Rendered::new(body, media_type, links.header(), self.archived, Some(tag));
+        Ok(made.answer(request))
+    }
+
+    async fn description(&self, request: &HeaderMap) -> Result<Response, Problem> {
+        let log = self.identity().await?;
+        self.check_resume_point(log, request).await?;
+        representation::accepts_description(request)?;
+        let described = self.log.describe().await;
+        let description = described.map_err(|error| self.problem(&error))?;
+        let (first, last) = (description.first_available, description.last);
+        let tag = EntityTag::description(log.epoch, first, last, "json");
+        let links = self
+            .addresses
+            .of_description(SectionId::first(log.page_size));
+        let formats = representation::media_types();
+        let body = json_page::description(&description, &self.addresses, &links, formats);
+        let media_type = DESCRIPTION_MEDIA_TYPE;
+        let made = Rendered::new(body, media_type, links.header(), GROWING, Some(tag));
+        Ok(made.answer(request))
+    }
+
+    fn render(&self, section: &Section, format: &dyn Representation) -> Arc<Rendered> {
+        let (log, id) = (&section.log, section.id);
+        let newest = section
+            .last
+            .map(|last| (last, SectionId::containing(last, log.page_size)));
+        let (previous, next) = (section.previous.as_ref(), section.next.as_ref());
+        let first = SectionId::first(log.page_size);
+        let links = self.addresses.of_page(id, first, previous, next, newest);
+        let (cache_control, tag) = match newest {
+            None => (
+                self.archived,
+                Some(EntityTag::archived(log.epoch, id, format.tag())),
+            ),
+            Some((last, newest)) if newest == id => (
+                GROWING,
+                Some(EntityTag::growing(log.epoch, id, last, format.tag())),
+            ),
+            Some(_) => (PAST_THE_END, None),
+        };
+        let body = format.page(section, &links);
+        let link = links.header();
+        Arc::new(Rendered::new(
+            body,
+            format.media_type(),
+            link,
+            cache_control,
+            tag,
+        ))
+    }
+
+    async fn identity(&self) -> Result<&LogIdentity, Problem> {
+        let asked = self.identity.get_or_try_init(|| async {
+            let description = self.log.describe().await?;
+            Ok::<_, LogError>(description.log)
+        });
+        asked.await.map_err(|error| self.problem(&error))
+    }
+
+    async fn last(&self) -> Result<u64, Problem> {
+        let described = self.log.describe().await;
+        Ok(described.map_err(|error| self.problem(&error))?.last)
+    }
+
+    async fn read(&self, id: SectionId) -> Result<Section, Problem> {
+        let read = self.log.section(&id.into()).await;
+        read.map_err(|error| self.problem(&error))
+    }
+
+    /// Whether the place at which the reader says it is, if it says so, is one of this log.
+    async fn check_resume_point(
+        &self,
+        log: &LogIdentity,
+        request: &HeaderMap,
+    ) -> Result<(), Problem> {
+        let malformed = || Problem::new(&ProblemKind::MALFORMED_RESUME_POINT);
+        if let Some(epoch) = request.get(EPOCH_HEADER) {
+            let epoch = epoch
+                .to_str()
+                .ok()
+                .and_then(|text| Uuid::try_parse(text).ok());
+            let expected = epoch.ok_or_else(malformed)?;
+            if expected != log.epoch {
+                let (log, found) = (log.name.clone(), log.epoch);
+                return Err(self.problem(&LogError::EpochChanged {
+                    log,
+                    expected,
+                    found,
+                }));
+            }
+        }
+        if let Some(position) = request.get(POSITION_HEADER) {
+            let position = position
+                .to_str()
+                .ok()
+                .and_then(|text| canonical_integer(text).ok());
+            let position = position.ok_or_else(malformed)?;
+            if position > self.last().await? {
+                self.check_ahead(log, position).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the log really ends before the position, and not only as far as is known without reading.
+    async fn check_ahead(&self, log: &LogIdentity, position: u64) -> Result<(), Problem> {
+        let holding = SectionId::containing(position, log.page_size);
+        let last = match holding.on_grid(log.page_size) {
+            Ok(id) => self.read(id).await?.last.unwrap_or(u64::MAX),
+            Err(_) => self.last().await?,
+        };
+        if position <= last {
+            return Ok(());
+        }
+        Err(self.problem(&LogError::AheadOfLog { position, last }))
+    }
+
+    /// The problem that the request is answered with. What the service should look at is logged here, with the
+    /// cause, which the answer does not name.
+    fn problem(&self, error: &LogError) -> Problem {
+        let problem = log_problem::to_problem(error);
+        if problem.status().is_server_error() {
+            let log = self.identity.get().map(|log| log.name.as_str());
+            tracing::warn!(log, error = %error, "a notification log can't be read");
+        }
+        problem
+    }
+}

@@ -1,0 +1,102 @@
+//! Requests that wait for something new.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use boxes_notification_log::NotificationLog;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::entity_tag::any_is_known;
+use crate::log_problem::to_problem;
+use crate::prefer::{PREFERENCE_APPLIED, applied, preferred_wait};
+use crate::{Problem, ProblemKind};
+
+/// When those who found no room to wait may come back.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long it takes before a log is asked again that said it had something new and had not.
+const FALSE_ALARM_PAUSE: Duration = Duration::from_millis(50);
+
+/// Room for a bounded number of requests that wait. What waits holds no connection of the store.
+#[derive(Debug)]
+pub(crate) struct Waiters {
+    room: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+/// A request that has begun to wait.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    _room: OwnedSemaphorePermit,
+    wait: Duration,
+    until: Instant,
+    waited_after: Option<u64>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is worth while to look again.
+    News,
+    /// There is nothing new, and nothing more to wait for; with what to say of the request's preference.
+    NoNews {
+        applied: Option<(HeaderName, HeaderValue)>,
+    },
+}
+
+impl Waiters {
+    pub(crate) fn new(max: usize, shutdown: CancellationToken) -> Self {
+        let room = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        Self { room, shutdown }
+    }
+
+    /// Waits until the log has something after `last`, if the request prefers to, at most as long as it may.
+    ///
+    /// `waiting` is kept by the caller from one call to the next: room and time are given once for a request.
+    pub(crate) async fn wait(
+        &self,
+        log: &dyn NotificationLog,
+        last: u64,
+        request: &HeaderMap,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<Outcome, Problem> {
+        let waiting = match waiting {
+            Some(waiting) => waiting,
+            // A request that knows every state by `*` names none from which something could be new.
+            None if any_is_known(request) => return Ok(Outcome::NoNews { applied: None }),
+            None => match preferred_wait(request) {
+                None => return Ok(Outcome::NoNews { applied: None }),
+                Some(wait) => waiting.insert(self.begin(wait)?),
+            },
+        };
+        if waiting.waited_after.replace(last) == Some(last) {
+            let end = waiting.until.min(Instant::now() + FALSE_ALARM_PAUSE);
+            tokio::time::sleep_until(end).await;
+        }
+        let remaining = waiting.until.saturating_duration_since(Instant::now());
+        let woken = !remaining.is_zero()
+            && tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => false,
+                woken = log.wait(last, remaining) => woken.map_err(|error| to_problem(&error))?,
+            };
+        if woken {
+            return Ok(Outcome::News);
+        }
+        let applied = Some((PREFERENCE_APPLIED, applied(waiting.wait)));
+        Ok(Outcome::NoNews { applied })
+    }
+
+    fn begin(&self, wait: Duration) -> Result<Waiting, Problem> {
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let full = |_| Problem::new(&ProblemKind::TOO_MANY_WAITERS).with_retry_after(RETRY_AFTER);
+        Ok(Waiting {
+            _room: room.map_err(full)?,
+            wait,
+            until: Instant::now() + wait,
+            waited_after: None,
+        })
+    }
+}
