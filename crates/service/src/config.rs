@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use boxes_recorder::DEFAULT_PAGE_SIZE;
+use boxes_http::NotificationLogOptions;
 use thiserror::Error;
 use url::Url;
 
@@ -34,8 +34,8 @@ pub struct Config {
     pub stores: BTreeMap<String, Store>,
     /// Where a followed box publishes its log, by box; directly for boxes of this process that are not named.
     pub follow: BTreeMap<String, Url>,
-    /// Notifications in a page of a log.
-    pub page_size: NonZeroU32,
+    /// Notifications in a page of a log; `None` for what the log has, and 20 for a new one.
+    pub page_size: Option<NonZeroU32>,
     /// When boxes of this process learn of each other's events.
     pub delivery: Delivery,
     /// The bearer tokens that this service accepts; none asks for none.
@@ -54,6 +54,8 @@ pub struct Config {
     pub max_body: usize,
     /// Connections served at a time.
     pub max_connections: usize,
+    /// Requests that may wait for news of a log at a time.
+    pub max_waiters: usize,
     /// Aggregates kept in memory by each box.
     pub aggregate_cache: usize,
     /// Archived pages kept in memory by each log, in bytes.
@@ -121,19 +123,20 @@ impl Default for Config {
             data: PathBuf::from("data"),
             stores: BTreeMap::new(),
             follow: BTreeMap::new(),
-            page_size: DEFAULT_PAGE_SIZE,
+            page_size: None,
             delivery: Delivery::Concurrent,
             tokens: Tokens::default(),
             upstream_tokens: BTreeMap::new(),
             long_poll: Duration::from_secs(20),
-            poll_interval: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(1),
             request_timeout: Duration::from_secs(30),
             // Below the 10 seconds after which `docker stop` kills.
             shutdown_timeout: Duration::from_secs(8),
             max_body: 1024 * 1024,
             max_connections: 8192,
+            max_waiters: NotificationLogOptions::DEFAULT_MAX_WAITERS,
             aggregate_cache: 10_000,
-            page_cache: 16 * 1024 * 1024,
+            page_cache: NotificationLogOptions::DEFAULT_CACHE_BYTES,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -184,7 +187,7 @@ impl Config {
         set.value(
             &setting::PAGE_SIZE,
             "a number of notifications from 1 to 1000",
-            page_size,
+            |t| page_size(t).map(Some),
             &mut config.page_size,
         )?;
         set.value(
@@ -227,6 +230,14 @@ impl Config {
             1_000_000,
             1,
             &mut config.max_connections,
+        )?;
+        set.number(
+            &setting::MAX_WAITERS,
+            "requests",
+            0,
+            1_000_000,
+            1,
+            &mut config.max_waiters,
         )?;
         set.number(
             &setting::AGGREGATE_CACHE,

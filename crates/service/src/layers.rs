@@ -147,10 +147,10 @@ impl Layers {
                 named(setting, parts.map(ToOwned::to_owned), &origin)?
             }
         };
-        Ok([flags, variables, self.from_file(setting)?])
+        Ok([flags, variables, self.file_values(setting)?])
     }
 
-    fn from_file(&self, setting: &Setting) -> Result<Vec<(String, Given)>, ConfigError> {
+    fn file_values(&self, setting: &Setting) -> Result<Vec<(String, Given)>, ConfigError> {
         let (Some((path, table)), Some(key)) = (&self.file, setting.key) else {
             return Ok(Vec::new());
         };

@@ -1,15 +1,54 @@
-//! Boxes as processes.
+//! Boxes as processes: configuration, start, health, metrics, shutdown.
+//!
+//! Reading order: a [`BoundedContext`] declares a box; [`run`] makes a program of several, and [`Program`] is
+//! the same with a name and a version. Behind that: `setting` is the one table of all that a service can be
+//! told, [`ServeOptions`] are its command line, `layers` puts flags over variables over the file, and
+//! [`Config`] is what comes out; `plan` fits the declared boxes to it; [`Service`] starts them, with `routes`
+//! and `logs` for what is served, `auth` before it and `server` beneath it; [`Running`] stops them.
+//!
+//! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
+//! other errors into problems, too. What an operator sees: `index`, `health`, `metrics`, and the log that
+//! [`init_telemetry`] sets up.
+
+mod auth;
 mod config;
+mod context;
+mod error_pages;
+mod extract;
+mod greeting;
+mod health;
+mod index;
 mod layers;
+mod logs;
+mod metrics;
 mod options;
+mod plan;
+mod problem;
+mod program;
+mod routes;
+mod running;
 mod secret;
+mod server;
+mod service;
 mod setting;
+mod start_error;
+mod state;
+mod stop_signal;
 mod store;
 mod telemetry;
 
 pub use config::{Config, ConfigError, Delivery};
+pub use context::BoundedContext;
+pub use extract::{Json, Path};
+pub use greeting::Greeting;
 pub use options::ServeOptions;
+pub use problem::Problem;
+pub use program::{Failure, Program, Result, run, serve};
+pub use running::{Running, Stopped};
 pub use secret::{Access, MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, TokenError, Tokens};
+pub use service::Service;
 pub use setting::{SETTINGS, Setting, Shape};
+pub use start_error::StartError;
+pub use stop_signal::StopSignal;
 pub use store::{ParseStoreError, Store};
 pub use telemetry::{LogFormat, ParseLogFormatError, init_telemetry};

@@ -15,7 +15,8 @@ pub const MAX_TOKEN_BYTES: usize = 256;
 #[derive(Clone)]
 pub struct Token {
     /// The token, followed by zeros. All tokens have one length here, so that a comparison tells nothing of it.
-    padded: Zeroizing<[u8; MAX_TOKEN_BYTES]>,
+    /// Boxed, because a value that moves would leave copies behind that nobody wipes.
+    padded: Box<Zeroizing<[u8; MAX_TOKEN_BYTES]>>,
     length: usize,
 }
 
@@ -38,7 +39,7 @@ impl Token {
         if text.len() < MIN_TOKEN_BYTES || body.is_empty() || !body.bytes().all(fits) {
             return Err(TokenError);
         }
-        let mut padded = Zeroizing::new([0; MAX_TOKEN_BYTES]);
+        let mut padded = Box::new(Zeroizing::new([0; MAX_TOKEN_BYTES]));
         padded
             .get_mut(..text.len())
             .ok_or(TokenError)?

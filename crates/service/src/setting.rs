@@ -93,8 +93,8 @@ settings! {
     }
     PAGE_SIZE {
         key: Some("page_size"), flag: Some("page-size"), variable: "BOXES_PAGE_SIZE", value: "NOTIFICATIONS", shape: Shape::One,
-        default: "20",
-        help: "Notifications in a page of a log, 1 to 1000; fixed when the log is made",
+        default: "20 for a new log, its own for one that is there",
+        help: "Notifications in a page of a log, 1 to 1000; fixed when the log is made, and refused if it has another",
     }
     DELIVERY {
         key: Some("delivery"), flag: Some("delivery"), variable: "BOXES_DELIVERY", value: "concurrent|synchronous", shape: Shape::One,
@@ -138,7 +138,7 @@ settings! {
     }
     POLL_INTERVAL {
         key: Some("poll_interval"), flag: Some("poll-interval"), variable: "BOXES_POLL_INTERVAL", value: "SECONDS", shape: Shape::One,
-        default: "10",
+        default: "1",
         help: "How often a follower looks for news that it was not woken for, 0.01 to 3600",
     }
     REQUEST_TIMEOUT {
@@ -161,6 +161,11 @@ settings! {
         default: "8192",
         help: "Connections served at a time, 1 to 1000000; more wait to be accepted",
     }
+    MAX_WAITERS {
+        key: Some("max_waiters"), flag: Some("max-waiters"), variable: "BOXES_MAX_WAITERS", value: "REQUESTS", shape: Shape::One,
+        default: "1024",
+        help: "Requests that may wait for news of a log at a time, 0 to 1000000; more are told to come back",
+    }
     AGGREGATE_CACHE {
         key: Some("aggregate_cache"), flag: Some("aggregate-cache"), variable: "BOXES_AGGREGATE_CACHE", value: "AGGREGATES", shape: Shape::One,
         default: "10000",
@@ -168,7 +173,7 @@ settings! {
     }
     PAGE_CACHE {
         key: Some("page_cache"), flag: Some("page-cache"), variable: "BOXES_PAGE_CACHE", value: "MEBIBYTES", shape: Shape::One,
-        default: "16",
+        default: "64",
         help: "Archived pages kept in memory by each log, 0 to 1048576",
     }
     LOG {

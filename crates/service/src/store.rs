@@ -1,8 +1,15 @@
 //! Where a box keeps its events.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use boxes_application::{Edge, SystemEdge};
+use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Recorder, RecorderError};
+
+use crate::StartError;
 
 /// Where a box keeps its events: `sqlite:FILE` or `memory:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +19,71 @@ pub enum Store {
     Sqlite(PathBuf),
     /// In memory: gone when the process ends.
     Memory,
+}
+
+impl Store {
+    /// Opens the store of the named box; one that is not there is made, with its folder.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        page_size: Option<NonZeroU32>,
+    ) -> Result<Arc<dyn Recorder>, StartError> {
+        let opened = match self {
+            Self::Sqlite(file) => {
+                if let Some(folder) = file
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty())
+                {
+                    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+                        path: folder.to_owned(),
+                        source,
+                    })?;
+                }
+                open_sqlite(file, name, page_size).await
+            }
+            Self::Memory => {
+                let page_size = page_size.unwrap_or(DEFAULT_PAGE_SIZE);
+                let log = LogIdentity {
+                    name: name.to_owned(),
+                    epoch: SystemEdge.new_id(),
+                    page_size,
+                };
+                let recorder: Arc<dyn Recorder> = Arc::new(MemoryRecorder::new(log));
+                Ok(recorder)
+            }
+        };
+        opened.map_err(|source| StartError::Store {
+            name: name.to_owned(),
+            store: self.to_string(),
+            source,
+        })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_sqlite(
+    file: &std::path::Path,
+    name: &str,
+    page_size: Option<NonZeroU32>,
+) -> Result<Arc<dyn Recorder>, RecorderError> {
+    use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
+
+    let mut log = OpenLog::named(name);
+    log.page_size = page_size;
+    let location = file.to_str().ok_or_else(|| RecorderError::Mismatch {
+        reason: "its path is not UTF-8".to_owned(),
+    })?;
+    Ok(Arc::new(SqliteRecorder::open(location, log).await?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn open_sqlite(
+    _: &std::path::Path,
+    _: &str,
+    _: Option<NonZeroU32>,
+) -> Result<Arc<dyn Recorder>, RecorderError> {
+    Err(RecorderError::Mismatch { reason: "this program was built without the feature `sqlite`: choose `memory:`, or build it with".to_owned() })
 }
 
 /// A text names no store.

@@ -1,5 +1,7 @@
 //! Flags before variables before the file, and errors that name where a value stands.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail a test, too")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
             "BOXES_PAGE_SIZE",
             "page_size",
             ["5", "6", "7"],
-            |c| c.page_size.to_string(),
+            |c| c.page_size.unwrap().to_string(),
         ),
         (
             "--delivery",
@@ -116,6 +118,13 @@ fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
             "max_connections",
             ["5", "6", "7"],
             |c| c.max_connections.to_string(),
+        ),
+        (
+            "--max-waiters",
+            "BOXES_MAX_WAITERS",
+            "max_waiters",
+            ["5", "6", "7"],
+            |c| c.max_waiters.to_string(),
         ),
         (
             "--aggregate-cache",
@@ -191,13 +200,13 @@ fn what_is_not_given_is_as_help_says() {
                 .store_of("orders")
                 .to_string()
                 .replace("data/orders", "{data}/{box}"),
-            "BOXES_PAGE_SIZE" => config.page_size.to_string(),
             "BOXES_LONG_POLL" => config.long_poll.as_secs().to_string(),
             "BOXES_POLL_INTERVAL" => config.poll_interval.as_secs().to_string(),
             "BOXES_REQUEST_TIMEOUT" => config.request_timeout.as_secs().to_string(),
             "BOXES_SHUTDOWN_TIMEOUT" => config.shutdown_timeout.as_secs().to_string(),
             "BOXES_MAX_BODY" => (config.max_body / 1024).to_string(),
             "BOXES_MAX_CONNECTIONS" => config.max_connections.to_string(),
+            "BOXES_MAX_WAITERS" => config.max_waiters.to_string(),
             "BOXES_AGGREGATE_CACHE" => config.aggregate_cache.to_string(),
             "BOXES_PAGE_CACHE" => (config.page_cache >> 20).to_string(),
             "BOXES_LOG" => config.log.clone(),

@@ -1,0 +1,168 @@
+//! Whether the process lives, whether it can work, and what it counted.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use boxes_application::FollowerState;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use metrics::{counter, gauge};
+use serde::Serialize;
+
+use crate::auth::may_read;
+use crate::state::{self, describe};
+
+/// `GET /healthz`: 200 as long as the process answers at all. Restart it if it does not.
+///
+/// Open to everyone, and says nothing else.
+pub(crate) async fn healthz() -> Response {
+    (
+        [
+            (CACHE_CONTROL, "no-store"),
+            (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        ],
+        "ok\n",
+    )
+        .into_response()
+}
+
+/// `GET /readyz`: 200 if every store answers, 503 if one does not, or the service is stopping.
+///
+/// A follower that is held up or has stopped does not make the service unready: it takes commands and serves
+/// its log all the same, and taking it out of service would help nobody. The status is `degraded` then.
+///
+/// Open to everyone, so that an orchestrator needs no token; but what exactly is in the way is told only to
+/// those who may read.
+pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
+    let in_detail = may_read(&state.tokens, &headers);
+    let mut boxes = Vec::new();
+    for running in &state.boxes {
+        let head = running.head().await;
+        boxes.push(BoxReport {
+            name: running.app.name(),
+            store: if head.is_ok() { "ok" } else { "unavailable" },
+            head: head.as_ref().ok().copied(),
+            error: head
+                .err()
+                .filter(|_| in_detail)
+                .map(|error| error.to_string()),
+        });
+    }
+    let statuses: Vec<_> = state
+        .followers
+        .iter()
+        .map(|follower| (follower, follower.status()))
+        .collect();
+    let followers: Vec<_> = statuses
+        .iter()
+        .map(|(follower, status)| {
+            let (word, error) = describe(&status.state);
+            FollowerReport {
+                box_name: &follower.box_name,
+                upstream: &follower.upstream,
+                state: word,
+                position: status.position,
+                lag: follower.newest.get().saturating_sub(status.position),
+                error: error.filter(|_| in_detail),
+            }
+        })
+        .collect();
+    let (status, word) = if state.stopping.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if boxes.iter().any(|report| report.head.is_none()) {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    } else if followers
+        .iter()
+        .any(|report| matches!(report.state, "retrying" | "stopped"))
+    {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ready")
+    };
+    (
+        status,
+        [(CACHE_CONTROL, "no-store")],
+        axum::Json(Readiness {
+            status: word,
+            boxes,
+            followers,
+        }),
+    )
+        .into_response()
+}
+
+#[derive(Serialize)]
+struct Readiness<'a> {
+    status: &'static str,
+    boxes: Vec<BoxReport<'a>>,
+    followers: Vec<FollowerReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct BoxReport<'a> {
+    #[serde(rename = "box")]
+    name: &'a str,
+    store: &'static str,
+    head: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct FollowerReport<'a> {
+    #[serde(rename = "box")]
+    box_name: &'a str,
+    upstream: &'a str,
+    state: &'static str,
+    position: u64,
+    lag: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// `GET /metrics`: what was counted, in the text format of Prometheus. Asks for a token where one is asked for.
+pub(crate) async fn metrics(State(state): State<Arc<state::State>>) -> Response {
+    for running in &state.boxes {
+        let name = running.app.name().to_owned();
+        if let Ok(head) = running.head().await {
+            state.metrics.record(|| {
+                gauge!("boxes_log_head", "box" => name.clone()).set(as_f64(head));
+                counter!("boxes_events_appended_total", "box" => name)
+                    .absolute(head.saturating_sub(running.head_at_start));
+            });
+        }
+    }
+    for follower in &state.followers {
+        let status = follower.status();
+        let labels = [
+            ("box", follower.box_name.clone()),
+            ("upstream", follower.upstream.clone()),
+        ];
+        let stopped = matches!(status.state, FollowerState::Stopped { .. });
+        state.metrics.record(|| {
+            gauge!("boxes_follower_position", &labels).set(as_f64(status.position));
+            gauge!("boxes_follower_lag", &labels).set(as_f64(
+                follower.newest.get().saturating_sub(status.position),
+            ));
+            gauge!("boxes_follower_stopped", &labels).set(if stopped { 1.0 } else { 0.0 });
+            // So that the series is there before the first error.
+            counter!("boxes_follower_errors_total", &labels).increment(0);
+        });
+    }
+    let headers = [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
+    ];
+    (headers, state.metrics.render()).into_response()
+}
+
+/// The nearest number that a gauge can show: exact up to 2^53.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "there is no other way to a float, and a gauge may round"
+)]
+fn as_f64(number: u64) -> f64 {
+    number as f64
+}

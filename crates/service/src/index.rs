@@ -1,0 +1,33 @@
+//! What is here.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use serde_json::json;
+
+use crate::state;
+
+/// `GET /`: the boxes of this service and where they are.
+///
+/// The addresses are paths, unless a public base is configured.
+pub(crate) async fn boxes(State(state): State<Arc<state::State>>) -> Response {
+    let base = &state.public_base;
+    let boxes: Vec<_> = state
+        .boxes
+        .iter()
+        .map(|running| {
+            let name = running.app.name();
+            json!({ "box": name, "url": format!("{base}/{name}"), "notifications": format!("{base}/{name}/notifications") })
+        })
+        .collect();
+    let body = json!({
+        "boxes": boxes,
+        "healthz": format!("{base}/healthz"),
+        "readyz": format!("{base}/readyz"),
+        "metrics": format!("{base}/metrics"),
+        "problems": format!("{base}/problems"),
+    });
+    ([(CACHE_CONTROL, "no-cache")], axum::Json(body)).into_response()
+}

@@ -1,0 +1,64 @@
+//! Notification logs, served and followed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use boxes_application::App;
+use boxes_http::{
+    BearerToken, NotificationLogOptions, NotificationLogResource, RemoteNotificationLog,
+    RemoteOptions,
+};
+use boxes_notification_log::NotificationLog;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{Config, StartError, Token};
+
+/// The routes of a box's own log: `/{box}/notifications` and what is below it.
+pub(crate) fn serve(
+    app: &App,
+    config: &Config,
+    stopping: &CancellationToken,
+) -> Result<Router, StartError> {
+    let options = NotificationLogOptions {
+        public_base: config.public_url.clone(),
+        restricted: !config.tokens.is_empty(),
+        cache_bytes: config.page_cache,
+        max_waiters: config.max_waiters,
+        shutdown: stopping.clone(),
+        ..NotificationLogOptions::new(format!("/{}/notifications", app.name()))
+    };
+    let resource = NotificationLogResource::new(Arc::new(app.notification_log()), options);
+    let resource = resource.map_err(|error| StartError::Declaration {
+        mistakes: vec![error.to_string()],
+    })?;
+    Ok(resource.into_router())
+}
+
+/// The log of a box that runs elsewhere.
+pub(crate) fn follow(
+    upstream: &str,
+    url: &Url,
+    token: Option<&Token>,
+    config: &Config,
+) -> Result<Arc<dyn NotificationLog>, StartError> {
+    let unusable = |reason: String| StartError::Upstream {
+        upstream: upstream.to_owned(),
+        url: url.to_string(),
+        reason,
+    };
+    let token = token
+        .map(|token| BearerToken::new(token.expose()))
+        .transpose()
+        .map_err(|error| unusable(error.to_string()))?;
+    let options = RemoteOptions {
+        token,
+        // An address that leads to another box is a mistake that no reader would notice by itself.
+        expected_name: Some(upstream.to_owned()),
+        poll_interval: config.poll_interval,
+        ..RemoteOptions::default()
+    };
+    let log = RemoteNotificationLog::new(url.clone(), options)
+        .map_err(|error| unusable(error.to_string()))?;
+    Ok(Arc::new(log))
+}

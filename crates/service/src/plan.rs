@@ -1,0 +1,417 @@
+//! Which boxes run here, where they keep their events, and where those that they follow are.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::{BoundedContext, Config, ConfigError, Delivery, StartError, Store, Token};
+
+/// Which boxes run here, and with what. Made without touching anything, so that all that can be told
+/// beforehand to be wrong is told before the first file is opened.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// In the order in which they are declared, whatever the order in which they were asked for.
+    pub(crate) boxes: Vec<PlannedBox>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlannedBox {
+    pub(crate) context: BoundedContext,
+    pub(crate) store: Store,
+    pub(crate) upstreams: Vec<Upstream>,
+}
+
+/// A followed box.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+/// Where a followed box is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In this process.
+    Here,
+    /// Behind HTTP.
+    At { url: Url, token: Option<Token> },
+}
+
+impl Plan {
+    /// Fits the declared boxes to the configuration.
+    pub(crate) fn new(
+        contexts: impl IntoIterator<Item = BoundedContext>,
+        config: &Config,
+    ) -> Result<Self, StartError> {
+        let declared: Vec<BoundedContext> = contexts.into_iter().collect();
+        check_declarations(&declared)?;
+        config.check()?;
+        check_names(&declared, config)?;
+
+        let is_here = |name: &str| {
+            config.serve.is_empty() || config.serve.iter().any(|served| served == name)
+        };
+        let here: Vec<String> = declared
+            .iter()
+            .map(|context| context.name().to_owned())
+            .filter(|name| is_here(name))
+            .collect();
+        let mut boxes = Vec::new();
+        for context in declared
+            .into_iter()
+            .filter(|context| is_here(context.name()))
+        {
+            let upstreams = context
+                .upstreams()
+                .map(|name| upstream(context.name(), name, &here, config))
+                .collect::<Result<_, _>>()?;
+            boxes.push(PlannedBox {
+                store: config.store_of(context.name()),
+                upstreams,
+                context,
+            });
+        }
+        check_stores(&boxes)?;
+        Ok(Self { boxes })
+    }
+}
+
+fn check_declarations(declared: &[BoundedContext]) -> Result<(), StartError> {
+    let mut mistakes: Vec<String> = declared.iter().flat_map(BoundedContext::mistakes).collect();
+    if declared.is_empty() {
+        mistakes.push("the program declares no box".to_owned());
+    }
+    let mut names: Vec<&str> = declared.iter().map(BoundedContext::name).collect();
+    names.sort_unstable();
+    for pair in names.chunk_by(|a, b| a == b) {
+        if let [name, _, ..] = pair {
+            mistakes.push(format!("{} boxes are named `{name}`", pair.len()));
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Declaration { mistakes })
+    }
+}
+
+/// Holds that every name in the configuration is one of the program's.
+///
+/// Names of boxes that don't run here are fine, so that several services can share a file.
+fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), ConfigError> {
+    let names: Vec<&str> = declared.iter().map(BoundedContext::name).collect();
+    for (setting, name) in config
+        .serve
+        .iter()
+        .map(|name| ("to serve", name))
+        .chain(config.stores.keys().map(|name| ("in --store", name)))
+    {
+        if !names.contains(&name.as_str()) {
+            return together(format!(
+                "there is no box `{name}` {setting}; this program has {}",
+                names.join(", ")
+            ));
+        }
+    }
+    let mut followed: Vec<&str> = declared
+        .iter()
+        .flat_map(BoundedContext::upstreams)
+        .collect();
+    followed.sort_unstable();
+    followed.dedup();
+    let by_upstream = config.follow.keys().map(|name| ("--follow", name)).chain(
+        config
+            .upstream_tokens
+            .keys()
+            .map(|name| ("a token for an upstream", name)),
+    );
+    for (setting, name) in by_upstream.filter(|(_, name)| !name.is_empty()) {
+        if !followed.contains(&name.as_str()) {
+            let followed = if followed.is_empty() {
+                "nobody".to_owned()
+            } else {
+                followed.join(", ")
+            };
+            return together(format!(
+                "{setting} names `{name}`, which no box of this program follows; they follow {followed}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn upstream(
+    follower: &str,
+    name: &str,
+    here: &[String],
+    config: &Config,
+) -> Result<Upstream, ConfigError> {
+    let place = match config.follow.get(name) {
+        Some(url) if config.delivery == Delivery::Synchronous => {
+            return together(format!(
+                "synchronous delivery reaches the boxes of this process alone, and `{follower}` follows `{name}` at {url}: leave --follow away, or choose concurrent delivery"
+            ));
+        }
+        Some(url) => Place::At {
+            url: url.clone(),
+            token: config.upstream_token(name).cloned(),
+        },
+        None if here.iter().any(|here| here == name) => Place::Here,
+        None => {
+            return together(format!(
+                "`{follower}` follows `{name}`, which does not run in this process: say where it is with --follow {name}=http://HOST:PORT/{name}/notifications"
+            ));
+        }
+    };
+    Ok(Upstream {
+        name: name.to_owned(),
+        place,
+    })
+}
+
+fn check_stores(boxes: &[PlannedBox]) -> Result<(), ConfigError> {
+    let mut files = BTreeMap::new();
+    for planned in boxes {
+        let Store::Sqlite(file) = &planned.store else {
+            continue;
+        };
+        if let Some(other) = files.insert(file, planned.context.name()) {
+            return together(format!(
+                "`{other}` and `{}` can't share {}: each box has a store of its own",
+                planned.context.name(),
+                planned.store
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn together<T>(reason: String) -> Result<T, ConfigError> {
+    Err(ConfigError::Together { reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxes_application::{App, Error, Notification};
+    use boxes_domain::{Aggregate, Event};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+    #[event(topic = "orders.order", crate = "boxes_domain")]
+    enum OrderEvent {
+        Placed,
+    }
+
+    #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+    #[event(topic = "orders.order", crate = "boxes_domain")]
+    enum SameTopic {
+        Placed,
+    }
+
+    #[derive(Default, Clone)]
+    struct Order;
+
+    impl Aggregate for Order {
+        type Event = OrderEvent;
+        fn apply(&mut self, _: &OrderEvent) {}
+    }
+
+    #[derive(Default, Clone)]
+    struct Other;
+
+    impl Aggregate for Other {
+        type Event = SameTopic;
+        fn apply(&mut self, _: &SameTopic) {}
+    }
+
+    async fn ignore(_: Notification<OrderEvent>, _: App) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn program() -> [BoundedContext; 2] {
+        [
+            BoundedContext::new("orders")
+                .aggregate::<Order>()
+                .follow("payments", ignore),
+            BoundedContext::new("payments").follow("orders", ignore),
+        ]
+    }
+
+    fn refusal(contexts: impl IntoIterator<Item = BoundedContext>, config: &Config) -> String {
+        Plan::new(contexts, config).unwrap_err().to_string()
+    }
+
+    fn url() -> Url {
+        "http://127.0.0.1:1/payments/notifications".parse().unwrap()
+    }
+
+    #[test]
+    fn boxes_of_one_process_follow_each_other_directly_unless_an_address_is_given() {
+        let plan = Plan::new(program(), &Config::default()).unwrap();
+        assert!(plan.boxes.iter().all(|planned| matches!(
+            planned.upstreams[..],
+            [Upstream {
+                place: Place::Here,
+                ..
+            }]
+        )));
+        let config = Config {
+            follow: [("payments".to_owned(), url())].into(),
+            ..Config::default()
+        };
+        let plan = Plan::new(program(), &config).unwrap();
+        assert!(matches!(
+            plan.boxes[0].upstreams[..],
+            [Upstream {
+                place: Place::At { .. },
+                ..
+            }]
+        ));
+        assert!(matches!(
+            plan.boxes[1].upstreams[..],
+            [Upstream {
+                place: Place::Here,
+                ..
+            }]
+        ));
+    }
+
+    #[test]
+    fn one_box_alone_has_to_be_told_where_those_that_it_follows_are() {
+        let config = Config {
+            serve: vec!["orders".to_owned()],
+            ..Config::default()
+        };
+        let error = refusal(program(), &config);
+        assert!(
+            error.contains("`orders` follows `payments`")
+                && error.contains("--follow payments=http"),
+            "{error}"
+        );
+        let config = Config {
+            follow: [("payments".to_owned(), url())].into(),
+            ..config
+        };
+        let plan = Plan::new(program(), &config).unwrap();
+        assert_eq!(
+            plan.boxes
+                .iter()
+                .map(|planned| planned.context.name())
+                .collect::<Vec<_>>(),
+            ["orders"]
+        );
+    }
+
+    #[test]
+    fn synchronous_delivery_is_refused_where_a_followed_box_is_elsewhere() {
+        let config = Config {
+            follow: [("payments".to_owned(), url())].into(),
+            delivery: Delivery::Synchronous,
+            ..Config::default()
+        };
+        assert!(refusal(program(), &config).contains("synchronous delivery"));
+        Plan::new(
+            program(),
+            &Config {
+                delivery: Delivery::Synchronous,
+                ..Config::default()
+            },
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn a_name_that_the_program_does_not_have_is_refused_and_told_those_that_it_has() {
+        let named = |name: &str| vec![name.to_owned()];
+        let error = refusal(
+            program(),
+            &Config {
+                serve: named("order"),
+                ..Config::default()
+            },
+        );
+        assert_eq!(
+            error,
+            "there is no box `order` to serve; this program has orders, payments"
+        );
+        let error = refusal(
+            program(),
+            &Config {
+                stores: [("order".to_owned(), Store::Memory)].into(),
+                ..Config::default()
+            },
+        );
+        assert!(error.contains("`order` in --store"), "{error}");
+        let error = refusal(
+            program(),
+            &Config {
+                follow: [("billing".to_owned(), url())].into(),
+                ..Config::default()
+            },
+        );
+        assert_eq!(
+            error,
+            "--follow names `billing`, which no box of this program follows; they follow orders, payments"
+        );
+    }
+
+    #[test]
+    fn two_boxes_can_not_share_a_store() {
+        let store = Store::Sqlite("all.db".into());
+        let config = Config {
+            stores: [
+                ("orders".to_owned(), store.clone()),
+                ("payments".to_owned(), store),
+            ]
+            .into(),
+            ..Config::default()
+        };
+        assert!(refusal(program(), &config).contains("can't share sqlite:all.db"));
+        let config = Config {
+            stores: [
+                ("orders".to_owned(), Store::Memory),
+                ("payments".to_owned(), Store::Memory),
+            ]
+            .into(),
+            ..Config::default()
+        };
+        Plan::new(program(), &config).unwrap();
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_the_declarations_is_said_at_once() {
+        let wrong = [
+            BoundedContext::new("Orders"),
+            BoundedContext::new("orders")
+                .aggregate::<Order>()
+                .aggregate::<Other>(),
+            BoundedContext::new("orders")
+                .follow("orders", ignore)
+                .follow("../x", ignore),
+        ];
+        let error = refusal(wrong, &Config::default());
+        for part in [
+            "`Orders` is no name",
+            "orders.order.placed",
+            "follows itself",
+            "`../x` is no name",
+            "2 boxes are named `orders`",
+        ] {
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+        assert_eq!(
+            refusal([], &Config::default()),
+            "the program declares no box"
+        );
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_is_refused_without_tokens() {
+        let config = Config {
+            bind: "0.0.0.0:0".parse().unwrap(),
+            ..Config::default()
+        };
+        assert!(refusal(program(), &config).contains("BOXES_TOKENS"));
+    }
+}

@@ -1,0 +1,209 @@
+//! A whole program: its command line, its start, its end.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Args, Command, FromArgMatches};
+
+use crate::config::unknown_variables;
+use crate::{
+    BoundedContext, Config, Running, ServeOptions, Service, StopSignal, Stopped, init_telemetry,
+};
+
+/// Runs a program that has these boxes, until it is told to stop. It is all of `main`.
+///
+/// The command line is that of `serve`, which may be written or left away; `--help` explains it.
+///
+/// # Errors
+///
+/// None: what goes wrong is printed in one sentence, and the exit code is 1, or 2 if the command line is wrong.
+/// The type lets `main` use `?` for what else it does.
+pub async fn run(contexts: impl IntoIterator<Item = BoundedContext>) -> Result {
+    Program::new(contexts).run().await
+}
+
+/// What `main` of a program returns.
+pub type Result<T = ExitCode, E = Failure> = std::result::Result<T, E>;
+
+/// Why a program ends early: any error, printed as its sentence and those of its causes.
+pub struct Failure(Box<dyn Error + Send + Sync>);
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+// `main` prints the debug form of what it returns, so that is the one for people.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// A program, with its name in `--help` and its `--version`.
+#[derive(Debug)]
+pub struct Program {
+    contexts: Vec<BoundedContext>,
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Program {
+    /// A program that has these boxes.
+    #[must_use]
+    pub fn new(contexts: impl IntoIterator<Item = BoundedContext>) -> Self {
+        Self {
+            contexts: contexts.into_iter().collect(),
+            name: "boxes",
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The same with this name in `--version`, instead of the kit's. `--help` shows that of the file that was
+    /// started.
+    #[must_use]
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// The same with this version, usually `env!("CARGO_PKG_VERSION")`, instead of the kit's.
+    #[must_use]
+    pub const fn version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Runs it with the command line and the environment of the process, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// None; see [`run`].
+    pub async fn run(self) -> Result {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let options = match self.parse(&arguments) {
+            Ok(options) => options,
+            Err(error) => {
+                // To standard output for --help and --version, otherwise to standard error.
+                error.print()?;
+                return Ok(exit_code(error.exit_code()));
+            }
+        };
+        Ok(serve(self.contexts, &options, async |_| Ok(())).await)
+    }
+
+    fn parse(&self, arguments: &[OsString]) -> std::result::Result<ServeOptions, clap::Error> {
+        let names: Vec<&str> = self.contexts.iter().map(BoundedContext::name).collect();
+        let about = format!(
+            "Serves the boxes {}, or some of them, and follows those that run elsewhere.",
+            names.join(", ")
+        );
+        let command = ServeOptions::augment_args(
+            Command::new(self.name)
+                .version(self.version)
+                .about(about.clone()),
+        )
+        .args_conflicts_with_subcommands(true)
+        .subcommand_precedence_over_arg(true)
+        .subcommand(ServeOptions::augment_args(
+            Command::new("serve").about(about),
+        ));
+        let matches = command.try_get_matches_from(arguments)?;
+        match matches.subcommand() {
+            Some((_, serve)) => ServeOptions::from_arg_matches(serve),
+            None => ServeOptions::from_arg_matches(&matches),
+        }
+    }
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Serves boxes as a program does: reads the configuration, sets up telemetry, starts, says where it listens,
+/// does `meanwhile`, and stops when it is told to. What goes wrong is printed in one sentence.
+///
+/// For programs with a command line of their own, into which [`ServeOptions`] are flattened. To be told to stop
+/// drops what is done `meanwhile` where it is; its failure stops the service.
+pub async fn serve(
+    contexts: impl IntoIterator<Item = BoundedContext>,
+    options: &ServeOptions,
+    meanwhile: impl AsyncFnOnce(&Running) -> Result<()>,
+) -> ExitCode {
+    match try_serve(contexts, options, meanwhile).await {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn try_serve(
+    contexts: impl IntoIterator<Item = BoundedContext>,
+    options: &ServeOptions,
+    meanwhile: impl AsyncFnOnce(&Running) -> Result<()>,
+) -> Result {
+    let mut signal = StopSignal::listen()?;
+    // `vars` would panic on a variable that is not UTF-8, of which none can be ours.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = Config::load(options, variables)?;
+    init_telemetry(&config.log, config.log_format);
+    for variable in
+        unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+    {
+        tracing::warn!("the variable {variable} is not known, and ignored: see --help");
+    }
+    let running = tokio::select! {
+        running = Service::start(contexts, config) => running?,
+        () = signal.received() => return Ok(ExitCode::SUCCESS),
+    };
+    println!("{}", running.greeting());
+    let done = tokio::select! {
+        done = meanwhile(&running) => done,
+        () = signal.received() => return Ok(stop(running, signal).await),
+    };
+    match done {
+        Ok(()) => {
+            signal.received().await;
+            Ok(stop(running, signal).await)
+        }
+        Err(failure) => {
+            stop(running, signal).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Stops in order; told a second time, at once.
+async fn stop(running: Running, mut signal: StopSignal) -> ExitCode {
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = running.shutdown() => {
+            if stopped == Stopped::Drained {
+                tracing::info!("stopped");
+            }
+            ExitCode::SUCCESS
+        }
+        () = signal.received() => {
+            tracing::warn!("told to stop again: ending at once");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A service that runs, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boxes_application::{App, SynchronousDelivery};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::server::Server;
+use crate::state::State;
+
+/// A service that runs. Dropped without [`shutdown`](Self::shutdown), it stops at once, as if it were killed.
+#[derive(Debug)]
+#[must_use = "the service stops when this is dropped"]
+pub struct Running {
+    pub(crate) state: Arc<State>,
+    pub(crate) server: Server,
+    pub(crate) address: SocketAddr,
+    pub(crate) base_url: String,
+    pub(crate) shutdown_timeout: Duration,
+    /// Followers, and those who watch them.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled to end the tasks wherever they are.
+    pub(crate) killing: CancellationToken,
+    /// Held, because the apps hold it weakly.
+    pub(crate) _delivery: Option<Arc<SynchronousDelivery>>,
+    pub(crate) _kill_on_drop: (DropGuard, DropGuard),
+}
+
+/// How a service stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// All that was under way was finished.
+    Drained,
+    /// The time was up before, and what was under way was cut off. Nothing is lost: a command whose answer was
+    /// cut off was recorded or was not, and followers go on from where they are recorded to be.
+    CutOff,
+}
+
+/// How long the stores may take to close, after all else has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Running {
+    /// Where it can be reached: `http://127.0.0.1:8080`, without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The boxes that run, in the order in which they are declared.
+    pub fn boxes(&self) -> impl Iterator<Item = &App> {
+        self.state.boxes.iter().map(|running| &running.app)
+    }
+
+    /// The box of this name, if it runs here.
+    #[must_use]
+    pub fn app(&self, name: &str) -> Option<App> {
+        self.boxes().find(|app| app.name() == name).cloned()
+    }
+
+    /// Stops: accepts no more connections, ends those who wait for news, finishes the requests under way, lets
+    /// followers end between two transactions, and closes the stores. Takes at most the configured time, and
+    /// then some for the stores.
+    pub async fn shutdown(self) -> Stopped {
+        let deadline = Instant::now() + self.shutdown_timeout;
+        self.state.stopping.cancel();
+        let drained = self.server.drain(self.shutdown_timeout).await;
+        let ended = timeout_at(deadline, self.tasks.wait()).await.is_ok();
+        self.killing.cancel();
+        self.tasks.wait().await;
+        for running in &self.state.boxes {
+            if tokio::time::timeout(CLOSE_TIMEOUT, running.writer.close())
+                .await
+                .is_err()
+            {
+                tracing::warn!(name = running.app.name(), "the store did not close in time");
+            }
+        }
+        if drained && ended {
+            Stopped::Drained
+        } else {
+            tracing::warn!(timeout = ?self.shutdown_timeout, "what was not finished in time was cut off");
+            Stopped::CutOff
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Starts a service.
+
+use std::sync::Arc;
+
+use boxes_application::{
+    AfterCommit, App, AppOptions, Follower, FollowerOptions, FollowerState, SynchronousDelivery,
+};
+use boxes_notification_log::NotificationLog;
+use boxes_recorder::{GroupCommit, GroupCommitBounds};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::{Metrics, UPKEEP_INTERVAL};
+use crate::plan::{Place, Plan, PlannedBox};
+use crate::routes::{BoxRoutes, assemble};
+use crate::server::Server;
+use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
+use crate::{BoundedContext, Config, Delivery, Running, StartError, logs};
+
+/// Boxes in this process, with their logs, routes and followers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Service;
+
+impl Service {
+    /// Starts the boxes that `config` asks for, out of those that are declared.
+    ///
+    /// First everything is checked that can be without touching anything; then the stores are opened, the
+    /// address is bound, the followers begin, and requests are taken. What fails undoes what came before it.
+    /// A followed box that can't be reached is no failure: its follower waits for it.
+    ///
+    /// Telemetry is not set up: see [`init_telemetry`](crate::init_telemetry).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], in one sentence that says what to mend.
+    pub async fn start(
+        contexts: impl IntoIterator<Item = BoundedContext>,
+        config: Config,
+    ) -> Result<Running, StartError> {
+        let plan = Plan::new(contexts, &config)?;
+        let listener = TcpListener::bind(config.bind)
+            .await
+            .map_err(|source| StartError::Bind {
+                address: config.bind,
+                source,
+            })?;
+        let address = listener.local_addr().map_err(|source| StartError::Bind {
+            address: config.bind,
+            source,
+        })?;
+
+        let stopping = CancellationToken::new();
+        let metrics = Metrics::new();
+        let mut started = Started::default();
+        for planned in plan.boxes {
+            started.open(planned, &config).await?;
+        }
+        for (app, upstreams, policies) in std::mem::take(&mut started.following) {
+            for upstream in upstreams {
+                started.follow(&app, upstream, &policies, &config)?;
+            }
+        }
+        let state = Arc::new(State {
+            boxes: started.boxes,
+            followers: started.watched,
+            metrics,
+            tokens: config.tokens.clone(),
+            public_base: public_base(&config),
+            stopping: stopping.clone(),
+        });
+        let routes = started
+            .routes
+            .into_iter()
+            .zip(&state.boxes)
+            .map(|(own, running)| {
+                Ok(BoxRoutes {
+                    own,
+                    log: logs::serve(&running.app, &config, &stopping)?,
+                    app: running.app.clone(),
+                })
+            })
+            .collect::<Result<_, StartError>>()?;
+        let router = assemble(routes, &state, &config)?;
+
+        let (tasks, killing) = (TaskTracker::new(), CancellationToken::new());
+        let kill_on_drop = (stopping.clone().drop_guard(), killing.clone().drop_guard());
+        watch(&state, &tasks);
+        let delivery = run(started.followers, config.delivery, &state, &tasks, &killing).await;
+        tasks.close();
+        let base_url = match public_base(&config) {
+            base if base.is_empty() => format!("http://{address}"),
+            base => base,
+        };
+        Ok(Running {
+            server: Server::start(listener, router, config.max_connections, stopping),
+            state,
+            address,
+            base_url,
+            shutdown_timeout: config.shutdown_timeout,
+            tasks,
+            killing,
+            _delivery: delivery,
+            _kill_on_drop: kill_on_drop,
+        })
+    }
+}
+
+/// What is started so far.
+#[derive(Default)]
+struct Started {
+    boxes: Vec<RunningBox>,
+    routes: Vec<axum::Router<App>>,
+    following: Vec<(App, Vec<crate::plan::Upstream>, boxes_application::Policies)>,
+    followers: Vec<Follower>,
+    watched: Vec<RunningFollower>,
+}
+
+impl Started {
+    async fn open(&mut self, planned: PlannedBox, config: &Config) -> Result<(), StartError> {
+        let name = planned.context.name().to_owned();
+        let recorder = planned.store.open(&name, config.page_size).await?;
+        let unusable = |source| StartError::Store {
+            name: name.clone(),
+            store: planned.store.to_string(),
+            source,
+        };
+        let writer = GroupCommit::start(recorder, GroupCommitBounds::default())
+            .await
+            .map_err(unusable)?;
+        let head_at_start = writer.recorder().head().await.map_err(unusable)?;
+        let (topics, policies, routes) = planned.context.into_parts();
+        let app = App::new(
+            writer.clone(),
+            AppOptions {
+                topics,
+                max_cached_aggregates: config.aggregate_cache,
+                ..AppOptions::default()
+            },
+        );
+        tracing::info!(name, store = %planned.store, head = head_at_start, "a box is open");
+        self.following
+            .push((app.clone(), planned.upstreams, policies));
+        self.routes.push(routes);
+        self.boxes.push(RunningBox {
+            app,
+            writer,
+            head_at_start,
+        });
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        app: &App,
+        upstream: crate::plan::Upstream,
+        policies: &boxes_application::Policies,
+        config: &Config,
+    ) -> Result<(), StartError> {
+        let (log, poll_interval): (Arc<dyn NotificationLog>, _) = match &upstream.place {
+            Place::At { url, token } => (
+                logs::follow(&upstream.name, url, token.as_ref(), config)?,
+                config.long_poll,
+            ),
+            Place::Here => {
+                let here = self
+                    .boxes
+                    .iter()
+                    .find(|running| running.app.name() == upstream.name);
+                let Some(here) = here else {
+                    // The plan says that it is here.
+                    return Ok(());
+                };
+                (Arc::new(here.app.notification_log()), config.poll_interval)
+            }
+        };
+        let (log, newest) = ObservedLog::new(log);
+        let options = FollowerOptions {
+            poll_interval,
+            ..FollowerOptions::default()
+        };
+        let follower = Follower::new(app.clone(), upstream.name.clone(), policies, log, options);
+        self.watched.push(RunningFollower {
+            box_name: app.name().to_owned(),
+            upstream: upstream.name,
+            status: follower.status(),
+            newest,
+        });
+        self.followers.push(follower);
+        Ok(())
+    }
+}
+
+/// Counts the troubles of followers, and keeps what was measured in bounds.
+fn watch(state: &Arc<State>, tasks: &TaskTracker) {
+    for follower in &state.followers {
+        let (metrics, stopping) = (state.metrics.clone(), state.stopping.clone());
+        let labels = [
+            ("box", follower.box_name.clone()),
+            ("upstream", follower.upstream.clone()),
+        ];
+        let mut status = follower.status.clone();
+        tasks.spawn(async move {
+            loop {
+                let changed = tokio::select! {
+                    () = stopping.cancelled() => return,
+                    changed = status.changed() => changed,
+                };
+                let troubled = matches!(
+                    status.borrow_and_update().state,
+                    FollowerState::Retrying { .. } | FollowerState::Stopped { .. }
+                );
+                if troubled {
+                    metrics.record(|| {
+                        metrics::counter!("boxes_follower_errors_total", &labels).increment(1);
+                    });
+                }
+                if changed.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let (metrics, stopping) = (state.metrics.clone(), state.stopping.clone());
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = ticks.tick() => metrics.upkeep(),
+            }
+        }
+    });
+}
+
+/// Lets the followers run: meanwhile, or within the commands of this process.
+async fn run(
+    followers: Vec<Follower>,
+    delivery: Delivery,
+    state: &Arc<State>,
+    tasks: &TaskTracker,
+    killing: &CancellationToken,
+) -> Option<Arc<SynchronousDelivery>> {
+    match delivery {
+        Delivery::Concurrent => {
+            for follower in followers {
+                let (stopping, killing) = (state.stopping.clone(), killing.clone());
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = killing.cancelled() => {}
+                        () = follower.run(stopping) => {}
+                    }
+                });
+            }
+            None
+        }
+        Delivery::Synchronous => {
+            let delivery = Arc::new(SynchronousDelivery::new(followers));
+            let after_commit: Arc<dyn AfterCommit> = Arc::<SynchronousDelivery>::clone(&delivery);
+            for running in &state.boxes {
+                running.app.set_after_commit(Arc::downgrade(&after_commit));
+            }
+            // What was left undone when the process last ended. A follower that can't go on has said so itself.
+            if let Err(error) = delivery.settle().await {
+                tracing::warn!(%error, "not everything that was left undone could be delivered");
+            }
+            Some(delivery)
+        }
+    }
+}
+
+/// The configured public base without a slash at the end; empty for none.
+fn public_base(config: &Config) -> String {
+    config.public_url.as_ref().map_or_else(String::new, |url| {
+        url.as_str().trim_end_matches('/').to_owned()
+    })
+}

@@ -1,0 +1,61 @@
+//! Why a service does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use boxes_recorder::RecorderError;
+use thiserror::Error;
+
+use crate::ConfigError;
+
+/// Why a service does not start. The message is one sentence that says what to mend; nothing runs then.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The boxes are declared wrongly: mend the program.
+    #[error("{}", mistakes.join("; "))]
+    Declaration {
+        /// Each thing that is wrong.
+        mistakes: Vec<String>,
+    },
+    /// The configuration does not fit: mend it.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The folder of a database can't be made.
+    #[error("the folder {} can't be made: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A box's store can't be opened, or is not the one that is expected.
+    #[error("the box `{name}` can't use {store}: {source}")]
+    Store {
+        /// The box.
+        name: String,
+        /// Where its events are to be kept.
+        store: String,
+        /// What the recorder says.
+        source: RecorderError,
+    },
+    /// The log of a followed box can't be reached with what is configured.
+    #[error("the log of `{upstream}` at {url} can't be followed: {reason}")]
+    Upstream {
+        /// The followed box.
+        upstream: String,
+        /// Where its log is said to be.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address can't be listened at.
+    #[error("can't listen at {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
