@@ -7,11 +7,13 @@
     reason = "a helper of tests fails by panicking"
 )]
 
+mod fault_proxy;
 mod logs;
 mod process;
 mod services;
 mod wait;
 
+pub use fault_proxy::{Fault, FaultProxy};
 pub use logs::{Story, stories};
 pub use process::BoxProcess;
 pub use services::FourServices;

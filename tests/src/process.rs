@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use boxes::http::install_crypto_provider;
+
 use crate::until;
 
 /// The program `shop`, in a process of its own. Ended when it is dropped.
@@ -67,6 +69,7 @@ impl BoxProcess {
 
     /// Waits until it answers.
     pub async fn wait_until_it_answers(&mut self) {
+        install_crypto_provider();
         let url = format!("{}/healthz", self.base_url());
         until("the program answers", async || {
             if let Some(status) = self

@@ -76,6 +76,7 @@ impl FourServices {
                 .expect("one of the four boxes");
             self.processes[index].base_url()
         })
+        .unwrap()
     }
 
     /// The processes, in the order orders, inventory, payments, shipping.

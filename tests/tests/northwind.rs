@@ -55,13 +55,13 @@ fn assert_same(one: &[(&str, Vec<Story>)], other: &[(&str, Vec<Story>)]) {
 async fn one_process_or_four_give_the_same_logs_event_for_event() {
     let folder = tempfile::tempdir().unwrap();
     let synchronous = monolith(&folder.path().join("synchronous"), Delivery::Synchronous).await;
-    let expected = replay_sequentially(&Endpoints::monolith(synchronous.base_url())).await;
+    let expected = replay_sequentially(&Endpoints::monolith(synchronous.base_url()).unwrap()).await;
     synchronous.shutdown().await;
 
     let concurrent = monolith(&folder.path().join("concurrent"), Delivery::Concurrent).await;
     assert_same(
         &expected,
-        &replay_sequentially(&Endpoints::monolith(concurrent.base_url())).await,
+        &replay_sequentially(&Endpoints::monolith(concurrent.base_url()).unwrap()).await,
     );
     concurrent.shutdown().await;
 
@@ -76,14 +76,14 @@ async fn a_replay_that_is_done_is_found_after_a_restart_and_not_repeated() {
     let mut northwind = Northwind::load().unwrap();
     northwind.orders.truncate(40);
     let first = monolith(folder.path(), Delivery::Synchronous).await;
-    let endpoints = Endpoints::monolith(first.base_url());
+    let endpoints = Endpoints::monolith(first.base_url()).unwrap();
     let replayed = replay(&endpoints, &northwind, 1, || ()).await.unwrap();
     assert_eq!((replayed.n_products, replayed.n_orders), (77, 40));
     let before = stories(&endpoints).await;
     first.shutdown().await;
 
     let again = monolith(folder.path(), Delivery::Concurrent).await;
-    let endpoints = Endpoints::monolith(again.base_url());
+    let endpoints = Endpoints::monolith(again.base_url()).unwrap();
     let replayed = replay(&endpoints, &northwind, 1, || ()).await.unwrap();
     assert_eq!((replayed.n_products, replayed.n_orders), (0, 0));
     assert_same(&before, &stories(&endpoints).await);

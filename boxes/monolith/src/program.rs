@@ -53,7 +53,7 @@ pub async fn run() -> ExitCode {
             serve: options,
         }) => {
             serve(contexts(), &options, async |running: &Running| {
-                demo::demo(&Endpoints::monolith(running.base_url()), in_flight.into())
+                demo::demo(&Endpoints::monolith(running.base_url())?, in_flight.into())
                     .await
                     .map_err(Failure::from)
             })

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use boxes::http::{RemoteError, install_crypto_provider};
 use boxes::mapper::{Mapper, MapperError};
 use boxes::notification_log::{Backoff, LogError, NotificationLogReader};
 use boxes::recorder::Notification;
 use futures::{StreamExt, TryStreamExt, stream};
 use inventory::product::{Listing, ProductEvent};
 use orders::order::{OrderEvent, Status};
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -51,6 +52,9 @@ pub enum ReplayError {
         #[source]
         source: Option<reqwest::Error>,
     },
+    /// The address of a box is none.
+    #[error(transparent)]
+    Endpoint(#[from] RemoteError),
     /// The log of a box must not be read on.
     #[error("a notification log can't be read")]
     Log(#[from] LogError),
@@ -233,7 +237,7 @@ async fn read(reader: &mut NotificationLogReader) -> Result<Vec<Notification>, R
 /// box can't do it now.
 async fn send(
     http: &reqwest::Client,
-    url: &str,
+    url: &Url,
     body: &(impl Serialize + Sync),
     expected: &[StatusCode],
 ) -> Result<(), ReplayError> {
@@ -242,7 +246,7 @@ async fn send(
     let mut source = None;
     while backoff.n_failures() < MAX_ATTEMPTS {
         let request = http
-            .post(url)
+            .post(url.clone())
             .header("content-type", "application/json")
             .body(body.to_vec());
         match request.send().await {
@@ -253,7 +257,7 @@ async fn send(
             Ok(answer) => {
                 let status = answer.status();
                 return Err(ReplayError::Refused {
-                    url: url.to_owned(),
+                    url: url.to_string(),
                     status,
                     body: answer.text().await.unwrap_or_default(),
                 });
@@ -263,12 +267,13 @@ async fn send(
         tokio::time::sleep(backoff.next_wait(None)).await;
     }
     Err(ReplayError::Unreachable {
-        url: url.to_owned(),
+        url: url.to_string(),
         source,
     })
 }
 
 fn client() -> Result<reqwest::Client, ReplayError> {
+    install_crypto_provider();
     let built = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build();
     built.map_err(|error| ReplayError::Unreachable {
         url: "the network".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use boxes::http::RemoteError;
 use boxes::mapper::{Mapper, MapperError};
 use boxes::notification_log::{LogError, NotificationLogReader};
 use boxes::recorder::Notification as LoggedNotification;
@@ -68,6 +69,9 @@ impl Totals {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TallyError {
+    /// The address of a box is none.
+    #[error(transparent)]
+    Endpoint(#[from] RemoteError),
     /// A log can't be read.
     #[error("a notification log can't be read")]
     Log(#[from] LogError),

@@ -1,0 +1,284 @@
+//! A box that follows another one through a bad line, or follows what is not what it was.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of tests fails by panicking"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use boxes::notification_log::NotificationLog;
+use boxes::prelude::*;
+use boxes::service::{Config, Running, Service};
+use boxes_tests::{Fault, FaultProxy, until};
+use uuid::Uuid;
+
+/// What happens in one box …
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "source.counter")]
+enum Counted {
+    Counted { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Counter;
+
+impl Aggregate for Counter {
+    type Event = Counted;
+    fn apply(&mut self, _: &Counted) {}
+}
+
+/// … and what another one makes of it.
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "mirror.copy")]
+enum Copied {
+    Copied { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Copy(Vec<u32>);
+
+impl Aggregate for Copy {
+    type Event = Copied;
+    fn apply(&mut self, Copied::Copied { n }: &Copied) {
+        self.0.push(*n);
+    }
+}
+
+async fn copy(n: Notification<Counted>, app: App) -> Result<(), Error> {
+    let Counted::Counted { n } = n.event;
+    app.upsert(Id::named("copy"), move |_: &Copy| Copied::Copied { n })
+        .await
+}
+
+async fn start(context: BoundedContext, data: &Path, follow: Option<&FaultProxy>) -> Running {
+    let mut config = Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: data.to_owned(),
+        ..Config::default()
+    };
+    config.long_poll = Duration::from_secs(1);
+    config.upstream_timeout = Duration::from_secs(1);
+    if let Some(proxy) = follow {
+        let url = format!("{}/source/notifications", proxy.base_url());
+        config
+            .follow
+            .insert("source".to_owned(), url.parse().unwrap());
+    }
+    Service::start([context], config).await.unwrap()
+}
+
+async fn source(data: &Path) -> Running {
+    start(
+        BoundedContext::new("source").aggregate::<Counter>(),
+        data,
+        None,
+    )
+    .await
+}
+
+async fn mirror(data: &Path, proxy: &FaultProxy) -> Running {
+    start(
+        BoundedContext::new("mirror")
+            .aggregate::<Copy>()
+            .follow("source", copy),
+        data,
+        Some(proxy),
+    )
+    .await
+}
+
+/// Counts on to `upto`, several to a page and several pages.
+async fn count(source: &Running, range: std::ops::RangeInclusive<u32>) {
+    let app = source.app("source").unwrap();
+    for n in range {
+        app.upsert(Id::named("counter"), |_: &Counter| Counted::Counted { n })
+            .await
+            .unwrap();
+    }
+}
+
+async fn copied(mirror: &Running) -> Vec<u32> {
+    mirror
+        .app("mirror")
+        .unwrap()
+        .get(Id::<Copy>::named("copy"))
+        .await
+        .map(|c| c.0)
+        .unwrap_or_default()
+}
+
+async fn state(mirror: &Running) -> String {
+    let body = reqwest::get(format!("{}/readyz", mirror.base_url()))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+    report["followers"][0]["state"].as_str().unwrap().to_owned()
+}
+
+async fn wait_for_copies(mirror: &Running, n: usize) {
+    until("everything is copied", async || {
+        copied(mirror).await.len() >= n
+    })
+    .await;
+}
+
+fn upto(n: u32) -> Vec<u32> {
+    (1..=n).collect()
+}
+
+/// Whatever the line does to answers, the follower waits it out, and goes on where it was.
+async fn is_waited_out(fault: Fault) {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path()).await;
+    count(&source, 1..=25).await;
+    let proxy = FaultProxy::start(source.address().to_string()).await;
+    let mirror = mirror(folder.path(), &proxy).await;
+    wait_for_copies(&mirror, 25).await;
+    proxy.set(fault);
+    until("the follower is held up", async || {
+        state(&mirror).await == "retrying"
+    })
+    .await;
+    count(&source, 26..=70).await;
+    assert_eq!(copied(&mirror).await, upto(25));
+    proxy.set(Fault::None);
+    wait_for_copies(&mirror, 70).await;
+    assert_eq!(copied(&mirror).await, upto(70));
+    until("the follower follows again", async || {
+        state(&mirror).await == "following"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_waited_for() {
+    is_waited_out(Fault::Down).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_never_answers_is_waited_for() {
+    is_waited_out(Fault::Silent).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_500_is_waited_for() {
+    is_waited_out(Fault::ServerError).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_garbage_is_waited_for() {
+    is_waited_out(Fault::Garbage).await;
+}
+
+#[tokio::test]
+async fn an_upstream_whose_answers_are_cut_short_is_waited_for() {
+    is_waited_out(Fault::Truncated).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_yet_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path()).await;
+    count(&source, 1..=3).await;
+    let proxy = FaultProxy::start(source.address().to_string()).await;
+    proxy.set(Fault::Down);
+    let mirror = mirror(folder.path(), &proxy).await;
+    until("the follower is held up", async || {
+        state(&mirror).await == "retrying"
+    })
+    .await;
+    proxy.set(Fault::None);
+    wait_for_copies(&mirror, 3).await;
+}
+
+#[tokio::test]
+async fn pages_of_another_epoch_stop_the_follower_until_it_is_started_again_on_the_right_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path()).await;
+    count(&source, 1..=7).await;
+    let epoch = source
+        .app("source")
+        .unwrap()
+        .notification_log()
+        .describe()
+        .await
+        .unwrap()
+        .log
+        .epoch;
+    let proxy = FaultProxy::start(source.address().to_string()).await;
+    let first = mirror(folder.path(), &proxy).await;
+    wait_for_copies(&first, 7).await;
+    proxy.set(Fault::Replaced(
+        epoch.to_string(),
+        Uuid::from_u128(1).to_string(),
+    ));
+    count(&source, 8..=9).await;
+    until("the follower stops", async || {
+        state(&first).await == "stopped"
+    })
+    .await;
+    let metrics = reqwest::get(format!("{}/metrics", first.base_url()))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let stopped = metrics
+        .lines()
+        .find(|line| line.starts_with("boxes_follower_stopped{"))
+        .unwrap_or_default();
+    assert!(stopped.ends_with(" 1"), "{metrics}");
+    proxy.set(Fault::None);
+    assert_eq!(
+        (copied(&first).await, state(&first).await),
+        (upto(7), "stopped".to_owned())
+    );
+    first.shutdown().await;
+    let again = mirror(folder.path(), &proxy).await;
+    wait_for_copies(&again, 9).await;
+    assert_eq!(copied(&again).await, upto(9));
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_stops_the_follower() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path()).await;
+    count(&source, 1..=3).await;
+    let proxy = FaultProxy::start(source.address().to_string()).await;
+    let mirror = mirror(folder.path(), &proxy).await;
+    wait_for_copies(&mirror, 3).await;
+    // The page says that the log ends at 2, and item 3 is another second one: what was read has not happened.
+    proxy.set(Fault::Replaced(
+        "\"last\":3".to_owned(),
+        "\"last\":2".to_owned(),
+    ));
+    until("the follower is held up or stops", async || {
+        state(&mirror).await != "following"
+    })
+    .await;
+    proxy.set(Fault::None);
+    assert_eq!(copied(&mirror).await, upto(3));
+}
+
+#[tokio::test]
+async fn two_instances_of_one_box_on_one_database_copy_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path()).await;
+    let proxy = FaultProxy::start(source.address().to_string()).await;
+    let (one, other) = (
+        mirror(folder.path(), &proxy).await,
+        mirror(folder.path(), &proxy).await,
+    );
+    count(&source, 1..=120).await;
+    wait_for_copies(&one, 120).await;
+    assert_eq!(
+        (copied(&one).await, copied(&other).await),
+        (upto(120), upto(120))
+    );
+}
