@@ -22,7 +22,10 @@ impl Running {
 
 impl fmt::Display for Greeting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = self.running.base_url();
+        let base = match self.running.state.public_base.as_str() {
+            "" => self.running.base_url(),
+            public => public,
+        };
         writeln!(f, "Listening at {base}")?;
         let width = self
             .running

@@ -129,7 +129,7 @@ fn after_help() -> String {
             setting.variable, setting.value, setting.help, setting.default
         ));
     }
-    text.push_str("\nA flag is stronger than its variable, and a variable than the configuration file, where a setting's key is\nits flag with underscores. In a variable, several values are separated by commas.");
+    text.push_str("\nA flag is stronger than its variable, and a variable than the configuration file, where a setting's key is its flag with underscores. In a variable, several values are separated by commas.");
     text
 }
 

@@ -9,7 +9,8 @@ use clap::{Args, Command, FromArgMatches};
 
 use crate::config::unknown_variables;
 use crate::{
-    BoundedContext, Config, Running, ServeOptions, Service, StopSignal, Stopped, init_telemetry,
+    BoundedContext, Config, ConfigError, Running, ServeOptions, Service, StartError, StopSignal,
+    Stopped, init_telemetry,
 };
 
 /// Runs a program that has these boxes, until it is told to stop. It is all of `main`.
@@ -18,7 +19,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// None: what goes wrong is printed in one sentence, and the exit code is 1, or 2 if the command line is wrong.
+/// None: what goes wrong is printed in one sentence, and the exit code is 1, or 2 if what the program is told can't
+/// be used: then it is of no use to start it again with the same.
 /// The type lets `main` use `?` for what else it does.
 pub async fn run(contexts: impl IntoIterator<Item = BoundedContext>) -> Result {
     Program::new(contexts).run().await
@@ -36,16 +38,29 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
+impl Failure {
+    /// The error, if it is an `E`.
+    #[must_use]
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+
+    fn is_of_configuration(&self) -> bool {
+        self.downcast_ref::<ConfigError>().is_some()
+            || matches!(self.downcast_ref(), Some(StartError::Config(_)))
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}", self.0)
     }
 }
 
 // `main` prints the debug form of what it returns, so that is the one for people.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
+        write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
@@ -149,7 +164,11 @@ pub async fn serve(
         Ok(code) => code,
         Err(failure) => {
             eprintln!("error: {failure:?}");
-            ExitCode::FAILURE
+            if failure.is_of_configuration() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ pub enum Stopped {
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Running {
-    /// Where it can be reached: `http://127.0.0.1:8080`, without a slash at the end.
+    /// Where this machine reaches it: `http://127.0.0.1:8080`, without a slash at the end, whatever the public base.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url

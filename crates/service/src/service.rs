@@ -1,5 +1,6 @@
 //! Starts a service.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use boxes_application::{
@@ -89,15 +90,11 @@ impl Service {
         watch(&state, &tasks);
         let delivery = run(started.followers, config.delivery, &state, &tasks, &killing).await;
         tasks.close();
-        let base_url = match public_base(&config) {
-            base if base.is_empty() => format!("http://{address}"),
-            base => base,
-        };
         Ok(Running {
             server: Server::start(listener, router, config.max_connections, stopping),
             state,
             address,
-            base_url,
+            base_url: format!("http://{}", reachable(address)),
             shutdown_timeout: config.shutdown_timeout,
             tasks,
             killing,
@@ -275,4 +272,14 @@ fn public_base(config: &Config) -> String {
     config.public_url.as_ref().map_or_else(String::new, |url| {
         url.as_str().trim_end_matches('/').to_owned()
     })
+}
+
+/// Where this machine reaches what listens there: at every address of it means at its own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        _ => {}
+    }
+    address
 }

@@ -109,7 +109,7 @@ settings! {
     TOKENS_FILE {
         key: Some("tokens_file"), flag: Some("tokens-file"), variable: "BOXES_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
-        help: "The same from a file, one token a line",
+        help: "File of bearer tokens that may read and command, one a line; they count beside those of BOXES_TOKENS",
     }
     READ_TOKENS {
         key: None, flag: None, variable: "BOXES_READ_TOKENS", value: "TOKEN", shape: Shape::List,
@@ -119,7 +119,7 @@ settings! {
     READ_TOKENS_FILE {
         key: Some("read_tokens_file"), flag: Some("read-tokens-file"), variable: "BOXES_READ_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
-        help: "The same from a file, one token a line",
+        help: "File of bearer tokens that may only read, one a line; they count beside those of BOXES_READ_TOKENS",
     }
     UPSTREAM_TOKEN {
         key: None, flag: None, variable: "BOXES_UPSTREAM_TOKEN", value: "[BOX=]TOKEN", shape: Shape::EntriesOrAll,
@@ -129,7 +129,7 @@ settings! {
     UPSTREAM_TOKEN_FILE {
         key: Some("upstream_token_file"), flag: Some("upstream-token-file"), variable: "BOXES_UPSTREAM_TOKEN_FILE", value: "[BOX=]FILE", shape: Shape::EntriesOrAll,
         default: "none",
-        help: "The same from a file that holds one token. Repeatable",
+        help: "File with the bearer token to send to followed services; with `BOX=`, to that one only. Repeatable",
     }
     LONG_POLL {
         key: Some("long_poll"), flag: Some("long-poll"), variable: "BOXES_LONG_POLL", value: "SECONDS", shape: Shape::One,

@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::ConfigError;
 
-/// Why a service does not start. The message is one sentence that says what to mend; nothing runs then.
+/// Why a service does not start; nothing runs then. The message and those of its sources make one sentence that
+/// says what to mend, as [`Failure`](crate::Failure) prints it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -23,7 +24,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The folder of a database can't be made.
-    #[error("the folder {} can't be made: {source}", path.display())]
+    #[error("the folder {} can't be made", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -31,7 +32,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// A box's store can't be opened, or is not the one that is expected.
-    #[error("the box `{name}` can't use {store}: {source}")]
+    #[error("the box `{name}` can't use {store}")]
     Store {
         /// The box.
         name: String,
@@ -51,7 +52,7 @@ pub enum StartError {
         reason: String,
     },
     /// The address can't be listened at.
-    #[error("can't listen at {address}: {source}")]
+    #[error("can't listen at {address}")]
     Bind {
         /// The address.
         address: SocketAddr,

@@ -1,0 +1,278 @@
+//! A program that does nothing but `boxes::run`, as a shell and an operator see it.
+
+#![cfg(all(unix, feature = "sqlite"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail a test, too"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The example `library`, which cargo builds before it runs this test.
+fn library() -> Command {
+    let test = std::env::current_exe().unwrap();
+    let target: PathBuf = test.ancestors().nth(2).unwrap().join("examples/library");
+    assert!(
+        target.is_file(),
+        "build it first: cargo build -p boxes --example library"
+    );
+    let mut command = Command::new(target);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    library()
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A program that runs until it is stopped or dropped.
+struct Started {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Started {
+    fn new(data: &Path) -> Self {
+        let mut command = library();
+        command
+            .args(["serve", "library", "--bind", "127.0.0.1:0", "--data"])
+            .arg(data);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("Listening at http://")
+            .unwrap_or_else(|| panic!("{line}"))
+            .to_owned();
+        Self {
+            child,
+            stdout,
+            address,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    fn request(&self, head: &str, body: &str) -> String {
+        let mut stream = self.connect();
+        let length = body.len();
+        write!(stream, "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(
+            Command::new("kill")
+                .args([signal, &self.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(start.elapsed() < DEADLINE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn sigterm_ends_who_waits_for_news_and_then_the_program() {
+    let data = TempDir::new().unwrap();
+    let mut program = Started::new(data.path());
+    let page = program.request("GET /library/notifications", "");
+    let etag = page
+        .lines()
+        .find_map(|line| line.strip_prefix("etag: "))
+        .unwrap();
+    let mut waiting = program.connect();
+    // The second request lies behind the first in the same connection: the answer to the first says that both
+    // have been read.
+    write!(
+        waiting,
+        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /library/notifications HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\nif-none-match: {etag}\r\n\r\n"
+    )
+    .unwrap();
+    let mut first = [0; 4];
+    waiting.read_exact(&mut first).unwrap();
+    program.signal("-TERM");
+    let mut rest = String::new();
+    waiting.read_to_string(&mut rest).unwrap();
+    assert!(
+        rest.contains("200 OK") && rest.contains("304 Not Modified"),
+        "{rest}"
+    );
+    assert_eq!(program.end(), Some(0));
+}
+
+#[test]
+fn what_it_recorded_is_there_when_it_is_started_again_after_ctrl_c() {
+    let data = TempDir::new().unwrap();
+    let book = "/library/books/0190b5a4-9c1e-7cc3-98c4-dc0c0c07398f";
+    let mut program = Started::new(data.path());
+    assert!(
+        program
+            .request(&format!("PUT {book}"), r#"{"title": "Middlemarch"}"#)
+            .starts_with("HTTP/1.1 201")
+    );
+    assert!(
+        program
+            .request(&format!("POST {book}/lend/ann"), "")
+            .starts_with("HTTP/1.1 204")
+    );
+    program.signal("-INT");
+    assert_eq!(program.end(), Some(0));
+    let program = Started::new(data.path());
+    let refused = program.request(&format!("POST {book}/lend/ben"), "");
+    assert!(
+        refused.starts_with("HTTP/1.1 422") && refused.contains("ann has it"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn it_prints_where_to_look_and_what_to_try() {
+    let data = TempDir::new().unwrap();
+    let mut program = Started::new(data.path());
+    let base = format!("http://{}", program.address);
+    program.signal("-TERM");
+    let mut greeting = String::new();
+    program.stdout.read_to_string(&mut greeting).unwrap();
+    let page = format!("{base}/library/notifications");
+    for part in [
+        &*page,
+        &format!("curl -i {page}"),
+        &format!("curl -i {page}/1,20"),
+        &format!("curl -i -H 'If-None-Match: *' {page}"),
+    ] {
+        assert!(greeting.contains(part), "{part} is missing in:\n{greeting}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_one_sentence_on_standard_error_and_the_exit_code_says_whose_fault_it_is() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let data = TempDir::new().unwrap();
+    let data = data.path().to_str().unwrap();
+    // Arguments, variables, exit code, and what is said.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+    let cases: [Case<'_>; 6] = [
+        (&["--nonsense"], &[], 2, "unexpected argument '--nonsense'"),
+        (
+            &["--page-size", "none"],
+            &[],
+            2,
+            "error: --page-size is `none`: expected a number",
+        ),
+        (
+            &[],
+            &[("BOXES_DELIVERY", "slow")],
+            2,
+            "error: BOXES_DELIVERY is `slow`: expected `concurrent` or `synchronous`",
+        ),
+        (&["--bind", "0.0.0.0:0"], &[], 2, "set BOXES_TOKENS"),
+        (
+            &["serve", "librarian"],
+            &[],
+            2,
+            "there is no box `librarian`",
+        ),
+        (
+            &["--data", data, "--bind", &taken],
+            &[],
+            1,
+            &format!("error: can't listen at {taken}: "),
+        ),
+    ];
+    for (arguments, variables, code, part) in cases {
+        let output = run(arguments, variables);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
+        assert!(stdout.is_empty(), "{stdout}");
+        let usage = arguments == ["--nonsense"];
+        assert!(
+            usage
+                || stderr
+                    .lines()
+                    .filter(|line| line.starts_with("error: "))
+                    .count()
+                    == 1,
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for arguments in [&["--help"][..], &["serve", "--help"]] {
+        let help = run(arguments, &[]);
+        assert!(help.status.success());
+        let help = text(&help.stdout);
+        assert!(
+            help.contains("BOXES_BIND")
+                && help.contains("BOXES_TOKENS")
+                && help.contains("library"),
+            "{help}"
+        );
+    }
+    assert!(text(&run(&["--version"], &[]).stdout).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_misspelt_variable_is_warned_of() {
+    let output = run(
+        &["--bind", "0.0.0.0:0"],
+        &[("BOXES_TOKEN", "0123456789abcdef")],
+    );
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("BOXES_TOKEN is not known"), "{stderr}");
+    assert!(!stderr.contains("0123456789"), "{stderr}");
+}
