@@ -23,41 +23,61 @@ const N_COLUMNS: usize = 10;
 
 /// The statements that insert 1, 2, 4, … rows. A few sizes, so that they stay prepared; any number of rows is a
 /// sum of them. At 256 rows the cost of a statement is lost in that of its rows.
-static INSERTS: LazyLock<Vec<(usize, String)>> = LazyLock::new(|| {
-    (0..=8)
-        .map(|power| 1 << power)
-        .map(|n_rows| (n_rows, insert_statement(n_rows)))
-        .collect()
-});
+static INSERTS: LazyLock<Vec<Insert>> =
+    LazyLock::new(|| (0..=8).rev().map(|power| Insert::of(1 << power)).collect());
 
-fn insert_statement(n_rows: usize) -> String {
-    let row = format!("({})", vec!["?"; N_COLUMNS].join(","));
-    format!(
-        concat!(
-            "INSERT INTO stored_event (",
-            event_columns!(),
-            ") VALUES {}"
-        ),
-        vec![row; n_rows].join(",")
-    )
+struct Insert {
+    n_rows: usize,
+    statement: String,
+    /// The same, and then commits: each statement of its own is a way to SQLite's thread and back.
+    last_statement: String,
 }
 
-/// Inserts the events with the ids `first`, `first` + 1, ….
-pub(crate) async fn insert(
+impl Insert {
+    fn of(n_rows: usize) -> Self {
+        let row = format!("({})", ["?"; N_COLUMNS].join(","));
+        let rows = vec![row; n_rows].join(",");
+        let statement = format!(
+            concat!(
+                "INSERT INTO stored_event (",
+                event_columns!(),
+                ") VALUES {}"
+            ),
+            rows
+        );
+        Self {
+            n_rows,
+            last_statement: format!("{statement}; COMMIT"),
+            statement,
+        }
+    }
+}
+
+/// Inserts the events with the ids `first`, `first` + 1, …, and commits.
+pub(crate) async fn insert_and_commit(
     connection: &mut SqliteConnection,
     first: u64,
     mut events: &[&StoredEvent],
 ) -> Result<(), sqlx::Error> {
+    if events.is_empty() {
+        sqlx::query("COMMIT").execute(connection).await?;
+        return Ok(());
+    }
     let mut id = first;
-    for (n_rows, statement) in INSERTS.iter().rev() {
-        while let Some((chunk, rest)) = events.split_at_checked(*n_rows) {
-            let mut row = SqliteArguments::default();
-            row.reserve(n_rows * N_COLUMNS, 0);
+    for insert in INSERTS.iter() {
+        while let Some((chunk, rest)) = events.split_at_checked(insert.n_rows) {
+            let mut rows = SqliteArguments::default();
+            rows.reserve(insert.n_rows.saturating_mul(N_COLUMNS), 0);
             for event in chunk {
-                bind(&mut row, id, event).map_err(sqlx::Error::Encode)?;
+                bind(&mut rows, id, event).map_err(sqlx::Error::Encode)?;
                 id = id.saturating_add(1);
             }
-            sqlx::query_with(statement.as_str(), row)
+            let statement = if rest.is_empty() {
+                &insert.last_statement
+            } else {
+                &insert.statement
+            };
+            sqlx::query_with(statement.as_str(), rows)
                 .execute(&mut *connection)
                 .await?;
             events = rest;

@@ -5,29 +5,44 @@ use std::ops::Range;
 use std::time::Duration;
 
 use boxes_recorder::{Admission, Append, Position, RecorderError, StoredEvent};
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::sqlite_error::unavailable;
-use crate::sqlite_event::{insert, unsigned};
+use crate::sqlite_event::{insert_and_commit, unsigned};
 use crate::version_cache::VersionCache;
+
+/// The newest version of each aggregate in ?1, a row of ids of 16 bytes; those without events are left out. Asked for
+/// those that are not in the cache, which are mostly new: looking whether there is any first is the faster way.
+macro_rules! versions {
+    () => {
+        "WITH RECURSIVE place (n) AS (
+             SELECT 1 UNION ALL SELECT n + 16 FROM place WHERE n + 16 < length(?1)
+         )
+         SELECT substr(?1, n, 16),
+                (SELECT max(originator_version) FROM stored_event WHERE originator_id = substr(?1, n, 16))
+         FROM place
+         WHERE EXISTS (SELECT 1 FROM stored_event WHERE originator_id = substr(?1, n, 16))"
+    };
+}
 
 /// How long the write lock is waited for when another process has it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The newest version of each aggregate in ?1, a row of ids of 16 bytes; those without events are left out.
-const VERSIONS: &str = "
-WITH RECURSIVE place (n) AS (
-    SELECT 1 UNION ALL SELECT n + 16 FROM place WHERE n + 16 < length(?1)
-), recorded (originator_id, version) AS MATERIALIZED (
-    SELECT substr(?1, n, 16),
-           (SELECT max(originator_version) FROM stored_event WHERE originator_id = substr(?1, n, 16))
-    FROM place
-)
-SELECT originator_id, version FROM recorded WHERE version IS NOT NULL";
+/// Begins, takes the write lock, and reads the head. In one statement, because each is a way to SQLite's thread and
+/// back, which takes longer than the statement itself.
+const BEGIN: &str = "BEGIN IMMEDIATE; SELECT NULL, coalesce(max(id), 0) FROM stored_event";
+
+/// The same, and the versions.
+const BEGIN_AND_VERSIONS: &str = concat!(
+    "BEGIN IMMEDIATE; SELECT NULL, coalesce(max(id), 0) FROM stored_event; ",
+    versions!()
+);
+
+const VERSIONS: &str = versions!();
 
 /// The one connection that writes.
 #[derive(Debug)]
@@ -93,10 +108,16 @@ async fn transact(
     cache: &mut VersionCache,
     batch: &[Append],
 ) -> Result<Outcomes, sqlx::Error> {
-    begin(connection).await?;
-    let head = head(connection).await?;
-    let mut admission = Admission::new(head);
-    set_versions(&mut admission, connection, cache.at(head), batch).await?;
+    let mut found = begin(connection, &cache.unknown(batch)).await?;
+    if !cache.is_at(found.head) {
+        // Another process wrote: what was known may be out of date.
+        cache.forget();
+        found.versions = look_up(connection, &cache.unknown(batch)).await?;
+    }
+    let mut admission = Admission::new(found.head);
+    for (originator_id, version) in cache.known(batch).chain(found.versions) {
+        admission.set_version(originator_id, version);
+    }
     set_positions(&mut admission, connection, batch).await?;
 
     let mut events = Vec::new();
@@ -116,9 +137,8 @@ async fn transact(
         outcomes.push(outcome);
     }
 
-    insert(connection, head.saturating_add(1), &events).await?;
     save_positions(connection, &positions).await?;
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    insert_and_commit(connection, found.head.saturating_add(1), &events).await?;
     cache.committed(
         admission.head(),
         events
@@ -128,19 +148,55 @@ async fn transact(
     Ok(outcomes)
 }
 
-/// Begins a transaction and takes the write lock, as soon as no other process has it.
-async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+/// What was found when the lock was taken.
+struct Found {
+    head: u64,
+    versions: Vec<(Uuid, u64)>,
+}
+
+/// Takes the write lock, as soon as no other process has it, and reads the head and these versions.
+async fn begin(connection: &mut SqliteConnection, ids: &[u8]) -> Result<Found, sqlx::Error> {
     let patience = Patience::of(LOCK_TIMEOUT);
-    loop {
-        match sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await
-        {
-            Ok(_) => return Ok(()),
+    let rows = loop {
+        let begin = if ids.is_empty() {
+            sqlx::query(BEGIN)
+        } else {
+            sqlx::query(BEGIN_AND_VERSIONS).bind(ids)
+        };
+        match begin.fetch_all(&mut *connection).await {
+            Ok(rows) => break rows,
             Err(error) if patience.wait_after(&error).await => {}
             Err(error) => return Err(error),
         }
+    };
+    let Some((head, versions)) = rows.split_first() else {
+        return Err(sqlx::Error::RowNotFound);
+    };
+    let versions = versions.iter().map(version).collect::<Result<_, _>>()?;
+    Ok(Found {
+        head: unsigned(head.try_get(1)?)?,
+        versions,
+    })
+}
+
+async fn look_up(
+    connection: &mut SqliteConnection,
+    ids: &[u8],
+) -> Result<Vec<(Uuid, u64)>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
+    sqlx::query(VERSIONS)
+        .bind(ids)
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(version)
+        .collect()
+}
+
+fn version(row: &SqliteRow) -> Result<(Uuid, u64), sqlx::Error> {
+    Ok((row.try_get(0)?, unsigned(row.try_get(1)?)?))
 }
 
 pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
@@ -148,36 +204,6 @@ pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<u64, sqlx:
         .fetch_one(connection)
         .await?;
     unsigned(row.try_get(0)?)
-}
-
-async fn set_versions(
-    admission: &mut Admission,
-    connection: &mut SqliteConnection,
-    known: &HashMap<Uuid, u64>,
-    batch: &[Append],
-) -> Result<(), sqlx::Error> {
-    let mut unknown = HashSet::new();
-    let mut ids = Vec::new();
-    for event in batch.iter().flat_map(|append| &append.events) {
-        match known.get(&event.originator_id) {
-            Some(version) => admission.set_version(event.originator_id, *version),
-            None if unknown.insert(event.originator_id) => {
-                ids.extend_from_slice(event.originator_id.as_bytes());
-            }
-            None => {}
-        }
-    }
-    if ids.is_empty() {
-        return Ok(());
-    }
-    for row in sqlx::query(VERSIONS)
-        .bind(ids)
-        .fetch_all(connection)
-        .await?
-    {
-        admission.set_version(row.try_get(0)?, unsigned(row.try_get(1)?)?);
-    }
-    Ok(())
 }
 
 async fn set_positions(

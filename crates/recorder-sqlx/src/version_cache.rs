@@ -1,7 +1,8 @@
 //! What this process knows without looking it up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use boxes_recorder::Append;
 use uuid::Uuid;
 
 /// The newest versions of the aggregates that this process wrote to last.
@@ -14,18 +15,39 @@ pub(crate) struct VersionCache {
     versions: HashMap<Uuid, u64>,
 }
 
+fn originators(batch: &[Append]) -> impl Iterator<Item = Uuid> {
+    batch
+        .iter()
+        .flat_map(|append| &append.events)
+        .map(|event| event.originator_id)
+}
+
 /// Aggregates that are remembered, at most: about a megabyte. When there are more all are forgotten, which costs
 /// one lookup each and needs no order of use.
 const MAX_AGGREGATES: usize = 32_768;
 
 impl VersionCache {
-    /// What is known at this head.
-    pub(crate) fn at(&mut self, head: u64) -> &HashMap<Uuid, u64> {
-        if self.head != head {
-            self.versions.clear();
-            self.head = head;
-        }
-        &self.versions
+    /// Whether what is known is true of a log with this head.
+    pub(crate) const fn is_at(&self, head: u64) -> bool {
+        self.head == head
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.versions.clear();
+    }
+
+    /// The aggregates of the batch that are known, and their versions.
+    pub(crate) fn known(&self, batch: &[Append]) -> impl Iterator<Item = (Uuid, u64)> {
+        originators(batch).filter_map(|id| Some((id, *self.versions.get(&id)?)))
+    }
+
+    /// The aggregates of the batch that are not known, each once: a row of ids of 16 bytes.
+    pub(crate) fn unknown(&self, batch: &[Append]) -> Vec<u8> {
+        let mut seen = HashSet::new();
+        originators(batch)
+            .filter(|id| !self.versions.contains_key(id) && seen.insert(*id))
+            .flat_map(Uuid::into_bytes)
+            .collect()
     }
 
     /// This process moved the log on to `head` and wrote these versions.
@@ -40,17 +62,46 @@ impl VersionCache {
 
 #[cfg(test)]
 mod tests {
+    use boxes_recorder::{Encoding, StoredEvent};
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
     use super::*;
 
     const A: Uuid = Uuid::from_u128(1);
+    const B: Uuid = Uuid::from_u128(2);
+
+    fn event(originator_id: Uuid) -> StoredEvent {
+        StoredEvent {
+            event_id: Uuid::nil(),
+            originator_id,
+            originator_version: 1,
+            topic: "test".into(),
+            schema_version: 1,
+            encoding: Encoding::JSON,
+            state: Bytes::new(),
+            metadata: Bytes::new(),
+            occurred_on: Timestamp::UNIX_EPOCH,
+        }
+    }
 
     #[test]
-    fn what_was_written_is_known_until_somebody_else_writes() {
+    fn what_was_written_is_known_for_that_head_and_the_rest_is_asked_for_once() {
+        let batch = [
+            Append::new(vec![event(A), event(B)]),
+            Append::new(vec![event(B)]),
+        ];
         let mut cache = VersionCache::default();
+        assert_eq!(
+            cache.unknown(&batch),
+            [A.into_bytes(), B.into_bytes()].concat()
+        );
         cache.committed(3, [(A, 2)]);
-        assert_eq!(cache.at(3).get(&A), Some(&2));
-        assert_eq!(cache.at(4).get(&A), None);
-        assert_eq!(cache.at(3).get(&A), None);
+        assert!(cache.is_at(3) && !cache.is_at(4));
+        assert_eq!(cache.known(&batch).collect::<Vec<_>>(), [(A, 2)]);
+        assert_eq!(cache.unknown(&batch), B.into_bytes());
+        cache.forget();
+        assert_eq!(cache.known(&batch).count(), 0);
     }
 
     #[test]
