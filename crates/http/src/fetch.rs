@@ -18,6 +18,7 @@ use reqwest::{Client, Response};
 use url::Url;
 
 use crate::prefer::PREFERENCE_APPLIED;
+use crate::tls::install_crypto_provider;
 use crate::{RemoteError, RemoteOptions, log_problem};
 
 /// What is asked for.
@@ -219,10 +220,7 @@ impl fmt::Display for Fetcher {
 }
 
 fn client(base: &Url, options: &RemoteOptions) -> Result<Client, reqwest::Error> {
-    // The library would panic. If another thread is quicker, its provider is as good.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
+    install_crypto_provider();
     let (origin, max_redirects) = (base.origin(), options.max_redirects);
     let redirects = Policy::custom(move |attempt| {
         if attempt.url().origin() != origin {

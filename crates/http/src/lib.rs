@@ -32,6 +32,7 @@ mod remote;
 mod remote_options;
 mod representation;
 mod resource;
+mod tls;
 mod waiting;
 
 pub use bearer_token::{BearerToken, InvalidToken};
@@ -42,3 +43,4 @@ pub use problem_kind::{ProblemKind, problem_descriptions};
 pub use remote::RemoteNotificationLog;
 pub use remote_options::{RemoteError, RemoteOptions};
 pub use resource::{EPOCH_HEADER, NotificationLogResource, POSITION_HEADER};
+pub use tls::install_crypto_provider;

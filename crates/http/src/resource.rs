@@ -388,9 +388,11 @@ impl Served {
         Ok(described.map_err(|error| self.problem(&error))?.last)
     }
 
+    /// A section that is whole: what is served may be kept for ever by others.
     async fn read(&self, id: SectionId) -> Result<Section, Problem> {
         let read = self.log.section(&id.into()).await;
-        read.map_err(|error| self.problem(&error))
+        let whole = read.and_then(|section| section.check().map(|()| section));
+        whole.map_err(|error| self.problem(&error))
     }
 
     /// Whether the place at which the reader says it is, if it says so, is one of this log.

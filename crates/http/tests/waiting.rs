@@ -1,0 +1,271 @@
+//! Requests that wait for something new.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use boxes_http::NotificationLogOptions;
+use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
+use boxes_testing::log_fixture::SmallLog;
+use support::{DEADLINE, PATH, Raw, send, serve};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use url::Url;
+
+/// A log that tells how many wait for it, and how often its sections are read.
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn NotificationLog>,
+    waiting: watch::Sender<usize>,
+    sections_read: AtomicUsize,
+}
+
+impl Watched {
+    fn new(log: &SmallLog) -> Arc<Self> {
+        Arc::new(Self {
+            inner: log.near(),
+            waiting: watch::Sender::new(0),
+            sections_read: AtomicUsize::new(0),
+        })
+    }
+
+    async fn until_waiting(&self, n: usize) {
+        let mut waiting = self.waiting.subscribe();
+        let reached = waiting.wait_for(|waiting| *waiting == n);
+        tokio::time::timeout(DEADLINE, reached)
+            .await
+            .expect("they wait in time")
+            .unwrap();
+    }
+}
+
+/// One less waits when it is dropped, however the wait ends.
+struct One<'a>(&'a watch::Sender<usize>);
+
+impl Drop for One<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+#[async_trait]
+impl NotificationLog for Watched {
+    async fn describe(&self) -> Result<LogDescription, LogError> {
+        self.inner.describe().await
+    }
+
+    async fn current(&self) -> Result<Section, LogError> {
+        self.sections_read.fetch_add(1, Ordering::Relaxed);
+        self.inner.current().await
+    }
+
+    async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
+        self.sections_read.fetch_add(1, Ordering::Relaxed);
+        self.inner.section(link).await
+    }
+
+    async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _one = One(&self.waiting);
+        self.inner.wait(after, timeout).await
+    }
+}
+
+async fn start(log: &SmallLog, options: NotificationLogOptions) -> (Arc<Watched>, Url) {
+    let watched = Watched::new(log);
+    let url = serve(watched.clone(), options).await;
+    (watched, url)
+}
+
+fn options() -> NotificationLogOptions {
+    NotificationLogOptions::new(PATH)
+}
+
+fn ask(url: &Url, below: &'static str, tag: &str, wait: &'static str) -> JoinHandle<Raw> {
+    let (url, tag) = (url.clone(), tag.to_owned());
+    tokio::spawn(async move {
+        send(
+            &url,
+            "GET",
+            below,
+            &[("if-none-match", &tag), ("prefer", wait)],
+        )
+        .await
+    })
+}
+
+async fn tag(url: &Url) -> String {
+    send(url, "GET", "", &[])
+        .await
+        .header("etag")
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_answered_at_the_commit() {
+    for below in ["", "/1,5"] {
+        let log = SmallLog::with(5, 3).await;
+        let (watched, url) = start(&log, options()).await;
+        let waiting = ask(&url, below, &tag(&url).await, "wait=30");
+        watched.until_waiting(1).await;
+        assert!(!waiting.is_finished());
+        log.append(1).await;
+        let answer = waiting.await.unwrap();
+        assert_eq!(
+            (answer.status, answer.json()["last"].as_u64()),
+            (200, Some(4))
+        );
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+        assert_ne!(answer.header("etag"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_full_page_that_is_waited_for_comes_back_archived() {
+    let log = SmallLog::with(5, 5).await;
+    let (watched, url) = start(&log, options()).await;
+    let kept = tag(&url).await;
+    let (by_id, current) = (
+        ask(&url, "/1,5", &kept, "wait=30"),
+        ask(&url, "", &kept, "wait=30"),
+    );
+    watched.until_waiting(2).await;
+    log.append(1).await;
+    let by_id = by_id.await.unwrap();
+    // To the byte as everybody gets it: nothing in it comes from having waited.
+    assert_eq!(by_id, send(&url, "GET", "/1,5", &[]).await);
+    assert_eq!(by_id.json()["archived"], true);
+    assert_eq!(current.await.unwrap().json()["id"], "6,10");
+}
+
+#[tokio::test]
+async fn when_nothing_comes_the_request_is_told_so_at_the_end_of_its_time() {
+    let log = SmallLog::with(5, 3).await;
+    let (watched, url) = start(&log, options()).await;
+    let kept = tag(&url).await;
+    for (wait, applied) in [("wait=0", "wait=0"), ("respond-async, wait=1", "wait=1")] {
+        let answer = ask(&url, "", &kept, wait).await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (304, 0));
+        assert_eq!(answer.header("preference-applied"), Some(applied));
+        assert_eq!(answer.header("etag"), Some(kept.as_str()));
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    }
+    // However long a request would wait, there is a bound, and it is told.
+    let bounded = ask(&url, "", &kept, "wait=3600");
+    watched.until_waiting(1).await;
+    log.append(1).await;
+    assert_eq!(bounded.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn only_what_is_known_is_waited_for() {
+    let log = SmallLog::with(5, 13).await;
+    let (watched, url) = start(&log, options()).await;
+    let kept = tag(&url).await;
+    let wait = ("prefer", "wait=30");
+    for (below, headers, status) in [
+        ("", vec![wait], 200),
+        ("", vec![wait, ("if-none-match", "\"old\"")], 200),
+        ("", vec![wait, ("if-none-match", "*")], 304),
+        ("", vec![("if-none-match", kept.as_str())], 304),
+        (
+            "",
+            vec![("prefer", "wait=x"), ("if-none-match", &kept)],
+            304,
+        ),
+        ("/1,5", vec![wait, ("if-none-match", "*")], 304),
+        ("/16,20", vec![wait, ("if-none-match", "*")], 200),
+        ("/14", vec![wait, ("if-none-match", "*")], 404),
+    ] {
+        let answer = send(&url, "GET", below, &headers).await;
+        assert_eq!(answer.status, status, "{below} {headers:?}");
+        assert_eq!(answer.header("preference-applied"), None);
+    }
+    assert!(!watched.waiting.subscribe().has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn more_than_may_wait_are_sent_away_and_room_is_given_back() {
+    let log = SmallLog::with(5, 3).await;
+    let bounds = NotificationLogOptions {
+        max_waiters: 2,
+        ..options()
+    };
+    let (watched, url) = start(&log, bounds).await;
+    let kept = tag(&url).await;
+    let waiting = [
+        ask(&url, "", &kept, "wait=30"),
+        ask(&url, "", &kept, "wait=30"),
+    ];
+    watched.until_waiting(2).await;
+    let sent_away = ask(&url, "", &kept, "wait=30").await.unwrap();
+    assert_eq!(sent_away.status, 503);
+    assert_eq!(sent_away.json()["type"], "/problems/too-many-waiters");
+    assert_eq!(sent_away.header("retry-after"), Some("5"));
+    // Without waiting there is no bound to it.
+    let plain = send(&url, "GET", "", &[("if-none-match", &kept)]).await;
+    assert_eq!(plain.status, 304);
+    log.append(1).await;
+    for waited in waiting {
+        assert_eq!(waited.await.unwrap().status, 200);
+    }
+    let kept = tag(&url).await;
+    let again = ask(&url, "", &kept, "wait=30");
+    watched.until_waiting(1).await;
+    // Who goes away gives back its room as well.
+    again.abort();
+    watched.until_waiting(0).await;
+    let both = [
+        ask(&url, "", &kept, "wait=30"),
+        ask(&url, "", &kept, "wait=30"),
+    ];
+    watched.until_waiting(2).await;
+    log.append(1).await;
+    for waited in both {
+        assert_eq!(waited.await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_stops_keeps_nobody_waiting() {
+    let log = SmallLog::with(5, 3).await;
+    let options = options();
+    let shutdown = options.shutdown.clone();
+    let (watched, url) = start(&log, options).await;
+    let kept = tag(&url).await;
+    let waiting = ask(&url, "", &kept, "wait=30");
+    watched.until_waiting(1).await;
+    shutdown.cancel();
+    assert_eq!(waiting.await.unwrap().status, 304);
+    assert_eq!(ask(&url, "", &kept, "wait=30").await.unwrap().status, 304);
+}
+
+#[tokio::test]
+async fn however_many_wait_the_store_is_read_once_for_all_of_them() {
+    const CROWD: usize = 200;
+    let log = SmallLog::with(5, 3).await;
+    let (watched, url) = start(&log, options()).await;
+    let kept = tag(&url).await;
+    let before = watched.sections_read.load(Ordering::Relaxed);
+    let waiting: Vec<_> = (0..CROWD)
+        .map(|_| ask(&url, "", &kept, "wait=30"))
+        .collect();
+    watched.until_waiting(CROWD).await;
+    assert_eq!(watched.sections_read.load(Ordering::Relaxed), before);
+    log.append(1).await;
+    for waited in waiting {
+        assert_eq!(waited.await.unwrap().json()["last"], 4);
+    }
+    assert_eq!(watched.sections_read.load(Ordering::Relaxed), before + 1);
+}
