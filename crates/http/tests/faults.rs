@@ -206,7 +206,7 @@ async fn a_slow_log_is_given_up_within_the_time_out() {
         ..RemoteOptions::default()
     };
     // Never an answer; and one that never ends.
-    let silent = Router::new().fallback(|| std::future::pending::<()>());
+    let silent = Router::new().fallback(std::future::pending::<()>);
     let trickling = Router::new().fallback(|| async {
         let bytes =
             futures::stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
