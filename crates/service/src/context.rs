@@ -142,8 +142,8 @@ impl BoundedContext {
         mistakes.map(|mistake| format!("the box `{}` can't run: {mistake}", self.name))
     }
 
-    /// The boxes that it follows.
-    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &str> {
+    /// The boxes that it follows, in the order in which they are first named.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         self.policies.upstreams()
     }
 
