@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use crate::{Outcome, cargo, root, tools};
+use crate::{Outcome, cargo, root};
 
 /// The boxes, in the order of their ports.
 const BOXES: [&str; 4] = ["orders", "inventory", "payments", "shipping"];
@@ -39,7 +39,6 @@ pub(crate) struct Options {
 
 /// Builds the program, starts the boxes, and stops all of them at ctrl-c, or when one of them ends.
 pub(crate) fn run(options: &Options) -> Outcome {
-    tools::find("kill")?;
     build(options.release)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -219,26 +218,45 @@ async fn stop(boxes: &mut [(&'static str, Child)]) {
     for (name, child) in boxes.iter_mut() {
         // There is none any more if it has ended.
         let Some(id) = child.id() else { continue };
-        let told = Command::new("kill")
-            .args(["-TERM", &id.to_string()])
-            .status()
-            .await;
-        if !told.is_ok_and(|status| status.success()) {
-            eprintln!("{name} can't be told to stop");
+        if !terminate(id) {
+            eprintln!("{name} can't be told to stop, and is killed");
+            kill(name, child).await;
         }
     }
     let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
     for (name, child) in boxes.iter_mut() {
-        let ended = tokio::time::timeout_at(deadline, child.wait()).await;
-        if ended.is_err() {
+        if tokio::time::timeout_at(deadline, child.wait())
+            .await
+            .is_err()
+        {
             eprintln!(
                 "{name} did not stop within {} s, and is killed",
                 STOP_TIMEOUT.as_secs()
             );
-            if let Err(error) = child.kill().await {
-                eprintln!("{name} can't be killed: {error}");
-            }
+            kill(name, child).await;
         }
+    }
+}
+
+/// Sends SIGTERM to a process, and says whether that could be done. Not by the program `kill`, which a signal to
+/// the whole group would end before it has said a word.
+#[cfg(unix)]
+fn terminate(id: u32) -> bool {
+    let id = i32::try_from(id)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    id.is_some_and(|id| rustix::process::kill_process(id, rustix::process::Signal::TERM).is_ok())
+}
+
+/// There is no such signal here.
+#[cfg(not(unix))]
+fn terminate(_: u32) -> bool {
+    false
+}
+
+async fn kill(name: &str, child: &mut Child) {
+    if let Err(error) = child.kill().await {
+        eprintln!("{name} can't be killed: {error}");
     }
 }
 

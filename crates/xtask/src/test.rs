@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Outcome, cargo};
+use crate::{Outcome, cargo, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -18,6 +18,8 @@ struct Step {
     what: &'static str,
     arguments: &'static [&'static str],
     variable: Option<(&'static str, &'static str)>,
+    /// What it needs beside cargo itself.
+    tool: Option<&'static str>,
 }
 
 /// In the order in which they run: the quick ones first, and what others build upon before them.
@@ -27,6 +29,7 @@ const STEPS: [Step; 7] = [
         what: "The code is formatted",
         arguments: &["fmt", "--all", "--check"],
         variable: None,
+        tool: Some("cargo-fmt"),
     },
     Step {
         name: "clippy",
@@ -40,18 +43,21 @@ const STEPS: [Step; 7] = [
             "warnings",
         ],
         variable: None,
+        tool: Some("cargo-clippy"),
     },
     Step {
         name: "features",
         what: "The kit builds without what can be left out",
         arguments: &["check", "--package", "boxes", "--no-default-features"],
         variable: None,
+        tool: None,
     },
     Step {
         name: "build",
         what: "Everything builds",
         arguments: &["build", "--workspace", "--all-targets"],
         variable: None,
+        tool: None,
     },
     Step {
         name: "tests",
@@ -66,18 +72,21 @@ const STEPS: [Step; 7] = [
             "--examples",
         ],
         variable: None,
+        tool: None,
     },
     Step {
         name: "doctests",
         what: "The examples in the docs run",
         arguments: &["test", "--workspace", "--doc"],
         variable: None,
+        tool: None,
     },
     Step {
         name: "docs",
         what: "The docs have no broken link",
         arguments: &["doc", "--workspace", "--no-deps"],
         variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
+        tool: None,
     },
 ];
 
@@ -120,6 +129,9 @@ impl Step {
             println!("--- {} passed in {seconds:.1} s", self.name);
             return Ok(());
         }
+        if let Some(missing) = self.tool.and_then(|tool| tools::find(tool).err()) {
+            return Err(missing);
+        }
         Err(format!(
             "{} failed after {seconds:.1} s ({status}); to repeat it: {}",
             self.name,
@@ -148,6 +160,7 @@ mod tests {
             what: "It can't work",
             arguments: &["no-such-command"],
             variable: Some(("A", "b")),
+            tool: None,
         };
         let error = broken.run().unwrap_err();
         assert!(

@@ -33,12 +33,6 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "rustup component add clippy",
     },
     Tool {
-        program: "kill",
-        purpose: "services: to stop the boxes",
-        folders: &["/bin", "/usr/bin"],
-        install: "apt-get install procps",
-    },
-    Tool {
         program: "nginx",
         purpose: "bench: the server of files that pages are compared with",
         folders: &["/usr/sbin", "/usr/local/sbin"],
