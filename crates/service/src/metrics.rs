@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
 use metrics::{
-    Counter, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+    Counter, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
     with_local_recorder,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -24,6 +25,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 pub(crate) struct Metrics {
     own: Arc<PrometheusRecorder>,
     requests: Arc<RwLock<HashMap<RequestKey, Counter>>>,
+    /// Requests that are under way.
+    under_way: Arc<AtomicU32>,
 }
 
 type RequestKey = (String, Method, u16);
@@ -45,6 +48,10 @@ impl Metrics {
         let own = Arc::new(new_recorder());
         with_local_recorder(&*own, || {
             describe_counter!("boxes_http_requests_total", "Requests that were answered");
+            describe_gauge!(
+                "boxes_http_requests_under_way",
+                "Requests that are not answered yet, those who wait for news and this one included"
+            );
             describe_histogram!(
                 "boxes_http_request_duration_seconds",
                 "How long a box's own routes took"
@@ -77,6 +84,7 @@ impl Metrics {
         Self {
             own,
             requests: Arc::default(),
+            under_way: Arc::default(),
         }
     }
 
@@ -87,6 +95,8 @@ impl Metrics {
 
     /// All of it, in the text format of Prometheus.
     pub(crate) fn render(&self) -> String {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        self.record(|| gauge!("boxes_http_requests_under_way").set(f64::from(under_way)));
         let mut text = self.own.handle().render();
         if let Some(process) = process_recorder() {
             text.push_str(&process.render());
@@ -136,16 +146,35 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Counts requests by route, method and status.
+/// Counts requests by route, method and status, and those under way.
 pub(crate) async fn count_requests(
     State(metrics): State<Metrics>,
     request: Request,
     next: Next,
 ) -> Response {
     let (route, method) = (route(&request), known_method(request.method()));
-    let response = next.run(request).await;
+    let response = {
+        let _under_way = UnderWay::begin(&metrics.under_way);
+        next.run(request).await
+    };
     metrics.count((route, method, response.status().as_u16()));
     response
+}
+
+/// One request that is under way: until it is answered, or its client has gone.
+struct UnderWay<'a>(&'a AtomicU32);
+
+impl<'a> UnderWay<'a> {
+    fn begin(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Measures how long requests take, by route.

@@ -26,7 +26,6 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -760,25 +759,18 @@ async fn shutdown_ends_who_waits_for_news() {
         .await
         .unwrap();
     let etag = page.headers()["etag"].to_str().unwrap().to_owned();
-    // The second request lies behind the first one in the same connection, so that it has been read when the
-    // first one is answered.
-    let mut connection = TcpStream::connect(running.address()).await.unwrap();
-    let waits = format!(
-        "GET /bells/notifications HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\nif-none-match: {etag}\r\n\r\n"
-    );
-    connection
-        .write_all(format!("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n{waits}").as_bytes())
-        .await
-        .unwrap();
-    let mut first = [0; 4];
-    connection.read_exact(&mut first).await.unwrap();
+    let waits = request(&running, Method::GET, "/bells/notifications")
+        .header("prefer", "wait=30")
+        .header("if-none-match", etag);
+    let waits = tokio::spawn(waits.send());
+    eventually("it waits, beside the request for the figures", || async {
+        let figures = request(&running, Method::GET, "/metrics");
+        let figures = figures.send().await.unwrap().text().await.unwrap();
+        figures.contains("\nboxes_http_requests_under_way 2\n")
+    })
+    .await;
     assert_eq!(running.shutdown().await, Stopped::Drained);
-    let mut rest = String::new();
-    connection.read_to_string(&mut rest).await.unwrap();
-    assert!(
-        rest.contains("200 OK") && rest.contains("304 Not Modified"),
-        "{rest}"
-    );
+    assert_eq!(waits.await.unwrap().unwrap().status(), 304);
 }
 
 #[tokio::test]

@@ -11,5 +11,9 @@
 mod given;
 pub mod log_fixture;
 pub mod notification_log_suite;
+#[cfg(feature = "running")]
+mod running;
 
 pub use given::{Given, When, given};
+#[cfg(feature = "running")]
+pub use running::RunningBoxes;

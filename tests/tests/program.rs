@@ -1,6 +1,6 @@
-//! A program that does nothing but `boxes::run`, as a shell and an operator see it.
+//! A program of boxes as a shell and an operator see it.
 
-#![cfg(all(unix, feature = "sqlite"))]
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,7 +9,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,15 +17,8 @@ use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The example `library`, which cargo builds before it runs this test.
-fn library() -> Command {
-    let test = std::env::current_exe().unwrap();
-    let target: PathBuf = test.ancestors().nth(2).unwrap().join("examples/library");
-    assert!(
-        target.is_file(),
-        "build it first: cargo build -p boxes --example library"
-    );
-    let mut command = Command::new(target);
+fn shop() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
         command.env_remove(name);
     }
@@ -34,7 +27,7 @@ fn library() -> Command {
 }
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    library()
+    shop()
         .args(arguments)
         .envs(variables.iter().copied())
         .output()
@@ -54,9 +47,9 @@ struct Started {
 
 impl Started {
     fn new(data: &Path) -> Self {
-        let mut command = library();
+        let mut command = shop();
         command
-            .args(["serve", "library", "--bind", "127.0.0.1:0", "--data"])
+            .args(["serve", "--bind", "127.0.0.1:0", "--data"])
             .arg(data);
         let mut child = command
             .stdout(Stdio::piped())
@@ -126,53 +119,45 @@ impl Drop for Started {
 fn sigterm_ends_who_waits_for_news_and_then_the_program() {
     let data = TempDir::new().unwrap();
     let mut program = Started::new(data.path());
-    let page = program.request("GET /library/notifications", "");
+    let page = program.request("GET /orders/notifications", "");
     let etag = page
         .lines()
         .find_map(|line| line.strip_prefix("etag: "))
         .unwrap();
     let mut waiting = program.connect();
-    // The second request lies behind the first in the same connection: the answer to the first says that both
-    // have been read.
-    write!(
-        waiting,
-        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /library/notifications HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\nif-none-match: {etag}\r\n\r\n"
-    )
-    .unwrap();
-    let mut first = [0; 4];
-    waiting.read_exact(&mut first).unwrap();
+    write!(waiting, "GET /orders/notifications HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\nif-none-match: {etag}\r\n\r\n").unwrap();
+    // The request for the figures is under way itself.
+    let start = Instant::now();
+    while !program
+        .request("GET /metrics", "")
+        .contains("\nboxes_http_requests_under_way 2\n")
+    {
+        assert!(start.elapsed() < DEADLINE, "nobody waits");
+    }
     program.signal("-TERM");
-    let mut rest = String::new();
-    waiting.read_to_string(&mut rest).unwrap();
-    assert!(
-        rest.contains("200 OK") && rest.contains("304 Not Modified"),
-        "{rest}"
-    );
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 304 "), "{answer}");
     assert_eq!(program.end(), Some(0));
 }
 
 #[test]
 fn what_it_recorded_is_there_when_it_is_started_again_after_ctrl_c() {
     let data = TempDir::new().unwrap();
-    let book = "/library/books/0190b5a4-9c1e-7cc3-98c4-dc0c0c07398f";
+    let id = "0190b5a4-9c1e-7cc3-98c4-dc0c0c07398f";
+    let order = format!(
+        r#"{{"id":"{id}","customer":"ALFKI","freight_cents":500,"shipper":1,"lines":[{{"product":1,"quantity":2,"unit_price_cents":1800}}]}}"#
+    );
     let mut program = Started::new(data.path());
-    assert!(
-        program
-            .request(&format!("PUT {book}"), r#"{"title": "Middlemarch"}"#)
-            .starts_with("HTTP/1.1 201")
-    );
-    assert!(
-        program
-            .request(&format!("POST {book}/lend/ann"), "")
-            .starts_with("HTTP/1.1 204")
-    );
+    let placed = program.request("POST /orders/orders", &order);
+    assert!(placed.starts_with("HTTP/1.1 201"), "{placed}");
     program.signal("-INT");
     assert_eq!(program.end(), Some(0));
     let program = Started::new(data.path());
-    let refused = program.request(&format!("POST {book}/lend/ben"), "");
+    let shown = program.request(&format!("GET /orders/orders/{id}"), "");
     assert!(
-        refused.starts_with("HTTP/1.1 422") && refused.contains("ann has it"),
-        "{refused}"
+        shown.starts_with("HTTP/1.1 200") && shown.contains("ALFKI"),
+        "{shown}"
     );
 }
 
@@ -184,7 +169,7 @@ fn it_prints_where_to_look_and_what_to_try() {
     program.signal("-TERM");
     let mut greeting = String::new();
     program.stdout.read_to_string(&mut greeting).unwrap();
-    let page = format!("{base}/library/notifications");
+    let page = format!("{base}/orders/notifications");
     for part in [
         &*page,
         &format!("curl -i {page}"),
@@ -218,12 +203,7 @@ fn what_is_wrong_is_one_sentence_on_standard_error_and_the_exit_code_says_whose_
             "error: BOXES_DELIVERY is `slow`: expected `concurrent` or `synchronous`",
         ),
         (&["--bind", "0.0.0.0:0"], &[], 2, "set BOXES_TOKENS"),
-        (
-            &["serve", "librarian"],
-            &[],
-            2,
-            "there is no box `librarian`",
-        ),
+        (&["serve", "cellar"], &[], 2, "there is no box `cellar`"),
         (
             &["--data", data, "--bind", &taken],
             &[],
@@ -257,9 +237,7 @@ fn help_and_version_go_to_standard_output() {
         assert!(help.status.success());
         let help = text(&help.stdout);
         assert!(
-            help.contains("BOXES_BIND")
-                && help.contains("BOXES_TOKENS")
-                && help.contains("library"),
+            help.contains("BOXES_BIND") && help.contains("BOXES_TOKENS") && help.contains("BOX"),
             "{help}"
         );
     }
