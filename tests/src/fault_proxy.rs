@@ -29,6 +29,7 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct FaultProxy {
     address: std::net::SocketAddr,
+    upstream: Arc<Mutex<String>>,
     fault: Arc<Mutex<Fault>>,
     task: JoinHandle<()>,
 }
@@ -39,17 +40,19 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(Fault::None));
-        let current = Arc::clone(&fault);
+        let upstream = Arc::new(Mutex::new(upstream));
+        let (current, leads_to) = (Arc::clone(&fault), Arc::clone(&upstream));
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                let (upstream, fault) = (upstream.clone(), Arc::clone(&current));
+                let (upstream, fault) = (leads_to.lock().unwrap().clone(), Arc::clone(&current));
                 // What breaks one connection is the client's to deal with.
                 tokio::spawn(async move { answer(client, &upstream, &fault).await.ok() });
             }
         });
         Self {
             address,
+            upstream,
             fault,
             task,
         }
@@ -59,6 +62,11 @@ impl FaultProxy {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From now on, requests go to another upstream.
+    pub fn lead_to(&self, upstream: std::net::SocketAddr) {
+        *self.upstream.lock().unwrap() = upstream.to_string();
     }
 
     /// From now on, this happens to answers.

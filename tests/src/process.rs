@@ -121,7 +121,7 @@ impl Drop for BoxProcess {
 /// A port that is free now, and outside of the range from which the system hands out ports: so that nobody gets
 /// it while the program is down for a moment.
 #[must_use]
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 15_000;
     const LAST: u16 = 32_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

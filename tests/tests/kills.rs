@@ -35,7 +35,7 @@ async fn boxes_that_are_killed_at_random_moments_lose_nothing_and_double_nothing
     let mut n_done = 0;
     while n_done < n_kills {
         let folder = tempfile::tempdir().unwrap();
-        let mut services = FourServices::new(PROGRAM, folder.path(), &["--poll-interval", "1s"]);
+        let mut services = FourServices::new(PROGRAM, folder.path(), &[]);
         services.start().await;
         let endpoints = services.endpoints();
         let orders = {

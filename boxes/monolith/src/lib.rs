@@ -13,7 +13,7 @@ mod program;
 pub mod replay;
 pub mod totals;
 
-pub use endpoints::Endpoints;
+pub use endpoints::{Endpoints, InvalidUrl};
 pub use program::run;
 
 use boxes::prelude::BoundedContext;

@@ -86,3 +86,8 @@ pub mod prelude {
     pub use boxes_domain::{Aggregate, Decision, Event, Id, Rejection};
     pub use boxes_service::{BoundedContext, Json, Path, Problem};
 }
+
+/// The example of the guide, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../boxes/README.md")]
+struct ABoxInSixSteps;

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use boxes_http::NotificationLogOptions;
+use boxes_http::{NotificationLogOptions, RemoteOptions};
 use thiserror::Error;
 use url::Url;
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub upstream_tokens: BTreeMap<String, Token>,
     /// How long a request for news of a followed service may wait there.
     pub long_poll: Duration,
+    /// How long a request to a followed service may take; what it waits for news comes on top.
+    pub upstream_timeout: Duration,
     /// How often a follower looks for news that it was not woken for.
     pub poll_interval: Duration,
     /// How long a request to a box's own routes may take.
@@ -128,6 +130,7 @@ impl Default for Config {
             tokens: Tokens::default(),
             upstream_tokens: BTreeMap::new(),
             long_poll: Duration::from_secs(20),
+            upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
             poll_interval: Duration::from_secs(1),
             request_timeout: Duration::from_secs(30),
             // Below the 10 seconds after which `docker stop` kills.
@@ -197,6 +200,12 @@ impl Config {
             &mut config.delivery,
         )?;
         set.seconds(&setting::LONG_POLL, 1.0, 30.0, &mut config.long_poll)?;
+        set.seconds(
+            &setting::UPSTREAM_TIMEOUT,
+            0.1,
+            3600.0,
+            &mut config.upstream_timeout,
+        )?;
         set.seconds(
             &setting::POLL_INTERVAL,
             0.01,

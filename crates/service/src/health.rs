@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use boxes_application::FollowerState;
+use futures::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use metrics::{counter, gauge};
@@ -36,10 +37,9 @@ pub(crate) async fn healthz() -> Response {
 /// those who may read.
 pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
     let in_detail = may_read(&state.tokens, &headers);
-    let mut boxes = Vec::new();
-    for running in &state.boxes {
+    let boxes = state.boxes.iter().map(|running| async {
         let head = running.head().await;
-        boxes.push(BoxReport {
+        BoxReport {
             name: running.app.name(),
             store: if head.is_ok() { "ok" } else { "unavailable" },
             head: head.as_ref().ok().copied(),
@@ -47,8 +47,10 @@ pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: Head
                 .err()
                 .filter(|_| in_detail)
                 .map(|error| error.to_string()),
-        });
-    }
+        }
+    });
+    // At once, so that an orchestrator hears of several stores that don't answer before it gives up.
+    let boxes = join_all(boxes).await;
     let statuses: Vec<_> = state
         .followers
         .iter()

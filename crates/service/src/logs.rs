@@ -55,6 +55,7 @@ pub(crate) fn follow(
         token,
         // An address that leads to another box is a mistake that no reader would notice by itself.
         expected_name: Some(upstream.to_owned()),
+        request_timeout: config.upstream_timeout,
         poll_interval: config.poll_interval,
         ..RemoteOptions::default()
     };

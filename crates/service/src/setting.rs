@@ -136,6 +136,11 @@ settings! {
         default: "20",
         help: "How long a request for news of a followed service may wait there, 1 to 30",
     }
+    UPSTREAM_TIMEOUT {
+        key: Some("upstream_timeout"), flag: Some("upstream-timeout"), variable: "BOXES_UPSTREAM_TIMEOUT", value: "SECONDS", shape: Shape::One,
+        default: "30",
+        help: "How long a request to a followed service may take, 0.1 to 3600; what it waits for news comes on top",
+    }
     POLL_INTERVAL {
         key: Some("poll_interval"), flag: Some("poll-interval"), variable: "BOXES_POLL_INTERVAL", value: "SECONDS", shape: Shape::One,
         default: "1",

@@ -78,6 +78,13 @@ fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
             |c| format!("{:?}", c.delivery).to_lowercase(),
         ),
         (
+            "--upstream-timeout",
+            "BOXES_UPSTREAM_TIMEOUT",
+            "upstream_timeout",
+            ["5", "6", "7"],
+            |c| c.upstream_timeout.as_secs().to_string(),
+        ),
+        (
             "--long-poll",
             "BOXES_LONG_POLL",
             "long_poll",
@@ -201,6 +208,7 @@ fn what_is_not_given_is_as_help_says() {
                 .to_string()
                 .replace("data/orders", "{data}/{box}"),
             "BOXES_LONG_POLL" => config.long_poll.as_secs().to_string(),
+            "BOXES_UPSTREAM_TIMEOUT" => config.upstream_timeout.as_secs().to_string(),
             "BOXES_POLL_INTERVAL" => config.poll_interval.as_secs().to_string(),
             "BOXES_REQUEST_TIMEOUT" => config.request_timeout.as_secs().to_string(),
             "BOXES_SHUTDOWN_TIMEOUT" => config.shutdown_timeout.as_secs().to_string(),
