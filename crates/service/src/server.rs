@@ -16,9 +16,9 @@ use tokio_util::task::TaskTracker;
 
 /// How long a client may take to send the head of a request, and may keep a connection open without one.
 ///
-/// Longer than the 50 seconds after which the kit's own readers drop idle connections, so that it is not the
-/// server that closes one on which a request is under way.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longer than the 90 seconds after which reqwest, and so the kit's own readers, drop an idle connection: it
+/// should not be the server that closes one on which a request is under way.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// How long to wait after the system could not give another connection (too many open files, as a rule).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
