@@ -11,6 +11,11 @@
 mod given;
 pub mod log_fixture;
 pub mod notification_log_suite;
+pub mod recorder_contract;
+mod recorder_fixture;
+mod recorder_reading;
+mod recorder_recording;
+mod recorder_sharing;
 #[cfg(feature = "running")]
 mod running;
 
