@@ -217,7 +217,15 @@ impl Follower {
     pub async fn run(mut self, cancelled: CancellationToken) {
         let mut backoff = self.backoff();
         while !cancelled.is_cancelled() {
-            let mut result = self.step().await;
+            // A read may take as long as the other box does, and loses nothing when it is dropped.
+            let read = tokio::select! {
+                () = cancelled.cancelled() => return,
+                read = self.read() => read,
+            };
+            let mut result = match read {
+                Ok(batch) => self.handle(&batch).await,
+                Err(error) => Err(error),
+            };
             if result.is_ok() && !self.has_more() {
                 self.report(FollowerState::Following);
                 result = tokio::select! {
@@ -250,7 +258,10 @@ impl Follower {
         let mut n_handled = 0;
         loop {
             let result = match self.has_news().await {
-                Ok(true) => self.step().await,
+                Ok(true) => match self.read().await {
+                    Ok(batch) => self.handle(&batch).await,
+                    Err(error) => Err(error),
+                },
                 Ok(false) => {
                     self.report(FollowerState::Following);
                     return Ok(n_handled);
@@ -283,10 +294,9 @@ impl Follower {
             .is_none_or(|reading| reading.reader.has_more())
     }
 
-    /// Takes the next notifications, as many as may share a transaction. Returns how many that were: 0 at the
-    /// end of the log.
-    async fn step(&mut self) -> Result<u64, FollowerError> {
-        let batch = self.read().await?;
+    /// Runs the policies on what was read, in one transaction, or one by one if that fails. Returns how many
+    /// notifications that were.
+    async fn handle(&mut self, batch: &[Notification]) -> Result<u64, FollowerError> {
         if batch.is_empty() {
             return Ok(0);
         }
@@ -298,10 +308,10 @@ impl Follower {
         {
             self.report(FollowerState::CatchingUp);
         }
-        let result = match self.apply(&batch).await {
+        let result = match self.apply(batch).await {
             Err(error) if batch.len() > 1 && error.is_of_policy() => {
                 tracing::debug!(%error, upstream = self.upstream, "a batch failed; its notifications are taken one by one");
-                self.apply_one_by_one(&batch).await
+                self.apply_one_by_one(batch).await
             }
             done => done,
         };
@@ -323,6 +333,7 @@ impl Follower {
         }
     }
 
+    /// The next notifications, as many as may share a transaction; none at the end of the log.
     async fn read(&mut self) -> Result<Vec<Notification>, FollowerError> {
         if self.reading.is_none() {
             let recorded = self
