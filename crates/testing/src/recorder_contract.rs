@@ -57,7 +57,7 @@ pub use crate::recorder_sharing::{
 /// How long one behaviour may take.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Makes one test of each promise. See [the module](crate::recorder_contract).
+/// Makes one test of each promise. See [the module](mod@crate::recorder_contract).
 #[macro_export]
 macro_rules! recorder_contract {
     ($store:expr) => {
