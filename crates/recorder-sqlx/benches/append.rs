@@ -1,10 +1,11 @@
-//! How fast events are recorded in SQLite: through the group commit, and by a bare multi-row insert beside it.
+//! How fast events are recorded in SQLite: by commands through an application, by the group commit alone, and by a
+//! bare multi-row insert beside them.
 //!
-//! `cargo run --release -p boxes-recorder-sqlx --example append_speed [folder]`
+//! `cargo bench -p boxes-recorder-sqlx --bench append [folder]`
 //!
-//! Both sides write the same rows into tables of the same shape, durably (WAL, `synchronous = FULL`), in
+//! All sides write rows of the same size into tables of the same shape, durably (WAL, `synchronous = FULL`), in
 //! transactions of the same size, in turn; medians of several rounds. The bare side is handed full
-//! transactions and checks nothing; callers of the group commit come one by one, are checked, and answered.
+//! transactions and checks nothing; callers of the others come one by one, are checked, and answered.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,12 +19,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boxes_application::{App, AppOptions};
+use boxes_domain::{Aggregate, Event};
+use boxes_mapper::Topics;
 use boxes_recorder::{
     Append, Encoding, GroupCommit, GroupCommitBounds, Recorder, StoredEvent, StreamRange,
 };
 use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
@@ -37,8 +42,10 @@ const METADATA: &[u8] = br#"{"correlation_id":"0190b5a4-9c1e-7cc3-98c4-dc0c0c073
 
 #[tokio::main]
 async fn main() {
+    // Cargo adds flags of its own.
     let folder = std::env::args()
-        .nth(1)
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"))
         .map_or_else(std::env::temp_dir, Into::into);
     let folder = tempfile::tempdir_in(folder).unwrap();
     println!(
@@ -48,19 +55,25 @@ async fn main() {
         folder.path().display()
     );
     println!(
-        "{:>8} {:>12} {:>14} {:>14} {:>7}",
-        "callers", "aggregates", "group commit/s", "bare insert/s", "ratio"
+        "{:>8} {:>12} {:>14} {:>14} {:>14} {:>8} {:>8}",
+        "callers",
+        "aggregates",
+        "application/s",
+        "group commit/s",
+        "bare insert/s",
+        "ratio A",
+        "ratio G"
     );
-    for (callers, fresh) in [
-        (1, false),
-        (8, false),
-        (64, false),
-        (256, false),
-        (256, true),
-    ] {
+    for (callers, fresh) in [(1, false), (64, false), (256, false), (256, true)] {
         let mut rounds = Vec::new();
         for round in 0..ROUNDS {
             let name = format!("{callers}-{fresh}-{round}");
+            let commanded = commanded(
+                &folder.path().join(format!("{name}-application.sqlite")),
+                callers,
+                fresh,
+            )
+            .await;
             let grouped = grouped(
                 &folder.path().join(format!("{name}-grouped.sqlite")),
                 callers,
@@ -72,13 +85,26 @@ async fn main() {
             let bare = tokio::spawn(async move { bare(&path, callers, fresh).await })
                 .await
                 .unwrap();
-            rounds.push((grouped / bare, grouped, bare));
+            rounds.push([commanded, grouped, bare, commanded / bare, grouped / bare]);
         }
-        rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (ratio, grouped, bare) = rounds[ROUNDS / 2];
+        let median = |column: usize| {
+            let mut values: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
+            values.sort_by(f64::total_cmp);
+            values[ROUNDS / 2]
+        };
         let aggregates = if fresh { "always new" } else { "one each" };
-        println!("{callers:>8} {aggregates:>12} {grouped:>14.0} {bare:>14.0} {ratio:>7.2}");
+        println!(
+            "{callers:>8} {aggregates:>12} {:>14.0} {:>14.0} {:>14.0} {:>8.2} {:>8.2}",
+            median(0),
+            median(1),
+            median(2),
+            median(3),
+            median(4)
+        );
     }
+    println!(
+        "ratio A: application to bare (target 0.7 for 256 callers); ratio G: group commit to bare"
+    );
     reading(&folder.path().join("reading.sqlite")).await;
 }
 
@@ -119,6 +145,74 @@ impl Source {
         self.version += 1;
         event(self.originator_id, self.version)
     }
+}
+
+/// An aggregate whose events are as large as the others' rows.
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "orders.order", crate = "boxes_domain")]
+enum OrderEvent {
+    Placed { note: String },
+}
+
+#[derive(Default, Clone)]
+struct Order {
+    n_placed: u64,
+}
+
+impl Aggregate for Order {
+    type Event = OrderEvent;
+    fn apply(&mut self, _: &OrderEvent) {
+        self.n_placed += 1;
+    }
+}
+
+/// Commands by so many tasks through an application: load from memory, decide, append, each of one event.
+async fn commanded(path: &Path, callers: usize, fresh: bool) -> f64 {
+    let recorder = SqliteRecorder::open(path.to_str().unwrap(), OpenLog::named("bench"))
+        .await
+        .unwrap();
+    let writer = GroupCommit::start(Arc::new(recorder), GroupCommitBounds::default())
+        .await
+        .unwrap();
+    let mut topics = Topics::default();
+    topics.register::<OrderEvent>().unwrap();
+    let app = App::new(
+        writer.clone(),
+        AppOptions {
+            topics,
+            ..AppOptions::default()
+        },
+    );
+    // `{"note":"…"}` is as long as the state of the other sides.
+    let note = "x".repeat(STATE.len() - 11);
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|_| {
+            let (app, note) = (app.clone(), note.clone());
+            tokio::spawn(async move {
+                let mut id = app.new_id::<Order>();
+                let mut exists = false;
+                while start.elapsed() < DURATION {
+                    let placed = || OrderEvent::Placed { note: note.clone() };
+                    if fresh || !exists {
+                        id = app.new_id();
+                        app.create(id, placed()).await.unwrap();
+                        exists = true;
+                    } else {
+                        app.update(id, |order: &Order| (order.n_placed > 0).then(placed))
+                            .await
+                            .unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let per_second = writer.recorder().head().await.unwrap() as f64 / start.elapsed().as_secs_f64();
+    writer.close().await;
+    per_second
 }
 
 /// Single events appended by so many tasks, in events per second.
