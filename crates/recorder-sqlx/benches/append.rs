@@ -110,7 +110,7 @@ async fn main() {
 
 fn event(originator_id: Uuid, originator_version: u64) -> StoredEvent {
     StoredEvent {
-        event_id: Uuid::new_v4(),
+        event_id: Uuid::now_v7(),
         originator_id,
         originator_version,
         topic: Cow::Borrowed("orders.order.placed"),
@@ -132,7 +132,7 @@ struct Source {
 impl Source {
     fn new(fresh: bool) -> Self {
         Self {
-            originator_id: Uuid::new_v4(),
+            originator_id: Uuid::now_v7(),
             version: 0,
             fresh,
         }
@@ -299,7 +299,7 @@ async fn reading(path: &Path) {
     let recorder = SqliteRecorder::open(path.to_str().unwrap(), OpenLog::named("bench"))
         .await
         .unwrap();
-    let originators: Vec<_> = (0..1_000).map(|_| Uuid::new_v4()).collect();
+    let originators: Vec<_> = (0..1_000).map(|_| Uuid::now_v7()).collect();
     for version in 1..=100 {
         let appends: Vec<_> = originators
             .iter()
