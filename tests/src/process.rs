@@ -57,6 +57,7 @@ impl BoxProcess {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
             command.env_remove(name);
         }
+        command.env("BOXES_LOG", "error");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         self.child = Some(command.spawn().expect("the program can be started"));
     }

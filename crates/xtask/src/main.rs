@@ -1,10 +1,11 @@
 //! The project's tasks: `cargo xtask help` lists them.
 //!
 //! One task a file: `test` is what a change has to pass, `services` runs the example boxes as four processes,
-//! `bench` measures, and `tools` knows what these need from outside and how it is installed. A task that needs
+//! `kills` is one test of it at length, `bench` measures, and `tools` knows what these need from outside and how it is installed. A task that needs
 //! a server of its own (a database, a proxy) adds it to `tools`, and asks for it by name.
 
 mod bench;
+mod kills;
 mod services;
 mod test;
 mod tools;
@@ -28,6 +29,8 @@ enum Task {
     Test(test::Options),
     /// Runs the example boxes as four processes that follow each other over HTTP, until ctrl-c
     Services(services::Options),
+    /// Kills boxes at random moments while orders flow, as often as one likes; the test suite does it 50 times
+    Kills(kills::Options),
     /// Measures, and prints each figure beside what it is compared with
     Bench(bench::Options),
     /// Lists the tools that the tasks need from outside, whether they are here, and how to install those that are not
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Services(options) => services::run(&options),
+        Task::Kills(options) => kills::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Tools => tools::list(),
     };

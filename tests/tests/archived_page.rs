@@ -1,0 +1,112 @@
+//! An archived page is the same for ever.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
+use std::path::Path;
+
+use boxes::http::install_crypto_provider;
+use boxes::prelude::*;
+use boxes::service::{Config, Running, Service};
+use futures::{StreamExt, stream};
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "archive.entry")]
+enum Entry {
+    Written { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Entries;
+
+impl Aggregate for Entries {
+    type Event = Entry;
+    fn apply(&mut self, _: &Entry) {}
+}
+
+async fn start(data: &Path) -> Running {
+    let config = Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: data.to_owned(),
+        ..Config::default()
+    };
+    Service::start(
+        [BoundedContext::new("archive").aggregate::<Entries>()],
+        config,
+    )
+    .await
+    .unwrap()
+}
+
+async fn write(service: &Running, n_entries: u32) {
+    let app = service.app("archive").unwrap();
+    let entries: Vec<_> = (0..n_entries).map(|n| Entry::Written { n }).collect();
+    app.upsert(Id::named("entries"), |_: &Entries| entries.clone())
+        .await
+        .unwrap();
+}
+
+/// Each is an append of its own; those that are under way together share transactions.
+async fn append_10_000(service: &Running) {
+    let app = service.app("archive").unwrap();
+    let appends = stream::iter(0..10_000).map(|n| {
+        let app = &app;
+        async move {
+            app.create(app.new_id::<Entries>(), Entry::Written { n })
+                .await
+                .unwrap()
+        }
+    });
+    appends.buffer_unordered(256).collect::<()>().await;
+}
+
+/// Body and headers of a page, without the date, which is that of the answer.
+async fn page(service: &Running, path: &str) -> (Vec<(String, String)>, Vec<u8>) {
+    let answer = reqwest::get(format!(
+        "{}/archive/notifications/{path}",
+        service.base_url()
+    ))
+    .await
+    .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap().to_owned())
+    };
+    let headers = answer
+        .headers()
+        .iter()
+        .map(header)
+        .filter(|(name, _)| name != "date" && name != "x-request-id")
+        .collect();
+    (headers, answer.bytes().await.unwrap().to_vec())
+}
+
+#[tokio::test]
+async fn an_archived_page_is_the_same_after_10_000_more_appends_a_restart_and_on_another_replica() {
+    install_crypto_provider();
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(folder.path()).await;
+    write(&first, 21).await;
+    let before = page(&first, "1,20").await;
+    assert!(
+        before
+            .0
+            .iter()
+            .any(|(name, value)| name == "cache-control" && value.contains("immutable")),
+        "{:?}",
+        before.0
+    );
+    append_10_000(&first).await;
+    assert_eq!(page(&first, "1,20").await, before);
+
+    let replica = start(folder.path()).await;
+    assert_eq!(page(&replica, "1,20").await, before);
+    replica.shutdown().await;
+    first.shutdown().await;
+
+    let restarted = start(folder.path()).await;
+    assert_eq!(page(&restarted, "1,20").await, before);
+    assert_eq!(
+        page(&restarted, "10001,10020").await.0.len(),
+        before.0.len()
+    );
+}
