@@ -3,12 +3,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a helper of tests fails by panicking"
 )]
 
 use std::time::Duration;
 
-use boxes_tests::FourServices;
+use boxes_tests::{DEADLINE, FourServices};
 use monolith::demo::settled;
 use monolith::northwind::Northwind;
 use monolith::replay::replay;
@@ -51,7 +52,11 @@ async fn boxes_that_are_killed_at_random_moments_lose_nothing_and_double_nothing
             process.start_and_wait().await;
             n_done += 1;
         }
-        orders.await.unwrap().unwrap();
+        tokio::time::timeout(DEADLINE, orders)
+            .await
+            .unwrap_or_else(|_| panic!("orders did not end after {n_done} kills, seed {seed}"))
+            .unwrap()
+            .unwrap();
         let tally = settled(&endpoints).await.unwrap();
         assert_eq!(
             tally.violations(),
