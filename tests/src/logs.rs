@@ -1,7 +1,7 @@
 //! What the logs of the boxes tell, without what differs from run to run.
 
 use boxes::notification_log::NotificationLogReader;
-use monolith::Endpoints;
+use monolith::{BoxName, Endpoints};
 
 /// One notification, without its times and the ids of events, which differ from run to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Story {
 /// The whole log of each box, from beginning to end, read over HTTP.
 pub async fn stories(endpoints: &Endpoints) -> Vec<(&'static str, Vec<Story>)> {
     let mut all = Vec::new();
-    for name in Endpoints::NAMES {
+    for name in BoxName::ALL {
         let mut reader = NotificationLogReader::new(endpoints.log(name).unwrap(), None);
         let mut log = Vec::new();
         loop {
@@ -37,7 +37,7 @@ pub async fn stories(endpoints: &Endpoints) -> Vec<(&'static str, Vec<Story>)> {
                 state: String::from_utf8(n.event.state.to_vec()).unwrap(),
             }));
         }
-        all.push((name, log));
+        all.push((name.as_str(), log));
     }
     all
 }

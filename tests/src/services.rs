@@ -72,7 +72,7 @@ impl FourServices {
         Endpoints::services(|name| {
             let index = FOLLOWS
                 .iter()
-                .position(|(n, _)| *n == name)
+                .position(|(n, _)| *n == name.as_str())
                 .expect("one of the four boxes");
             self.processes[index].base_url()
         })

@@ -12,7 +12,6 @@ mod upstream;
 use boxes::prelude::*;
 
 /// The box.
-#[must_use]
 pub fn context() -> BoundedContext {
     BoundedContext::new("inventory")
         .aggregate::<product::Product>()

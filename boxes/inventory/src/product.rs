@@ -84,7 +84,7 @@ impl Aggregate for Product {
                 self.available = u64::from(listing.units_in_stock);
             }
             ProductEvent::Reserved { quantity } => {
-                self.available = self.available.saturating_sub(*quantity)
+                self.available = self.available.saturating_sub(*quantity);
             }
             ProductEvent::Restocked { quantity } | ProductEvent::Released { quantity } => {
                 self.available = self.available.saturating_add(*quantity);

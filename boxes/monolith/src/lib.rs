@@ -13,13 +13,12 @@ mod program;
 pub mod replay;
 pub mod totals;
 
-pub use endpoints::{Endpoints, InvalidUrl};
+pub use endpoints::{BoxName, Endpoints, InvalidUrl};
 pub use program::run;
 
 use boxes::prelude::BoundedContext;
 
 /// All four boxes.
-#[must_use]
 pub fn contexts() -> [BoundedContext; 4] {
     [
         orders::context(),

@@ -17,8 +17,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::Endpoints;
 use crate::northwind::{Northwind, NorthwindOrder};
+use crate::{BoxName, Endpoints};
 
 /// How long a request may take before it is sent again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ pub async fn replay(
         on_ended();
     }
     let n_orders = open.len();
-    let url = endpoints.url("orders", "orders");
+    let url = endpoints.url(BoxName::Orders, "orders");
     let place_all = stream::iter(open)
         .map(Ok::<_, ReplayError>)
         .try_for_each_concurrent(in_flight, |order| {
@@ -122,7 +122,7 @@ async fn add_products(
     endpoints: &Endpoints,
     products: &[Listing],
 ) -> Result<usize, ReplayError> {
-    let mut reader = NotificationLogReader::new(endpoints.log("inventory")?, None);
+    let mut reader = NotificationLogReader::new(endpoints.log(BoxName::Inventory)?, None);
     let mut there = Vec::new();
     loop {
         let batch = read(&mut reader).await?;
@@ -137,7 +137,7 @@ async fn add_products(
             }
         }
     }
-    let url = endpoints.url("inventory", "products");
+    let url = endpoints.url(BoxName::Inventory, "products");
     let missing: Vec<_> = products
         .iter()
         .filter(|p| !there.contains(&p.product))
@@ -166,7 +166,7 @@ impl Ends {
         let ends = Self {
             ended: watch::Sender::new(HashMap::new()),
         };
-        let mut reader = NotificationLogReader::new(endpoints.log("orders")?, None);
+        let mut reader = NotificationLogReader::new(endpoints.log(BoxName::Orders)?, None);
         loop {
             let batch = read(&mut reader).await?;
             if batch.is_empty() {
@@ -226,7 +226,7 @@ async fn read(reader: &mut NotificationLogReader) -> Result<Vec<Notification>, R
     loop {
         match reader.next_batch().await {
             Err(error) if error.is_transient() && backoff.n_failures() < MAX_ATTEMPTS => {
-                tokio::time::sleep(backoff.next_wait(None)).await
+                tokio::time::sleep(backoff.next_wait(None)).await;
             }
             done => return Ok(done?),
         }

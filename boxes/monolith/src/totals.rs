@@ -13,7 +13,7 @@ use payments::payment::PaymentEvent;
 use shipping::shipment::ShipmentEvent;
 use thiserror::Error;
 
-use crate::Endpoints;
+use crate::{BoxName, Endpoints};
 
 /// What became of all orders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Tally {
     /// [`TallyError`] if a log can't be read, or holds what is none of these boxes' events.
     pub async fn read(endpoints: &Endpoints) -> Result<Self, TallyError> {
         let mut tally = Self::default();
-        for name in Endpoints::NAMES {
+        for name in BoxName::ALL {
             let mut reader = NotificationLogReader::new(endpoints.log(name)?, None);
             loop {
                 let batch = reader.next_batch().await?;

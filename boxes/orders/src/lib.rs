@@ -15,7 +15,6 @@ mod upstream;
 use boxes::prelude::*;
 
 /// The box.
-#[must_use]
 pub fn context() -> BoundedContext {
     BoundedContext::new("orders")
         .aggregate::<order::Order>()

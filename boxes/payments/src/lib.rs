@@ -10,7 +10,6 @@ mod upstream;
 use boxes::prelude::*;
 
 /// The box.
-#[must_use]
 pub fn context() -> BoundedContext {
     BoundedContext::new("payments")
         .aggregate::<payment::Payment>()

@@ -165,7 +165,7 @@ mod tests {
             #[serde(rename = "n")]
             number: i64,
             #[serde(default)]
-            nested: Vec<Everything>,
+            nested: Vec<Self>,
         },
     }
 
@@ -203,7 +203,7 @@ mod tests {
                     number: 1,
                     nested: vec![],
                 },
-                Envelope::default(),
+                &Envelope::default(),
             )
             .unwrap();
         stored.state = Bytes::from_static(b" {\"more\":[1],\"n\":1} ");
@@ -251,7 +251,7 @@ mod tests {
                     number: 1,
                     nested: vec![],
                 },
-                Envelope::default(),
+                &Envelope::default(),
             )
             .unwrap();
         let error = |change: fn(&mut StoredEvent)| {
