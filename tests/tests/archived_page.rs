@@ -53,7 +53,7 @@ async fn append_10_000(service: &Running) {
         async move {
             app.create(app.new_id::<Entries>(), Entry::Written { n })
                 .await
-                .unwrap()
+                .unwrap();
         }
     });
     appends.buffer_unordered(256).collect::<()>().await;
