@@ -370,12 +370,33 @@ impl App {
         if events.is_empty() {
             return Ok(());
         }
-        self.inner.writer.append(Append::new(events)).await?;
-        transaction.keep_all();
-        if let Some(after_commit) = self.inner.after_commit.get().and_then(Weak::upgrade) {
-            after_commit.committed().await;
+        let append = Append::new(events);
+        match self.inner.after_commit.get().and_then(Weak::upgrade) {
+            None => self.inner.writer.append(append).await.map(|_| ())?,
+            Some(after_commit) => self.commit_with_effects(append, after_commit).await?,
         }
+        transaction.keep_all();
         Ok(())
+    }
+
+    /// In a task of its own: if the caller is dropped (a client hangs up), what follows happens all the same.
+    async fn commit_with_effects(
+        &self,
+        append: Append,
+        after_commit: Arc<dyn AfterCommit>,
+    ) -> Result<(), RecorderError> {
+        let writer = self.inner.writer.clone();
+        let committing = crate::delivery::within_same(async move {
+            writer.append(append).await?;
+            after_commit.committed().await;
+            Ok(())
+        });
+        tokio::spawn(committing).await.unwrap_or_else(|error| {
+            Err(RecorderError::unavailable(
+                "committing was broken off",
+                error,
+            ))
+        })
     }
 
     fn check_declared<A: Aggregate>(&self) -> Result<(), Error> {

@@ -60,6 +60,18 @@ impl SynchronousDelivery {
     }
 }
 
+/// Carries over into another task whether this one is delivering.
+pub(crate) fn within_same<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let is_delivering = DELIVERING.try_with(|()| ()).is_ok();
+    async move {
+        if is_delivering {
+            DELIVERING.scope((), future).await
+        } else {
+            future.await
+        }
+    }
+}
+
 async fn settle_all(followers: &mut [Follower]) -> Result<(), FollowerError> {
     let mut first_error = None;
     for _ in 0..MAX_ROUNDS {

@@ -161,6 +161,14 @@ struct Reading {
     recorded: Option<Position>,
 }
 
+impl Reading {
+    /// Whether more was read than is recorded.
+    fn is_ahead(&self) -> bool {
+        let id = |position: Option<Position>| position.map_or(0, |p| p.id);
+        id(self.reader.position()) > id(self.recorded)
+    }
+}
+
 impl Follower {
     /// A follower of the box `upstream`, whose log is `log`, that runs what `policies` has for it.
     #[must_use]
@@ -285,7 +293,8 @@ impl Follower {
 
     /// Whether a look into the log is worth while: without asking the store, for a box of this process.
     async fn has_news(&mut self) -> Result<bool, FollowerError> {
-        Ok(self.reading.is_none() || self.has_more() || self.wait(Duration::ZERO).await?)
+        let is_behind = self.reading.as_ref().is_none_or(Reading::is_ahead);
+        Ok(is_behind || self.has_more() || self.wait(Duration::ZERO).await?)
     }
 
     fn has_more(&self) -> bool {
@@ -335,6 +344,10 @@ impl Follower {
 
     /// The next notifications, as many as may share a transaction; none at the end of the log.
     async fn read(&mut self) -> Result<Vec<Notification>, FollowerError> {
+        // A step that was dropped half-way, with its caller, has read on and recorded nothing.
+        if self.reading.as_ref().is_some_and(Reading::is_ahead) {
+            self.reading = None;
+        }
         if self.reading.is_none() {
             let recorded = self
                 .app

@@ -251,6 +251,31 @@ async fn an_instance_that_slept_through_a_part_of_its_step_does_not_repeat_it() 
 }
 
 #[tokio::test]
+async fn a_follower_that_is_dropped_in_the_middle_of_a_step_takes_that_step_again() {
+    let source = source_with(7).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let n_runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&n_runs);
+    let policies = following(move |n: Notification<Tick>, app| {
+        let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            echo(n, app).await
+        }
+    });
+    let mut follower = follower(&app, &source, &policies);
+    tokio::select! {
+        _ = follower.catch_up() => unreachable!("the first run of the policy never ends"),
+        () = until(async || n_runs.load(Ordering::SeqCst) == 1) => {}
+    }
+    tick(&source, 8).await;
+    follower.catch_up().await.unwrap();
+    assert_eq!(echoes(&app).await, upto(8));
+}
+
+#[tokio::test]
 async fn one_failure_in_a_batch_lets_the_others_through_and_then_stops_the_follower_where_it_is() {
     let source = source_with(12).await;
     let app = app_on(&recorder("echo", 2)).await;
@@ -437,6 +462,35 @@ async fn when_a_command_returns_all_that_it_caused_has_happened_with_synchronous
     app.set_after_commit(after_commit);
     tick(&source, 1).await;
     assert_eq!(echoes(&app).await, upto(10));
+}
+
+/// A client that hangs up drops its command; what the command caused happens all the same.
+#[tokio::test]
+async fn a_command_that_is_dropped_while_it_is_delivered_is_delivered_to_the_end() {
+    let source = source_with(0).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (n_begun, closed) = (Arc::new(AtomicU32::new(0)), Arc::clone(&gate));
+    let begun = Arc::clone(&n_begun);
+    let policies = following(move |n: Notification<Tick>, app| {
+        begun.fetch_add(1, Ordering::SeqCst);
+        let gate = Arc::clone(&closed);
+        async move {
+            let _open = gate.acquire().await;
+            echo(n, app).await
+        }
+    });
+    let followers = vec![follower(&app, &source, &policies)];
+    let delivery = Arc::new(SynchronousDelivery::new(followers));
+    let after_commit: std::sync::Weak<dyn AfterCommit> =
+        Arc::<SynchronousDelivery>::downgrade(&delivery);
+    source.set_after_commit(after_commit);
+    tokio::select! {
+        () = tick(&source, 1) => unreachable!("its delivery waits at the gate"),
+        () = until(async || n_begun.load(Ordering::SeqCst) == 1) => {}
+    }
+    gate.add_permits(1);
+    until(async || echoes(&app).await == [1]).await;
 }
 
 /// Waits until it is so, or fails.
