@@ -172,6 +172,8 @@ impl fmt::Display for SectionId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const FIVE: NonZeroU32 = NonZeroU32::new(5).unwrap();
@@ -266,5 +268,31 @@ mod tests {
         );
         assert_eq!(section.next().to_string(), "16,20");
         assert_eq!(SectionId::first(FIVE).previous(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_reads_what_it_prints(low in 1_u64.., length in 0_u64..) {
+            let id = SectionId { low, high: low.saturating_add(length) };
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+        }
+
+        #[test]
+        fn what_is_read_prints_the_same(text in "[0-9+, -]{0,24}|[0-9]{1,20},[0-9]{1,20}|\\PC*") {
+            if let Ok(id) = text.parse::<SectionId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn every_notification_lies_in_one_section(id: u64, n in 1_u32..) {
+            let page_size = NonZeroU32::new(n).unwrap();
+            let section = SectionId::containing(id, page_size);
+            prop_assert!((section.low()..=section.high()).contains(&id.max(1)));
+            prop_assert!(section.previous().is_none_or(|before| before.high() == section.low() - 1));
+            prop_assert_eq!(section.previous().is_none(), section.low() == 1);
+            // All but the last one of all ids, which may be cut off, lie on the grid.
+            prop_assert!(section.on_grid(page_size).is_ok() || section.high() == u64::MAX);
+        }
     }
 }
