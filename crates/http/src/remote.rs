@@ -288,15 +288,13 @@ impl NotificationLog for RemoteNotificationLog {
         };
         loop {
             let seen = self.known().current.clone();
-            if seen
-                .as_ref()
-                .and_then(|seen| seen.section.last)
-                .is_some_and(|last| last > after)
-            {
-                return Ok(true);
-            }
-            // A log waits for whole seconds.
-            let wait = Duration::from_secs(remaining().min(MAX_WAIT).as_secs());
+            let last = seen.as_ref().and_then(|seen| seen.section.last);
+            // A log waits for whole seconds. Where what was seen is not where the reader is, it need not wait: it
+            // is asked whether that is still so, because a log that was made anew may be shorter.
+            let wait = match last {
+                Some(last) if last > after => Duration::ZERO,
+                _ => Duration::from_secs(remaining().min(MAX_WAIT).as_secs()),
+            };
             let asked = Instant::now();
             match self.fetch_current(seen.as_ref(), wait).await? {
                 Current::Changed(section) if section.last != Some(after) => {
@@ -306,6 +304,9 @@ impl NotificationLog for RemoteNotificationLog {
                 // Now there is something whose change can be waited for.
                 Current::Changed(_) if !remaining().is_zero() => continue,
                 Current::Changed(_) => return Ok(false),
+                Current::Unchanged { .. } if last.is_some_and(|last| last > after) => {
+                    return Ok(true);
+                }
                 Current::Unchanged { waited } => {
                     let in_vain = !waited || asked.elapsed() < wait;
                     if !remaining().is_zero() && in_vain {

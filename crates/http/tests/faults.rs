@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -26,7 +27,8 @@ use boxes_http::{
     RemoteNotificationLog, RemoteOptions,
 };
 use boxes_notification_log::{
-    LogError, NotificationLog, NotificationLogReader, SectionId, SectionLink,
+    LogDescription, LogError, NotificationLog, NotificationLogReader, Section, SectionId,
+    SectionLink,
 };
 use boxes_testing::log_fixture::SmallLog;
 use bytes::Bytes;
@@ -580,6 +582,55 @@ async fn what_ended_a_wait_is_not_asked_for_again() {
     log.append(1).await;
     assert_eq!(reader.next_batch().await.unwrap().len(), 1);
     assert_eq!(seen.lock().unwrap().len(), before + 1);
+}
+
+/// A log that is another one from some moment on.
+#[derive(Debug)]
+struct MadeAnew {
+    logs: [Arc<dyn NotificationLog>; 2],
+    anew: AtomicBool,
+}
+
+impl MadeAnew {
+    fn now(&self) -> &dyn NotificationLog {
+        &*self.logs[usize::from(self.anew.load(Ordering::Relaxed))]
+    }
+}
+
+#[async_trait]
+impl NotificationLog for MadeAnew {
+    async fn describe(&self) -> Result<LogDescription, LogError> {
+        self.now().describe().await
+    }
+
+    async fn current(&self) -> Result<Section, LogError> {
+        self.now().current().await
+    }
+
+    async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
+        self.now().section(link).await
+    }
+
+    async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
+        self.now().wait(after, timeout).await
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_made_anew_is_waited_for_from_its_new_end() {
+    let (before, anew) = (SmallLog::with(5, 13).await, SmallLog::with(5, 2).await);
+    let log = Arc::new(MadeAnew {
+        logs: [before.near(), anew.near()],
+        anew: AtomicBool::new(false),
+    });
+    let remote = remote(&serve(log.clone(), NotificationLogOptions::new(PATH)).await);
+    for _ in 0..2 {
+        assert!(remote.wait(2, DEADLINE).await.unwrap());
+    }
+    log.anew.store(true, Ordering::Relaxed);
+    assert!(!remote.wait(2, Duration::ZERO).await.unwrap());
+    anew.append(1).await;
+    assert!(remote.wait(2, DEADLINE).await.unwrap());
 }
 
 #[tokio::test]
