@@ -152,6 +152,8 @@ pub struct Follower {
     options: FollowerOptions,
     /// There once the recorded position is known; gone when that has to be looked up again.
     reading: Option<Reading>,
+    /// How often in a row a policy failed; what was waited out in between counts neither way.
+    n_policy_failures: u32,
     status: watch::Sender<FollowerStatus>,
 }
 
@@ -192,6 +194,7 @@ impl Follower {
             log,
             options,
             reading: None,
+            n_policy_failures: 0,
             status,
         }
     }
@@ -243,6 +246,7 @@ impl Follower {
             }
             let Err(error) = result else {
                 backoff.reset();
+                self.n_policy_failures = 0;
                 continue;
             };
             let Some(wait) = self.wait_after(&error, &mut backoff) else {
@@ -280,6 +284,7 @@ impl Follower {
                 Ok(n) => {
                     n_handled += n;
                     backoff.reset();
+                    self.n_policy_failures = 0;
                 }
                 Err(error) => match self.wait_after(&error, &mut backoff) {
                     Some(wait) if backoff.n_failures() < self.options.max_attempts => {
@@ -436,10 +441,9 @@ impl Follower {
     }
 
     /// How long to wait after a failure; `None` if it must stop. Says which in status and log.
-    fn wait_after(&self, error: &FollowerError, backoff: &mut Backoff) -> Option<Duration> {
+    fn wait_after(&mut self, error: &FollowerError, backoff: &mut Backoff) -> Option<Duration> {
         let wait = backoff.next_wait(error.retry_after());
-        let is_tried_again = error.is_transient()
-            || (error.is_of_policy() && backoff.n_failures() < self.options.max_attempts);
+        let is_tried_again = error.is_transient() || (error.is_of_policy() && self.may_fail_again());
         let text = chain(error);
         if is_tried_again {
             tracing::warn!(name = self.app.name(), upstream = self.upstream, error = text, retry_in = ?wait, "following is held up");
@@ -454,6 +458,12 @@ impl Follower {
         );
         self.report(FollowerState::Stopped { error: text });
         None
+    }
+
+    /// Counts a failure of a policy, and says whether the policy is tried again after it.
+    const fn may_fail_again(&mut self) -> bool {
+        self.n_policy_failures = self.n_policy_failures.saturating_add(1);
+        self.n_policy_failures < self.options.max_attempts
     }
 
     fn report(&self, state: FollowerState) {

@@ -19,7 +19,9 @@ use boxes_application::{
 use boxes_domain::{Aggregate, Event, Id, Rejection};
 use boxes_mapper::{Metadata, Topics};
 use boxes_notification_log::NotificationLog;
-use boxes_recorder::{GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder};
+use boxes_recorder::{
+    GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder, RecorderError,
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -304,6 +306,32 @@ async fn one_failure_in_a_batch_lets_the_others_through_and_then_stops_the_follo
     );
     // Once as part of its batch and once alone, in the first try; then it comes first and alone stands in the way.
     assert!(n_tries.load(Ordering::SeqCst) >= 3);
+}
+
+#[tokio::test]
+async fn what_is_waited_out_uses_up_no_attempt_of_the_policy() {
+    let source = source_with(1).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let n_tries = Arc::new(AtomicU32::new(0));
+    let policies = following(move |n, app| {
+        let n_try = n_tries.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match n_try {
+                // More often than a policy may fail (3 times).
+                0..5 => Err(RecorderError::unavailable("away", std::fmt::Error).into()),
+                5 => Err(Error::from(Rejection::from(std::fmt::Error))),
+                _ => echo(n, app).await,
+            }
+        }
+    });
+    let follower = follower(&app, &source, &policies);
+    let status = follower.status();
+    let cancelled = CancellationToken::new();
+    let running = tokio::spawn(follower.run(cancelled.clone()));
+    until(async || running.is_finished() || echoes(&app).await == [1]).await;
+    assert_eq!(echoes(&app).await, [1], "{:?}", status.borrow().state);
+    cancelled.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test]
