@@ -272,14 +272,16 @@ impl App {
             return commands(self.clone()).await;
         }
         let mut backoff = conflict_backoff();
+        let mut begun = self.begin();
         loop {
-            let shared = Arc::new(Mutex::new(self.begin()));
+            let shared = Arc::new(Mutex::new(begun));
             let result = commands(self.within(&shared)).await?;
             let mut transaction = shared.lock().await;
             match self.commit(&mut transaction).await {
                 Err(RecorderError::VersionConflict { originator_id, .. }) => {
                     wait_after_conflict(&mut backoff, originator_id).await?;
                     transaction.refresh_all().await?;
+                    begun = self.begin().looking_before_creating();
                 }
                 done => return done.map(|()| result).map_err(Error::from),
             }

@@ -397,8 +397,9 @@ impl Follower {
             return Ok(());
         };
         let mut backoff = conflict_backoff();
+        let mut begun = self.app.begin();
         loop {
-            let transaction = Arc::new(Mutex::new(self.app.begin()));
+            let transaction = Arc::new(Mutex::new(begun));
             for notification in batch {
                 run_policies(&self.policies, notification, &self.app, &transaction).await?;
             }
@@ -427,6 +428,7 @@ impl Follower {
                         .await
                         .map_err(as_policy_error)?;
                     transaction.refresh_all().await.map_err(as_policy_error)?;
+                    begun = self.app.begin().looking_before_creating();
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -443,7 +445,8 @@ impl Follower {
     /// How long to wait after a failure; `None` if it must stop. Says which in status and log.
     fn wait_after(&mut self, error: &FollowerError, backoff: &mut Backoff) -> Option<Duration> {
         let wait = backoff.next_wait(error.retry_after());
-        let is_tried_again = error.is_transient() || (error.is_of_policy() && self.may_fail_again());
+        let is_tried_again =
+            error.is_transient() || (error.is_of_policy() && self.may_fail_again());
         let text = chain(error);
         if is_tried_again {
             tracing::warn!(name = self.app.name(), upstream = self.upstream, error = text, retry_in = ?wait, "following is held up");

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use boxes_domain::{Aggregate, Decision, Id, Root, RootError};
+use boxes_domain::{Aggregate, Decision, Event, Id, Root, RootError};
 use boxes_mapper::{Envelope, Mapper, Metadata};
 use boxes_recorder::StoredEvent;
 use futures::FutureExt;
@@ -28,6 +28,8 @@ pub(crate) struct Transaction {
     roots: HashMap<(TypeId, Uuid), Box<dyn Touched>>,
     events: Vec<StoredEvent>,
     has_ended: bool,
+    /// Whether what is not kept is taken for new by a command that creates it.
+    creates_unseen: bool,
 }
 
 /// Whether a command needs the aggregate to be there.
@@ -90,7 +92,15 @@ impl Transaction {
             roots: HashMap::new(),
             events: Vec::new(),
             has_ended: false,
+            creates_unseen: true,
         }
+    }
+
+    /// For a try after a conflict: what is to be created is looked for in the store, so that it is found there
+    /// however little is kept.
+    pub(crate) fn looking_before_creating(mut self) -> Self {
+        self.creates_unseen = false;
+        self
     }
 
     /// What the events from here on follow from.
@@ -134,7 +144,14 @@ impl Transaction {
         if holder.may_be_stale && holder.root.exists() {
             holder = self.renewed(holder).await?;
         }
-        let done = holder.root.create(decision);
+        let mut done = holder.root.create(decision);
+        // As in `command`. The decision is used up, but whether it was due is still to be seen.
+        if holder.may_be_stale && !matches!(done, Ok(1..)) {
+            holder = self.renewed(holder).await?;
+            if holder.root.exists() {
+                done = Err(RootError::AlreadyExists);
+            }
+        }
         self.put_back(holder, done)
     }
 
@@ -186,7 +203,9 @@ impl Transaction {
     /// As [`take`](Self::take), but what was not used lately is taken for new without a look into the store:
     /// if it is not, the commit refuses version 1.
     async fn take_to_create<A: Aggregate>(&mut self, id: Id<A>) -> Result<Holder<A>, Error> {
-        if self.roots.contains_key(&(TypeId::of::<A>(), id.uuid())) || self.repository.is_kept(id) {
+        let is_known =
+            self.roots.contains_key(&(TypeId::of::<A>(), id.uuid())) || self.repository.is_kept(id);
+        if is_known || !self.creates_unseen {
             return self.take(id).await;
         }
         if self.has_ended {
@@ -216,9 +235,23 @@ impl Transaction {
         let events = holder.root.take_pending();
         // Once there are events to record, the commit checks the version; a reload would lose them.
         holder.may_be_stale &= events.is_empty();
+        // All are written before any counts: if one can't be, the aggregate that has applied it is dropped here.
+        let stored = self.write(id, version, &events)?;
+        self.events.extend(stored);
         self.roots.insert((TypeId::of::<A>(), id), Box::new(holder));
         done.map_err(|error| Error::of_root(error, aggregate_name::<A>(), id))?;
+        Ok(())
+    }
+
+    /// The events after `version`, as they are stored.
+    fn write<E: Event>(
+        &mut self,
+        originator_id: Uuid,
+        version: u64,
+        events: &[E],
+    ) -> Result<Vec<StoredEvent>, Error> {
         let occurred_on = whole_microseconds(self.edge.now());
+        let mut stored = Vec::with_capacity(events.len());
         for (event, originator_version) in events.iter().zip(version + 1..) {
             let event_id = self.edge.new_id();
             let correlation_id = *self.cause.correlation_id.get_or_insert(event_id);
@@ -228,14 +261,14 @@ impl Transaction {
             };
             let envelope = Envelope {
                 event_id,
-                originator_id: id,
+                originator_id,
                 originator_version,
                 metadata,
                 occurred_on,
             };
-            self.events.push(self.mapper.to_stored(event, &envelope)?);
+            stored.push(self.mapper.to_stored(event, &envelope)?);
         }
-        Ok(())
+        Ok(stored)
     }
 }
 

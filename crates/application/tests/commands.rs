@@ -7,6 +7,7 @@
     reason = "a helper of tests fails by panicking"
 )]
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,6 +29,8 @@ enum AccountEvent {
     Withdrawn {
         amount: u32,
     },
+    /// JSON has no form for such a map.
+    Noted(BTreeMap<(u32, u32), u32>),
     #[event(discards)]
     Closed,
 }
@@ -50,7 +53,7 @@ impl Aggregate for Account {
         match event {
             AccountEvent::Deposited { amount } => self.balance += amount,
             AccountEvent::Withdrawn { amount } => self.balance -= amount,
-            AccountEvent::Opened | AccountEvent::Closed => {}
+            AccountEvent::Opened | AccountEvent::Noted(_) | AccountEvent::Closed => {}
         }
     }
 }
@@ -83,6 +86,10 @@ fn recorder() -> Arc<dyn Recorder> {
 }
 
 async fn app_on(recorder: &Arc<dyn Recorder>) -> App {
+    app_that_keeps(recorder, AppOptions::default().max_cached_aggregates).await
+}
+
+async fn app_that_keeps(recorder: &Arc<dyn Recorder>, max_cached_aggregates: usize) -> App {
     let mut topics = Topics::default();
     topics.register::<AccountEvent>().unwrap();
     let writer = GroupCommit::start(Arc::clone(recorder), GroupCommitBounds::default())
@@ -92,6 +99,7 @@ async fn app_on(recorder: &Arc<dyn Recorder>) -> App {
         writer,
         AppOptions {
             topics,
+            max_cached_aggregates,
             ..AppOptions::default()
         },
     )
@@ -192,6 +200,60 @@ async fn two_processes_that_create_the_same_are_told_apart_without_a_look_before
         other.create(account("a"), AccountEvent::Opened).await,
         Err(Error::AlreadyExists { .. })
     ));
+}
+
+#[tokio::test]
+async fn what_exists_is_not_created_again_in_a_transaction_of_an_app_that_keeps_nothing() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_that_keeps(&recorder, 0).await);
+    one.create(account("a"), AccountEvent::Opened)
+        .await
+        .unwrap();
+    let created = other
+        .transaction(|app| async move { app.create(account("a"), AccountEvent::Opened).await })
+        .await;
+    assert!(
+        matches!(created, Err(Error::AlreadyExists { .. })),
+        "{created:?}"
+    );
+}
+
+#[tokio::test]
+async fn creating_what_exists_with_nothing_to_record_is_refused_as_well() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    one.create(account("a"), AccountEvent::Opened)
+        .await
+        .unwrap();
+    let created = other.create(account("a"), ()).await;
+    assert!(
+        matches!(created, Err(Error::AlreadyExists { .. })),
+        "{created:?}"
+    );
+    other.create(account("b"), ()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_written_leaves_no_trace_in_what_is_kept() {
+    let app = app().await;
+    let (a, b) = (account("a"), account("b"));
+    app.create(a, AccountEvent::Opened).await.unwrap();
+    app.transaction(|app| async move {
+        app.create(b, AccountEvent::Opened).await?;
+        let noted = [
+            AccountEvent::Deposited { amount: 7 },
+            AccountEvent::Noted([((1, 1), 1)].into()),
+        ];
+        let refused = app.update(a, |_: &Account| noted.clone()).await;
+        assert!(matches!(refused, Err(Error::Mapper(_))), "{refused:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(app.get(a).await.unwrap().balance, 0);
+    assert_eq!(app.history(a).await.unwrap().len(), 1);
+    app.update(a, Account::deposit(1)).await.unwrap();
+    assert_eq!(app.get(a).await.unwrap().balance, 1);
 }
 
 #[tokio::test]
