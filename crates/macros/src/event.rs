@@ -2,10 +2,12 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DataEnum, DeriveInput, Error, LitInt, LitStr, Path, Result, Variant,
-    parse_quote,
+    Attribute, Data, DataEnum, DeriveInput, Error, LitInt, LitStr, Meta, Path, Result, Token,
+    Variant, parse_quote,
 };
 
 /// What `#[event(…)]` said, on the enum or on a variant.
@@ -59,6 +61,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let mut arms = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     for (index, variant) in variants.iter().enumerate() {
+        check_serde(variant)?;
         let attributes = parse(&variant.attrs)?;
         if let Some(path) = &attributes.krate {
             return Err(Error::new(path.span(), "`crate` belongs on the enum"));
@@ -113,14 +116,39 @@ fn topic(
             "events are stored under explicit topics: write #[event(topic = \"box.aggregate\")] on the enum, such as \"orders.order\"",
         ));
     };
-    Ok(LitStr::new(
+    let topic = LitStr::new(
         &format!(
             "{}.{}",
             prefix.value(),
-            snake_case(&variant.ident.to_string())
+            snake_case(&variant.ident.unraw().to_string())
         ),
         variant.span(),
-    ))
+    );
+    check_topic(&topic)?;
+    Ok(topic)
+}
+
+/// The mapper tells serde which variant to read by its place in the enum. These attributes shift the places that
+/// serde counts, so that an event would be read as another.
+fn check_serde(variant: &Variant) -> Result<()> {
+    for attribute in variant.attrs.iter().filter(|a| a.path().is_ident("serde")) {
+        let Meta::List(list) = &attribute.meta else {
+            continue;
+        };
+        let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)?;
+        for part in &parts {
+            if ["skip", "skip_deserializing", "other"]
+                .iter()
+                .any(|name| part.path().is_ident(name))
+            {
+                return Err(Error::new(
+                    part.span(),
+                    "events are read by their place in the order of the enum: no variant may be skipped, or stand for others",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn parse(attributes: &[Attribute]) -> Result<Attributes> {
@@ -223,6 +251,13 @@ mod tests {
         assert!(
             error("#[event(topic = \"a\")] enum E { #[event(version = 0)] A }").contains("from 1")
         );
+        for skip in ["skip", "rename = \"b\", skip_deserializing", "other"] {
+            let skipping = format!("#[event(topic = \"a\")] enum E {{ #[serde({skip})] A, B }}");
+            assert!(error(&skipping).contains("in the order of the enum"));
+        }
+        assert!(error("#[event(topic = \"a\")] enum E { Größe }").contains("a topic has"));
+        let long = format!("#[event(topic = \"{}\")] enum E {{ A }}", "a".repeat(199));
+        assert!(error(&long).contains("a topic has"));
         assert!(
             error("#[event(topic = \"a\", version = 2)] enum E { A }").contains("on a variant")
         );
