@@ -314,12 +314,8 @@ impl Follower {
         if batch.is_empty() {
             return Ok(0);
         }
-        if *self.status.borrow()
-            == (FollowerStatus {
-                state: FollowerState::Starting,
-                position: self.position(),
-            })
-        {
+        let is_starting = matches!(self.status.borrow().state, FollowerState::Starting);
+        if is_starting {
             self.report(FollowerState::CatchingUp);
         }
         let result = match self.apply(batch).await {
@@ -415,7 +411,13 @@ impl Follower {
                 Ok(_) => {
                     transaction.keep_all();
                     reading.recorded = Some(Position { epoch, id: last.id });
-                    self.status.send_modify(|status| status.position = last.id);
+                    self.status.send_modify(|status| {
+                        status.position = last.id;
+                        // What was in the way is so no more, though the end may still be far.
+                        if matches!(status.state, FollowerState::Retrying { .. }) {
+                            status.state = FollowerState::CatchingUp;
+                        }
+                    });
                     return Ok(());
                 }
                 Err(RecorderError::VersionConflict { originator_id, .. }) => {
@@ -475,10 +477,6 @@ impl Follower {
             status.state = state;
             is_new
         });
-    }
-
-    fn position(&self) -> u64 {
-        self.status.borrow().position
     }
 
     const fn backoff(&self) -> Backoff {

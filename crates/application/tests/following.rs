@@ -335,6 +335,36 @@ async fn what_is_waited_out_uses_up_no_attempt_of_the_policy() {
 }
 
 #[tokio::test]
+async fn a_follower_that_goes_on_after_a_failure_no_longer_says_that_it_is_held_up() {
+    let source = source_with(6).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let n_tries = Arc::new(AtomicU32::new(0));
+    let policies = following(move |n, app| {
+        let n_try = n_tries.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match (n_try, n.id) {
+                // Once with the others of its section, and once alone.
+                (0..2, _) => Err(RecorderError::unavailable("away", std::fmt::Error).into()),
+                // The second section keeps it busy.
+                (_, 6) => std::future::pending().await,
+                _ => echo(n, app).await,
+            }
+        }
+    });
+    let one_section = FollowerOptions {
+        max_batch: 1,
+        ..options()
+    };
+    let log = Arc::new(source.notification_log());
+    let follower = Follower::new(app.clone(), "source", &policies, log, one_section);
+    let status = follower.status();
+    let running = tokio::spawn(follower.run(CancellationToken::new()));
+    until(async || status.borrow().position == 5).await;
+    assert_eq!(status.borrow().state, FollowerState::CatchingUp);
+    running.abort();
+}
+
+#[tokio::test]
 async fn a_policy_that_panics_stops_its_follower_and_nothing_else() {
     let source = source_with(1).await;
     let app = app_on(&recorder("echo", 2)).await;
