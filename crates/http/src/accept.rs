@@ -81,7 +81,7 @@ impl<'a> MediaRange<'a> {
 }
 
 /// `0.5` as 500: at most 1, at most three digits after the point.
-fn thousandths(text: &str) -> Option<u16> {
+pub(crate) fn thousandths(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
     let fraction: u16 = if digits {

@@ -8,6 +8,8 @@ use boxes_notification_log::SectionId;
 use uuid::Uuid;
 
 use crate::accept::elements;
+use crate::accept_encoding::AcceptedCodings;
+use crate::coding::Coding;
 
 /// A strong entity tag, made from what determines the bytes and from nothing else: so it is the same on every
 /// replica and after a restart, and known without reading an event.
@@ -49,12 +51,44 @@ impl EntityTag {
         Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\"")))
     }
 
+    /// Of the same state so coded: another body, so another tag.
+    pub(crate) fn coded(&self, coding: Coding) -> Self {
+        if coding == Coding::Identity {
+            return self.clone();
+        }
+        let text = self.0.to_str().unwrap_or_default();
+        let text = format!("{}.{}\"", text.trim_end_matches('"'), coding.name());
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\"")))
+    }
+
     pub(crate) const fn header(&self) -> &HeaderValue {
         &self.0
     }
 
-    /// Whether the request has this state already: by `If-None-Match`, which compares weakly.
-    pub(crate) fn is_known(&self, headers: &HeaderMap) -> bool {
+    /// The tag by which the request has this state already, in any coding that it takes; the one of `preferred`
+    /// if it has several.
+    ///
+    /// It is what 304 has to name, so that a cache knows which of its copies is still good.
+    pub(crate) fn known(
+        &self,
+        headers: &HeaderMap,
+        codings: &AcceptedCodings,
+        preferred: Coding,
+    ) -> Option<Self> {
+        if !headers.contains_key(IF_NONE_MATCH) {
+            return None;
+        }
+        let all = [preferred, Coding::Identity]
+            .into_iter()
+            .chain(Coding::CODED);
+        let mut tags = all
+            .filter(|coding| codings.takes(*coding))
+            .map(|coding| self.coded(coding));
+        tags.find(|tag| tag.is_known(headers))
+    }
+
+    /// Whether the request has what this tag names: by `If-None-Match`, which compares weakly.
+    fn is_known(&self, headers: &HeaderMap) -> bool {
         headers.get_all(IF_NONE_MATCH).iter().any(|value| {
             if *value == self.0 {
                 return true;

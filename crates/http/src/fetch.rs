@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, RETRY_AFTER,
 };
 use boxes_notification_log::LogError;
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use url::Url;
 
+use crate::coding::{Coding, DecodeError};
 use crate::prefer::PREFERENCE_APPLIED;
 use crate::tls::install_crypto_provider;
 use crate::{RemoteError, RemoteOptions, log_problem};
@@ -92,7 +93,8 @@ impl Fetcher {
     ///
     /// - What the log answered, as the error that it is: see [`log_problem`].
     /// - [`LogError::Unavailable`] if it does not answer in time, or not at all.
-    /// - [`LogError::Garbage`] if what comes is too large, cut short, no JSON, or from elsewhere.
+    /// - [`LogError::Garbage`] if what comes is too large, as it is sent or whole; cut short, damaged, no JSON, or
+    ///   from elsewhere.
     pub(crate) async fn get(
         &self,
         url: Url,
@@ -104,7 +106,8 @@ impl Fetcher {
             .client
             .get(url)
             .headers(headers)
-            .header(ACCEPT, MEDIA_TYPE);
+            .header(ACCEPT, MEDIA_TYPE)
+            .header(ACCEPT_ENCODING, Coding::ACCEPTED);
         if let Some(token) = &self.options.token {
             request = request.header(AUTHORIZATION, token.header());
         }
@@ -141,15 +144,38 @@ impl Fetcher {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let media_type = text(CONTENT_TYPE).unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
-        let encoded = text(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-        if essence.eq_ignore_ascii_case("application/json") && !encoded {
+        if essence.eq_ignore_ascii_case("application/json") {
             return Ok(());
         }
         Err(self.garbage("answered in a format that was not asked for"))
     }
 
-    /// The whole body. One that comes in one piece is not copied.
-    async fn body(&self, mut response: Response, max_bytes: usize) -> Result<Bytes, LogError> {
+    /// The whole body, with what was done to it undone: at most `max_bytes` before and after.
+    async fn body(&self, response: Response, max_bytes: usize) -> Result<Bytes, LogError> {
+        let coding = match response.headers().get(CONTENT_ENCODING) {
+            None => Coding::Identity,
+            Some(name) => name
+                .to_str()
+                .ok()
+                .and_then(|name| Coding::find(name.trim()))
+                .ok_or_else(|| {
+                    self.garbage("answered in a content coding that was not asked for")
+                })?,
+        };
+        let body = self.sent_body(response, max_bytes).await?;
+        coding
+            .decode(body, max_bytes)
+            .await
+            .map_err(|error| match error {
+                DecodeError::TooLarge { max_bytes } => {
+                    self.garbage(&format!("answered with more than {max_bytes} bytes"))
+                }
+                error => self.garbage(&format!("answered with what can't be read: {error}")),
+            })
+    }
+
+    /// The body as it is sent. One that comes in one piece is not copied.
+    async fn sent_body(&self, mut response: Response, max_bytes: usize) -> Result<Bytes, LogError> {
         let too_large = || self.garbage(&format!("answered with more than {max_bytes} bytes"));
         let declared = response.content_length().map(usize::try_from);
         let declared = declared.transpose().map_err(|_| too_large())?;

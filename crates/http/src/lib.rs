@@ -4,10 +4,10 @@
 //! gives the same sections, emptiness and errors as one in this process.
 //!
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
-//! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `entity_tag.rs` and
-//! `prefer.rs`; a section becomes a page in a format of `representation.rs`, of which `json_page.rs` is the
-//! kit's own; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `waiting.rs`
-//! holds requests until there is something new. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
+//! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `accept_encoding.rs`,
+//! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`, of which `json_page.rs` is the
+//! kit's own; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
+//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
@@ -15,7 +15,9 @@
 //! `log_problem.rs` turns errors into problems and back.
 
 mod accept;
+mod accept_encoding;
 mod bearer_token;
+mod coding;
 mod entity_tag;
 mod fetch;
 mod json_page;

@@ -16,7 +16,8 @@ pub struct NotificationLogOptions {
     pub public_base: Option<Url>,
     /// Whether access depends on who asks, so that shared caches must not keep pages.
     pub restricted: bool,
-    /// How many bytes of archived pages are kept in memory, about; 0 for none.
+    /// How many bytes of archived pages are kept in memory, about, in all the codings that were asked for; 0 for
+    /// none.
     pub cache_bytes: u64,
     /// How many requests may wait for news at once; further ones are told to come later.
     pub max_waiters: usize,

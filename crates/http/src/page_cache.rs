@@ -7,22 +7,28 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LINK, VARY,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    LINK, VARY,
 };
 use axum::response::Response;
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::Problem;
+use crate::accept_encoding::AcceptedCodings;
+use crate::coding::Coding;
 use crate::entity_tag::EntityTag;
+use crate::{Problem, ProblemKind};
 
 /// A body with its headers, so that sending it is cloning both, which copies neither.
 #[derive(Debug)]
 pub(crate) struct Rendered {
     headers: HeaderMap,
+    /// Of 304; without the tag, which says what the request has.
     unchanged: HeaderMap,
+    /// Of the state as it is, whatever the body is coded as.
     tag: Option<EntityTag>,
+    coding: Coding,
     body: Bytes,
 }
 
@@ -38,11 +44,11 @@ impl Rendered {
         let mut unchanged = HeaderMap::with_capacity(4);
         unchanged.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
         unchanged.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if let Some(tag) = &tag {
-            unchanged.insert(ETAG, tag.header().clone());
-        }
         let mut headers = HeaderMap::with_capacity(8);
         headers.extend(unchanged.clone());
+        if let Some(tag) = &tag {
+            headers.insert(ETAG, tag.header().clone());
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(CONTENT_LENGTH, body.len().into());
         headers.insert(LINK, link);
@@ -50,28 +56,68 @@ impl Rendered {
             headers,
             unchanged,
             tag,
+            coding: Coding::Identity,
             body: body.into(),
         }
     }
 
+    /// The same with its body coded. What is coded already, or need not be, stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::INTERNAL`] if coding fails, which it does not for what is in memory.
+    pub(crate) async fn coded(self: Arc<Self>, coding: Coding) -> Result<Arc<Self>, Problem> {
+        if coding == self.coding {
+            return Ok(self);
+        }
+        let body = coding.encode(self.body.clone()).await.map_err(|error| {
+            tracing::error!(coding = coding.name(), %error, "a page can't be coded");
+            Problem::new(&ProblemKind::INTERNAL)
+        })?;
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        if let Some(tag) = &self.tag {
+            headers.insert(ETAG, tag.coded(coding).header().clone());
+        }
+        Ok(Arc::new(Self {
+            headers,
+            unchanged: self.unchanged.clone(),
+            tag: self.tag.clone(),
+            coding,
+            body,
+        }))
+    }
+
+    /// How many bytes the body has as it is sent.
+    pub(crate) const fn n_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// 200 with the body, or 304 without if the request has it already.
-    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
-        if self.is_known(request) {
-            return self.not_modified();
+    pub(crate) fn answer(&self, request: &HeaderMap, codings: &AcceptedCodings) -> Response {
+        if let Some(tag) = self.known(request, codings) {
+            return self.not_modified(&tag);
         }
         let mut response = Response::new(Body::from(self.body.clone()));
         *response.headers_mut() = self.headers.clone();
         response
     }
 
-    pub(crate) fn is_known(&self, request: &HeaderMap) -> bool {
-        self.tag.as_ref().is_some_and(|tag| tag.is_known(request))
+    pub(crate) fn known(
+        &self,
+        request: &HeaderMap,
+        codings: &AcceptedCodings,
+    ) -> Option<EntityTag> {
+        let tag = self.tag.as_ref()?;
+        tag.known(request, codings, self.coding)
     }
 
-    fn not_modified(&self) -> Response {
+    fn not_modified(&self, tag: &EntityTag) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.headers_mut() = self.unchanged.clone();
+        response.headers_mut().insert(ETAG, tag.header().clone());
         response
     }
 }
@@ -79,11 +125,11 @@ impl Rendered {
 /// 304 for what is known by its tag alone, without having been read.
 pub(crate) fn not_modified(cache_control: &'static str, tag: &EntityTag) -> Response {
     let link = HeaderValue::from_static("");
-    Rendered::new(Vec::new(), "", link, cache_control, Some(tag.clone())).not_modified()
+    Rendered::new(Vec::new(), "", link, cache_control, None).not_modified(tag)
 }
 
-/// Which page, in which format, by the format's tag.
-type Key = (u64, &'static str);
+/// Which page, in which format, by the format's tag, and how it is coded.
+type Key = (u64, &'static str, Coding);
 
 /// Archived pages by where they begin, bounded by their bytes. The least useful ones go first.
 pub(crate) struct PageCache {
@@ -114,18 +160,44 @@ impl PageCache {
         }
     }
 
-    pub(crate) fn get(&self, low: u64, format: &'static str) -> Option<Arc<Rendered>> {
-        self.pages.get(&(low, format))
+    /// The page as the request would have it, if it is there.
+    pub(crate) fn get(
+        &self,
+        low: u64,
+        format: &'static str,
+        codings: &AcceptedCodings,
+    ) -> Option<Arc<Rendered>> {
+        let best = codings.best();
+        if let Some(page) = self.pages.get(&(low, format, best)) {
+            return Some(page);
+        }
+        if best == Coding::Identity {
+            return None;
+        }
+        // A small one is kept as it is only.
+        let page = self.pages.get(&(low, format, Coding::Identity))?;
+        (codings.for_body(page.n_bytes()) == Coding::Identity).then_some(page)
     }
 
-    /// The page, made by `make` if it is not there; by one of those who ask, while the others wait for it.
+    /// The page as the request would have it, made by `make` and coded if it is not there; by one of those who
+    /// ask, while the others wait for it.
     pub(crate) async fn get_or_make(
         &self,
         low: u64,
         format: &'static str,
+        codings: &AcceptedCodings,
         make: impl Future<Output = Result<Arc<Rendered>, Problem>>,
     ) -> Result<Arc<Rendered>, Problem> {
-        self.pages.get_or_insert_async(&(low, format), make).await
+        let plain = (low, format, Coding::Identity);
+        let page = self.pages.get_or_insert_async(&plain, make).await?;
+        let coding = codings.for_body(page.n_bytes());
+        if coding == Coding::Identity {
+            return Ok(page);
+        }
+        let coded = (low, format, coding);
+        self.pages
+            .get_or_insert_async(&coded, page.coded(coding))
+            .await
     }
 }
 

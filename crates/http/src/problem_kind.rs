@@ -85,6 +85,9 @@ kinds! {
     /// None of the media types that the request accepts is there.
     NOT_ACCEPTABLE = NOT_ACCEPTABLE "not-acceptable" "None of the accepted formats is offered"
         "Ask for one of those in offered, or leave Accept out.";
+    /// None of the content codings that the request accepts is there, nor the body as it is.
+    CODING_NOT_ACCEPTABLE = NOT_ACCEPTABLE "coding-not-acceptable" "None of the accepted content codings is offered"
+        "Ask for one of those in offered, or leave Accept-Encoding out.";
     /// The resource is there, but not for this method.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here"
         "Allow says which methods are.";

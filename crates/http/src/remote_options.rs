@@ -17,7 +17,7 @@ pub struct RemoteOptions {
     pub connect_timeout: Duration,
     /// How long a request may take, to the end of its body; what it waits for news comes on top.
     pub request_timeout: Duration,
-    /// The largest body that is read, in bytes.
+    /// The largest body that is read, in bytes: as it is sent, and when it is whole again.
     pub max_body_bytes: usize,
     /// How often one request is sent on, within the log's origin.
     pub max_redirects: usize,

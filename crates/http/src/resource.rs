@@ -17,6 +17,7 @@ use boxes_recorder::LogIdentity;
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
+use crate::accept_encoding::AcceptedCodings;
 use crate::entity_tag::EntityTag;
 use crate::link::Addresses;
 use crate::page_cache::{PageCache, Rendered, not_modified};
@@ -48,7 +49,8 @@ const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
 ///
 /// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
 /// never change. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
-/// commit that changes it. A reader may send where it is with [`EPOCH_HEADER`] and [`POSITION_HEADER`], and is
+/// commit that changes it. Archived pages and notifications that are not small are offered in zstd, br and gzip
+/// (`Accept-Encoding`), with a tag for each; what grows goes as it is. A reader may send where it is with [`EPOCH_HEADER`] and [`POSITION_HEADER`], and is
 /// told when that is no place in this log.
 ///
 /// ```
@@ -200,11 +202,12 @@ impl Served {
         let log = self.identity().await?;
         self.check_resume_point(log, request).await?;
         let format = representation::of_page(request)?;
+        let codings = AcceptedCodings::of(request)?;
         if let Some(id) = wanted {
             id.on_grid(log.page_size)
                 .map_err(|error| self.problem(&error.into()))?;
-            if let Some(page) = self.pages.get(id.low(), format.tag()) {
-                return Ok(page.answer(request));
+            if let Some(page) = self.pages.get(id.low(), format.tag(), &codings) {
+                return Ok(page.answer(request, &codings));
             }
         }
         let mut waiting = None;
@@ -213,22 +216,26 @@ impl Served {
             let newest = SectionId::containing(last, log.page_size);
             let id = wanted.unwrap_or(newest);
             if id.high() < last {
-                return self.archived_page(log, id, format, request).await;
+                return self.archived_page(log, id, format, request, &codings).await;
             }
             if id != newest {
                 let section = self.read(id).await?;
-                return Ok(self.render(&section, format).answer(request));
+                return self
+                    .grown(self.render(&section, format), request, &codings)
+                    .await;
             }
-            let mut tag = EntityTag::growing(log.epoch, id, last, format.tag());
-            if !tag.is_known(request) {
+            let tag = EntityTag::growing(log.epoch, id, last, format.tag());
+            let tag = if let Some(tag) = tag.known(request, &codings, codings.plain()) {
+                tag
+            } else {
                 let growing = self.growing_page(id, last, format).await?;
-                if !growing.page.is_known(request) {
-                    return Ok(growing.page.answer(request));
-                }
+                let Some(tag) = growing.page.known(request, &codings) else {
+                    return self.grown(growing.page, request, &codings).await;
+                };
                 // The store is ahead of what was known of it, and the request knows that already.
                 last = growing.last;
-                tag = EntityTag::growing(log.epoch, id, last, format.tag());
-            }
+                tag
+            };
             match self
                 .waiters
                 .wait(&*self.log, last, request, &mut waiting)
@@ -251,9 +258,10 @@ impl Served {
         id: SectionId,
         format: &dyn Representation,
         request: &HeaderMap,
+        codings: &AcceptedCodings,
     ) -> Result<Response, Problem> {
         let tag = EntityTag::archived(log.epoch, id, format.tag());
-        if tag.is_known(request) {
+        if let Some(tag) = tag.known(request, codings, codings.best()) {
             return Ok(not_modified(self.archived, &tag));
         }
         let make = async {
@@ -264,8 +272,21 @@ impl Served {
             }
             Ok(self.render(&section, format))
         };
-        let page = self.pages.get_or_make(id.low(), format.tag(), make).await?;
-        Ok(page.answer(request))
+        let (pages, tag) = (&self.pages, format.tag());
+        let page = pages.get_or_make(id.low(), tag, codings, make).await?;
+        Ok(page.answer(request, codings))
+    }
+
+    /// A page that grows goes as it is, unless the request refuses that. It is another one with the next commit,
+    /// so the work would be done for each commit, and those who wait for it would wait for that work as well.
+    async fn grown(
+        &self,
+        page: Arc<Rendered>,
+        request: &HeaderMap,
+        codings: &AcceptedCodings,
+    ) -> Result<Response, Problem> {
+        let page = page.coded(codings.plain()).await?;
+        Ok(page.answer(request, codings))
     }
 
     /// The page that holds the newest notification, which is `last` or a later one.
@@ -300,8 +321,11 @@ impl Served {
         let log = self.identity().await?;
         self.check_resume_point(log, request).await?;
         let format = representation::of_page(request)?;
+        let codings = AcceptedCodings::of(request)?;
         let tag = EntityTag::notification(log.epoch, id, format.tag());
-        if tag.is_known(request) && id <= self.last().await? {
+        if let Some(tag) = tag.known(request, &codings, codings.best())
+            && id <= self.last().await?
+        {
             return Ok(not_modified(self.archived, &tag));
         }
         let page = SectionId::containing(id, log.page_size);
@@ -324,13 +348,16 @@ impl Served {
         let body = format.notification(log, found, &links);
         let media_type = format.media_type();
         let made = Rendered::new(body, media_type, links.header(), self.archived, Some(tag));
-        Ok(made.answer(request))
+        let coding = codings.for_body(made.n_bytes());
+        let made = Arc::new(made).coded(coding).await?;
+        Ok(made.answer(request, &codings))
     }
 
     async fn description(&self, request: &HeaderMap) -> Result<Response, Problem> {
         let log = self.identity().await?;
         self.check_resume_point(log, request).await?;
         representation::accepts_description(request)?;
+        let codings = AcceptedCodings::of(request)?;
         let described = self.log.describe().await;
         let description = described.map_err(|error| self.problem(&error))?;
         let (first, last) = (description.first_available, description.last);
@@ -342,7 +369,8 @@ impl Served {
         let body = json_page::description(&description, &self.addresses, &links, formats);
         let media_type = DESCRIPTION_MEDIA_TYPE;
         let made = Rendered::new(body, media_type, links.header(), GROWING, Some(tag));
-        Ok(made.answer(request))
+        let made = Arc::new(made).coded(codings.plain()).await?;
+        Ok(made.answer(request, &codings))
     }
 
     fn render(&self, section: &Section, format: &dyn Representation) -> Arc<Rendered> {
