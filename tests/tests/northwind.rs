@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a helper of tests fails by panicking"
 )]
 
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use boxes::service::{Config, Delivery, Running, Service};
 use boxes_tests::{FourServices, Story, stories};
+use inventory::product::Product;
 use monolith::demo::settled;
 use monolith::northwind::Northwind;
 use monolith::replay::replay;
@@ -108,4 +110,21 @@ async fn with_32_orders_in_flight_nothing_is_lost_or_done_twice() {
         ),
         (830, 0)
     );
+}
+
+/// Customers choose the ids of their orders, and some choose badly.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_with_the_id_of_a_product_is_an_order_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = monolith(folder.path(), Delivery::Synchronous).await;
+    let endpoints = Endpoints::monolith(shop.base_url()).unwrap();
+    let mut northwind = Northwind::load().unwrap();
+    northwind.orders.truncate(2);
+    let product = northwind.orders[0].request.lines[0].product;
+    northwind.orders[0].id = Product::id(product).cast();
+    replay(&endpoints, &northwind, 1, || ()).await.unwrap();
+    let tally = settled(&endpoints).await.unwrap();
+    let totals = tally.totals();
+    assert_eq!((totals.shipped + totals.rejected, totals.open), (2, 0));
+    assert_eq!(tally.violations(), [""; 0]);
 }

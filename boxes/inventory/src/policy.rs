@@ -9,15 +9,16 @@ use crate::reservation::{Reservation, ReservationEvent, Units};
 use crate::upstream::{Line, Order};
 
 pub(crate) async fn on_order(n: Notification<Order>, app: App) -> Result<(), Error> {
-    let reservation = Id::<Reservation>::new(n.originator_id);
+    let order = Id::<Order>::new(n.originator_id).to_string();
     match n.event {
-        Order::Placed { lines } => reserve(&app, reservation, units_by_product(&lines)).await,
-        Order::Cancelled {} => release(&app, reservation).await,
+        Order::Placed { lines } => reserve(&app, order, units_by_product(&lines)).await,
+        Order::Cancelled {} => release(&app, &order).await,
     }
 }
 
 /// Sets all units aside, or none: several products and the reservation in one transaction.
-async fn reserve(app: &App, reservation: Id<Reservation>, units: Vec<Units>) -> Result<(), Error> {
+async fn reserve(app: &App, order: String, units: Vec<Units>) -> Result<(), Error> {
+    let reservation = Reservation::id(&order);
     let mut short = Vec::new();
     for &Units { product, quantity } in &units {
         match app.get(Product::id(product)).await {
@@ -35,7 +36,7 @@ async fn reserve(app: &App, reservation: Id<Reservation>, units: Vec<Units>) -> 
             }
         }
         return app
-            .create(reservation, ReservationEvent::Rejected { short })
+            .create(reservation, ReservationEvent::Rejected { order, short })
             .await;
     }
     for &Units { product, quantity } in &units {
@@ -46,11 +47,12 @@ async fn reserve(app: &App, reservation: Id<Reservation>, units: Vec<Units>) -> 
         app.update(Product::id(unit.product), Product::restock_if_low)
             .await?;
     }
-    app.create(reservation, ReservationEvent::Reserved { units })
+    app.create(reservation, ReservationEvent::Reserved { order, units })
         .await
 }
 
-async fn release(app: &App, reservation: Id<Reservation>) -> Result<(), Error> {
+async fn release(app: &App, order: &str) -> Result<(), Error> {
+    let reservation = Reservation::id(order);
     let Reservation { units } = app.get(reservation).await?;
     for Units { product, quantity } in units {
         app.update(Product::id(product), |p: &Product| p.release(quantity))

@@ -1,4 +1,4 @@
-//! The units that are set aside for one order. It has the order's id.
+//! The units that are set aside for one order.
 
 use boxes::prelude::*;
 use thiserror::Error;
@@ -18,11 +18,15 @@ pub struct Units {
 pub enum ReservationEvent {
     /// All units of the order are set aside.
     Reserved {
+        /// For which order: its id in the box orders.
+        order: String,
         /// Which.
         units: Vec<Units>,
     },
     /// There were not enough: none is set aside.
     Rejected {
+        /// Of which order: its id in the box orders.
+        order: String,
         /// The numbers of the products of which there were not enough.
         short: Vec<u32>,
     },
@@ -47,13 +51,22 @@ impl Aggregate for Reservation {
 
     fn apply(&mut self, event: &ReservationEvent) {
         self.units = match event {
-            ReservationEvent::Reserved { units } => units.clone(),
+            ReservationEvent::Reserved { units, .. } => units.clone(),
             ReservationEvent::Rejected { .. } | ReservationEvent::Released => Vec::new(),
         };
     }
 }
 
 impl Reservation {
+    /// The id of the reservation for an order.
+    ///
+    /// Not the order's own id: customers may choose that, and could choose the id of a product, whose events are
+    /// in this box as well.
+    #[must_use]
+    pub fn id(order: &str) -> Id<Self> {
+        Id::named(&format!("inventory/reservation/{order}"))
+    }
+
     /// The units are free again.
     ///
     /// # Errors

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use boxes::domain::Id;
 use boxes::http::RemoteError;
 use boxes::mapper::{Mapper, MapperError};
 use boxes::notification_log::{LogError, NotificationLogReader};
 use boxes::recorder::Notification as LoggedNotification;
 use inventory::product::ProductEvent;
 use inventory::reservation::ReservationEvent;
-use orders::order::{OrderEvent, Status};
+use orders::order::{Order, OrderEvent, Status};
 use payments::payment::PaymentEvent;
 use shipping::shipment::ShipmentEvent;
 use thiserror::Error;
@@ -151,8 +152,20 @@ impl Tally {
         } else if let Some(event) = mapper.to_event::<ProductEvent>(stored)? {
             self.count_product(id, &event);
         } else if let Some(event) = mapper.to_event::<ReservationEvent>(stored)? {
-            if event != ReservationEvent::Released {
-                self.orders.entry(id).or_default().n_reservations += 1;
+            if let ReservationEvent::Reserved { order, .. }
+            | ReservationEvent::Rejected { order, .. } = event
+            {
+                match order.parse::<Id<Order>>() {
+                    Ok(order) => {
+                        self.orders
+                            .entry(order.uuid().as_u128())
+                            .or_default()
+                            .n_reservations += 1
+                    }
+                    Err(error) => self
+                        .wrong
+                        .push(format!("a reservation is for no order: {error}")),
+                }
             }
         } else if let Some(event) = mapper.to_event::<PaymentEvent>(stored)? {
             let order = self.orders.entry(id).or_default();

@@ -6,10 +6,11 @@ use crate::order::Order;
 use crate::upstream::{Payment, Reservation, Shipment};
 
 pub(crate) async fn on_reservation(n: Notification<Reservation>, app: App) -> Result<(), Error> {
-    let order = Id::<Order>::new(n.originator_id);
     match n.event {
-        Reservation::Reserved {} => app.update(order, Order::reserve).await,
-        Reservation::Rejected { short } => app.update(order, |o: &Order| o.reject(&short)).await,
+        Reservation::Reserved { order } => app.update(order, Order::reserve).await,
+        Reservation::Rejected { order, short } => {
+            app.update(order, |o: &Order| o.reject(&short)).await
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! What this box reads of the others' languages.
 //!
-//! A reservation, a payment and a shipment have the id of the order that they are for.
+//! A payment and a shipment have the id of the order that they are for; a reservation names it.
 
 use boxes::prelude::*;
+
+use crate::order::Order;
 
 /// What inventory says of the units of an order.
 #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[event(topic = "inventory.reservation")]
 pub(crate) enum Reservation {
-    Reserved {},
-    Rejected { short: Vec<u32> },
+    Reserved { order: Id<Order> },
+    Rejected { order: Id<Order>, short: Vec<u32> },
 }
 
 /// What payments says of the amount of an order.

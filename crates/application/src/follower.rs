@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{conflict_backoff, wait_after_conflict};
+use crate::conflict::{conflict_backoff, wait_after_conflict};
 use crate::policy::Policy;
 use crate::{App, Error, Policies};
 
@@ -392,6 +392,11 @@ impl Follower {
         let Some(Position { epoch, .. }) = reading.reader.position() else {
             return Ok(());
         };
+        let as_policy_error = |source| FollowerError::Policy {
+            id: last.id,
+            topic: last.event.topic.to_string(),
+            source,
+        };
         let mut backoff = conflict_backoff();
         let mut begun = self.app.begin();
         loop {
@@ -421,16 +426,15 @@ impl Follower {
                     return Ok(());
                 }
                 Err(RecorderError::VersionConflict { originator_id, .. }) => {
-                    let as_policy_error = |source| FollowerError::Policy {
-                        id: last.id,
-                        topic: last.event.topic.to_string(),
-                        source,
-                    };
                     wait_after_conflict(&mut backoff, originator_id)
                         .await
                         .map_err(as_policy_error)?;
                     transaction.refresh_all().await.map_err(as_policy_error)?;
                     begun = self.app.begin().looking_before_creating();
+                }
+                // What no store could record is what the policies wrote.
+                Err(error @ RecorderError::Invalid { .. }) => {
+                    return Err(as_policy_error(error.into()));
                 }
                 Err(error) => return Err(error.into()),
             }
