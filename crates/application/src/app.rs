@@ -3,29 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 use boxes_domain::{Aggregate, Decision, Id};
 use boxes_mapper::{Mapper, Topics};
-use boxes_notification_log::{Backoff, LocalNotificationLog};
+use boxes_notification_log::LocalNotificationLog;
 use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
-use crate::delivery::AfterCommit;
+use crate::after_commit::AfterCommit;
+use crate::conflict::{conflict_backoff, wait_after_conflict};
 use crate::repository::{Repository, aggregate_name};
 use crate::transaction::{Existing, Transaction};
 use crate::{Edge, Error, SystemEdge};
-
-/// How often a command is decided again because others changed the same aggregate.
-pub(crate) const MAX_ATTEMPTS: u32 = 24;
-
-/// The first wait before a command is decided again.
-const FIRST_CONFLICT_WAIT: Duration = Duration::from_micros(500);
-
-/// The longest wait before a command is decided again.
-const MAX_CONFLICT_WAIT: Duration = Duration::from_millis(50);
 
 /// How a box runs.
 #[derive(Debug, Clone)]
@@ -257,7 +247,7 @@ impl App {
     ///
     /// `commands` gets an app whose commands see each other and are recorded when it returns. It may be run
     /// again when others changed the same aggregates meanwhile. Inside a policy everything is one transaction
-    /// already.
+    /// already, so `commands` join it: what they did before they failed is recorded if the policy goes on.
     ///
     /// # Errors
     ///
@@ -388,7 +378,7 @@ impl App {
         after_commit: Arc<dyn AfterCommit>,
     ) -> Result<(), RecorderError> {
         let writer = self.inner.writer.clone();
-        let committing = crate::delivery::within_same(async move {
+        let committing = crate::after_commit::within_same(async move {
             writer.append(append).await?;
             after_commit.committed().await;
             Ok(())
@@ -410,21 +400,4 @@ impl App {
             name: self.inner.name.clone(),
         })
     }
-}
-
-pub(crate) const fn conflict_backoff() -> Backoff {
-    Backoff::new(FIRST_CONFLICT_WAIT, MAX_CONFLICT_WAIT)
-}
-
-/// Waits before the next attempt, if there is to be one.
-pub(crate) async fn wait_after_conflict(backoff: &mut Backoff, id: Uuid) -> Result<(), Error> {
-    let wait = backoff.next_wait(None);
-    if backoff.n_failures() >= MAX_ATTEMPTS {
-        return Err(Error::Conflict {
-            id,
-            attempts: MAX_ATTEMPTS,
-        });
-    }
-    tokio::time::sleep(wait).await;
-    Ok(())
 }

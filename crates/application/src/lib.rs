@@ -6,7 +6,9 @@
 //! position that they follow from; [`SynchronousDelivery`] runs followers within the command that caused
 //! their work, for one process.
 
+mod after_commit;
 mod app;
+mod conflict;
 mod delivery;
 mod edge;
 mod error;
@@ -15,8 +17,9 @@ mod policy;
 mod repository;
 mod transaction;
 
+pub use after_commit::AfterCommit;
 pub use app::{App, AppOptions, Recorded};
-pub use delivery::{AfterCommit, SynchronousDelivery};
+pub use delivery::SynchronousDelivery;
 pub use edge::{Edge, SystemEdge};
 pub use error::Error;
 pub use follower::{Follower, FollowerError, FollowerOptions, FollowerState, FollowerStatus};
