@@ -73,6 +73,15 @@ impl Representation for JsonPage {
     }
 }
 
+/// One item, as it is in a page.
+pub(crate) fn item(item: &Notification) -> Vec<u8> {
+    let mut json = JsonText::with_capacity(size(item));
+    json.raw("{");
+    members(&mut json, item);
+    json.raw("}");
+    json.into_bytes()
+}
+
 /// The description of a log.
 pub(crate) fn description<'a>(
     of: &LogDescription,

@@ -7,7 +7,7 @@
 //! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `accept_encoding.rs`,
 //! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`, of which `json_page.rs` is the
 //! kit's own; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
-//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
+//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
@@ -19,6 +19,7 @@ mod accept_encoding;
 mod bearer_token;
 mod coding;
 mod entity_tag;
+mod event_stream;
 mod fetch;
 mod json_page;
 mod json_text;

@@ -124,6 +124,7 @@ impl Addresses {
         links.add("self", "self", format!("{}/log", self.current));
         links.add("current", "current", self.current.clone());
         links.add("first", "first", self.page(first));
+        links.add("stream", "monitor", format!("{}/stream", self.current));
         self.describe(&mut links);
         links
     }

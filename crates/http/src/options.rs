@@ -1,6 +1,7 @@
 //! How a log is served.
 
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +20,13 @@ pub struct NotificationLogOptions {
     /// How many bytes of archived pages are kept in memory, about, in all the codings that were asked for; 0 for
     /// none.
     pub cache_bytes: u64,
-    /// How many requests may wait for news at once; further ones are told to come later.
+    /// How many requests may wait for news at once, streams of events included; further ones are told to come later.
     pub max_waiters: usize,
+    /// How long a stream of events is silent before a comment is sent, so that nobody on the way takes it for dead.
+    pub heartbeat: Duration,
+    /// How long the client of a stream of events may leave it unread before it is given up; it may connect again and
+    /// go on where it was.
+    pub slow_client_timeout: Duration,
     /// Ends what waits: a process that stops should not have to sit it out.
     pub shutdown: CancellationToken,
     /// The path of a description of the whole service, such as `/orders/openapi.json`, if there is one: pages
@@ -34,6 +40,11 @@ impl NotificationLogOptions {
     /// One that waits costs a connection and a few kilobytes.
     pub const DEFAULT_MAX_WAITERS: usize = 1_024;
 
+    /// Proxies give up what is silent for half a minute or more.
+    pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
+    /// As long as other requests may take.
+    pub const DEFAULT_SLOW_CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
     /// Served below `path`, publicly, with defaults.
     #[must_use]
     pub fn new(path: impl Into<String>) -> Self {
@@ -43,6 +54,8 @@ impl NotificationLogOptions {
             restricted: false,
             cache_bytes: Self::DEFAULT_CACHE_BYTES,
             max_waiters: Self::DEFAULT_MAX_WAITERS,
+            heartbeat: Self::DEFAULT_HEARTBEAT,
+            slow_client_timeout: Self::DEFAULT_SLOW_CLIENT_TIMEOUT,
             shutdown: CancellationToken::new(),
             service_description: None,
         }

@@ -69,7 +69,7 @@ kinds! {
         "The log was cut behind the reader. Stop; what was read may not have happened.";
     /// A resume point that can't be read.
     MALFORMED_RESUME_POINT = BAD_REQUEST "malformed-resume-point" "Not a position in a log"
-        "Notification-Log-Epoch is a UUID; Notification-Log-Position an integer from 0, without sign or leading zero.";
+        "Notification-Log-Epoch is a UUID; Notification-Log-Position, Last-Event-ID and after are integers from 0, without sign or leading zero.";
     /// What the store gave is no log: ids are missing.
     LOG_DAMAGED = INTERNAL_SERVER_ERROR "log-damaged" "The log has a hole"
         "The store lost a notification. Nothing will be skipped; tell those who run the service.";

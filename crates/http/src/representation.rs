@@ -10,7 +10,7 @@ use boxes_recorder::{LogIdentity, Notification};
 use crate::accept::negotiate;
 use crate::json_page::JsonPage;
 use crate::link::Links;
-use crate::{Problem, ProblemKind};
+use crate::{Problem, ProblemKind, event_stream};
 
 /// One format of pages: how a section becomes a body.
 ///
@@ -58,6 +58,14 @@ pub(crate) fn accepts_description(headers: &HeaderMap) -> Result<(), Problem> {
     match negotiate(headers, [DESCRIPTION_MEDIA_TYPE]) {
         Some(_) => Ok(()),
         None => Err(not_acceptable([DESCRIPTION_MEDIA_TYPE].into_iter())),
+    }
+}
+
+/// Whether the request takes a stream of events.
+pub(crate) fn accepts_stream(headers: &HeaderMap) -> Result<(), Problem> {
+    match negotiate(headers, [event_stream::MEDIA_TYPE]) {
+        Some(_) => Ok(()),
+        None => Err(not_acceptable([event_stream::MEDIA_TYPE].into_iter())),
     }
 }
 

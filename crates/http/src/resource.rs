@@ -1,6 +1,7 @@
 //! A notification log as resources.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,10 +20,11 @@ use uuid::Uuid;
 
 use crate::accept_encoding::AcceptedCodings;
 use crate::entity_tag::EntityTag;
+use crate::event_stream::{self, EventSender, Gone};
 use crate::link::Addresses;
 use crate::page_cache::{PageCache, Rendered, not_modified};
 use crate::representation::{self, DESCRIPTION_MEDIA_TYPE, Representation};
-use crate::waiting::{Outcome, Waiters};
+use crate::waiting::{FALSE_ALARM_PAUSE, Outcome, Waiters};
 use crate::{InvalidPath, NotificationLogOptions, Problem, ProblemKind, json_page, log_problem};
 
 /// The epoch that a reader follows, a UUID: sent with a request, it is answered with 409 `epoch-changed` if the
@@ -45,6 +47,7 @@ const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
 /// | nothing | the current page |
 /// | `/{low},{high}` | that page |
 /// | `/{id}` | that notification |
+/// | `/stream` | what comes after `Last-Event-ID` or `?after=` as server-sent events; what comes from now on without either |
 /// | `/log` | name, epoch, page size, first and last notification, formats, a template for pages |
 ///
 /// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
@@ -81,6 +84,10 @@ struct Served {
     /// The newest page that grows: made by one of those who wait for it, and sent to all of them.
     growing: Mutex<Option<Growing>>,
     waiters: Waiters,
+    /// What streams of events have read last: read by one of those who wait for it, and sent by all of them.
+    streamed: Mutex<Option<Arc<Section>>>,
+    heartbeat: Duration,
+    slow_client_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +104,7 @@ enum Target {
     /// A page or a notification, by the last segment of the path.
     ById,
     Description,
+    Stream,
 }
 
 impl NotificationLogResource {
@@ -116,6 +124,8 @@ impl NotificationLogResource {
             restricted,
             cache_bytes,
             max_waiters,
+            heartbeat,
+            slow_client_timeout,
             shutdown,
             service_description,
         } = options;
@@ -131,6 +141,9 @@ impl NotificationLogResource {
             pages: PageCache::new(cache_bytes),
             growing: Mutex::default(),
             waiters: Waiters::new(max_waiters, shutdown),
+            streamed: Mutex::default(),
+            heartbeat,
+            slow_client_timeout,
         };
         Ok(Self {
             path,
@@ -154,12 +167,13 @@ impl NotificationLogResource {
         Router::new()
             .route(&self.path, answer(Target::Current))
             .route(&format!("{}/log", self.path), answer(Target::Description))
+            .route(&format!("{}/stream", self.path), answer(Target::Stream))
             .route(&format!("{}/{{page}}", self.path), answer(Target::ById))
     }
 }
 
 impl Served {
-    async fn answer(&self, target: Target, request: Parts) -> Response {
+    async fn answer(self: Arc<Self>, target: Target, request: Parts) -> Response {
         if request.method == Method::OPTIONS {
             let allow = [(ALLOW, HeaderValue::from_static(METHODS))];
             return (StatusCode::NO_CONTENT, allow).into_response();
@@ -171,6 +185,7 @@ impl Served {
             Target::Current => self.page(None, &request.headers).await,
             Target::ById => self.by_id(&request).await,
             Target::Description => self.description(&request.headers).await,
+            Target::Stream => Arc::clone(&self).stream(&request).await,
         };
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         if request.method == Method::HEAD {
@@ -371,6 +386,98 @@ impl Served {
         let made = Rendered::new(body, media_type, links.header(), GROWING, Some(tag));
         let made = Arc::new(made).coded(codings.plain()).await?;
         Ok(made.answer(request, &codings))
+    }
+
+    async fn stream(self: Arc<Self>, request: &Parts) -> Result<Response, Problem> {
+        let log = self.identity().await?;
+        self.check_resume_point(log, &request.headers).await?;
+        representation::accepts_stream(&request.headers)?;
+        let last = self.last().await?;
+        let position = event_stream::resume_point(request)?.unwrap_or(last);
+        if position > last {
+            self.check_ahead(log, position).await?;
+        }
+        if request.method == Method::HEAD {
+            return Ok(event_stream::answer(Body::empty()));
+        }
+        let room = self.waiters.room()?;
+        let log = log.clone();
+        let (response, events) = event_stream::open(self.slow_client_timeout);
+        tokio::spawn(async move {
+            let shutdown = self.waiters.shutdown();
+            let streaming = self.send_after(position, &log, &events);
+            // A client that is gone or too slow, and a log that fails, end the stream: the client connects again,
+            // and is told then what is the matter.
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = events.gone() => {}
+                _ = streaming => {}
+            }
+            drop(room);
+        });
+        Ok(response)
+    }
+
+    /// Sends what comes after `position`, to the end of the stream.
+    async fn send_after(
+        &self,
+        mut position: u64,
+        log: &LogIdentity,
+        events: &EventSender,
+    ) -> Result<(), Gone> {
+        events.comment().await?;
+        let mut was_woken = false;
+        loop {
+            let section = self.streamed_section(position, log).await.ok_or(Gone)?;
+            match section.items.last() {
+                Some(newest) if newest.id > position => {
+                    events.send(&section, position).await?;
+                    position = newest.id;
+                    // After a section that grows there is only what the wait tells of: to look would be to read
+                    // it once for each stream.
+                    if section.archived {
+                        continue;
+                    }
+                }
+                _ if was_woken => tokio::time::sleep(FALSE_ALARM_PAUSE).await,
+                _ => {}
+            }
+            while !self.has_news(position).await? {
+                events.comment().await?;
+            }
+            was_woken = true;
+        }
+    }
+
+    /// Waits until there is something after `position`, for one heartbeat.
+    async fn has_news(&self, position: u64) -> Result<bool, Gone> {
+        self.log
+            .wait(position, self.heartbeat)
+            .await
+            .map_err(|error| {
+                let log = self.identity.get().map(|log| log.name.as_str());
+                tracing::warn!(log, %error, "a notification log can't be waited for");
+                Gone
+            })
+    }
+
+    /// The section that holds what comes after `position`, if it can be read and is of this log's history.
+    async fn streamed_section(&self, position: u64, log: &LogIdentity) -> Option<Arc<Section>> {
+        let id = SectionId::containing(position.saturating_add(1), log.page_size);
+        let mut streamed = self.streamed.lock().await;
+        if let Some(section) = &*streamed
+            && section.id == id
+            && section.items.last().is_some_and(|item| item.id > position)
+        {
+            return Some(Arc::clone(section));
+        }
+        let section = Arc::new(self.read(id).await.ok()?);
+        let ahead = section.last.is_some_and(|last| last < position);
+        if section.log.epoch != log.epoch || ahead {
+            return None;
+        }
+        *streamed = Some(Arc::clone(&section));
+        Some(section)
     }
 
     fn render(&self, section: &Section, format: &dyn Representation) -> Arc<Rendered> {

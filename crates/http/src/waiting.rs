@@ -17,7 +17,7 @@ use crate::{Problem, ProblemKind};
 /// When those who found no room to wait may come back.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long it takes before a log is asked again that said it had something new and had not.
-const FALSE_ALARM_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const FALSE_ALARM_PAUSE: Duration = Duration::from_millis(50);
 
 /// Room for a bounded number of requests that wait. What waits holds no connection of the store.
 #[derive(Debug)]
@@ -89,11 +89,19 @@ impl Waiters {
         Ok(Outcome::NoNews { applied })
     }
 
-    fn begin(&self, wait: Duration) -> Result<Waiting, Problem> {
+    /// Room for one that waits as long as it is connected.
+    pub(crate) fn room(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let room = Arc::clone(&self.room).try_acquire_owned();
-        let full = |_| Problem::new(&ProblemKind::TOO_MANY_WAITERS).with_retry_after(RETRY_AFTER);
+        room.map_err(|_| Problem::new(&ProblemKind::TOO_MANY_WAITERS).with_retry_after(RETRY_AFTER))
+    }
+
+    pub(crate) const fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    fn begin(&self, wait: Duration) -> Result<Waiting, Problem> {
         Ok(Waiting {
-            _room: room.map_err(full)?,
+            _room: self.room()?,
             wait,
             until: Instant::now() + wait,
             waited_after: None,

@@ -65,7 +65,8 @@ fn parse_link(header: &str) -> BTreeMap<String, String> {
     links
 }
 
-/// The body's links as the header names them: where the body says `previous` the header says `prev` as well.
+/// The body's links as the header names them: where the body says `previous` the header says `prev` as well, and
+/// `monitor` where it says `stream`.
 fn body_links(raw: &Raw) -> BTreeMap<String, String> {
     let links = raw.json()["links"].as_object().unwrap().clone();
     let mut links: BTreeMap<_, _> = links
@@ -74,6 +75,9 @@ fn body_links(raw: &Raw) -> BTreeMap<String, String> {
         .collect();
     if let Some(previous) = links.get("previous").cloned() {
         links.insert("prev".to_owned(), previous);
+    }
+    if let Some(stream) = links.remove("stream") {
+        links.insert("monitor".to_owned(), stream);
     }
     links
 }
@@ -605,7 +609,7 @@ async fn the_description_has_what_a_reader_needs_to_count() {
             "formats": ["application/json"], "uri_template": "/orders/notifications/{low},{high}",
             "links": {
                 "self": "/orders/notifications/log", "current": "/orders/notifications",
-                "first": "/orders/notifications/1,5"
+                "first": "/orders/notifications/1,5", "stream": "/orders/notifications/stream"
             },
         })
     );
