@@ -45,17 +45,31 @@ impl Head {
         });
     }
 
-    /// Asks the store, at once and then after each `interval`, while somebody watches. Never ends.
+    /// Asks the store, at once, then after each `interval` and at each hint, while somebody watches. Never ends.
     pub(crate) async fn poll(self, recorder: Arc<dyn Recorder>, interval: Duration) {
         let mut failing = false;
+        let mut hints = recorder.head_hints();
         loop {
             while self.newest.receiver_count() == 0 {
                 self.watched.notified().await;
             }
             let answer = catch_panic("reading the head", async { recorder.head().await }).await;
             self.hear(answer, &mut failing, &recorder.log().name);
-            tokio::time::sleep(interval).await;
+            // A hint cuts the waiting short; without one, the interval is all there is.
+            drop(tokio::time::timeout(interval, self.hint(&mut hints)).await);
         }
+    }
+
+    /// Waits until another process says that it has committed more than is known here.
+    async fn hint(&self, hints: &mut Option<watch::Receiver<u64>>) {
+        while let Some(receiver) = hints {
+            if receiver.changed().await.is_err() {
+                *hints = None;
+            } else if *receiver.borrow_and_update() > self.known() {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
     fn hear(&self, answer: Result<u64, RecorderError>, failing: &mut bool, log: &str) {

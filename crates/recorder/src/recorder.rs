@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{Append, LogIdentity, Notification, Position, RecorderError, StoredEvent};
@@ -116,4 +117,12 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     ///
     /// [`RecorderError::Unavailable`] if the store does not answer: try later.
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError>;
+
+    /// Heads that other processes say they have committed, if the store can pass such word on.
+    ///
+    /// Hints, several at once as one, and some of them lost: each is a reason to ask for the [`head`](Self::head)
+    /// now instead of a little later, and nothing else. A store without them is asked from time to time.
+    fn head_hints(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 }
