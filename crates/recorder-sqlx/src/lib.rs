@@ -1,20 +1,60 @@
 //! Recorders on SQL databases.
 //!
-//! Reading order: [`OpenLog`] says which log is expected in a database; [`SqliteRecorder`] keeps it in one SQLite
-//! file. Behind that: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
-//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row;
-//! `version_cache` spares looking up what this process wrote itself; `busy` waits for other processes;
-//! `sqlite_error` says what went wrong in words of the port.
+//! Reading order: [`OpenLog`] says which log is expected in a database; `SqliteRecorder` (feature `sqlite`) keeps it in
+//! one SQLite file, `PostgresRecorder` (feature `postgres`) in a schema of a PostgreSQL database.
+//!
+//! Behind both: `found_log` holds the log that is there against the one that is expected; `version_cache` spares
+//! looking up what this process wrote itself.
+//!
+//! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
+//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row; `busy` waits for
+//! other processes; `sqlite_error` says what went wrong in words of the port.
+//!
+//! Behind PostgreSQL: `postgres_place` reads the URL; `postgres_statements` is all the SQL of a schema; `postgres_schema`
+//! makes the tables, or refuses those that are there; `postgres_writer` is the one connection that writes, and finds out
+//! what became of a commit that nobody answered; `postgres_readers` are those that read; `postgres_event` is an event as
+//! a row; `postgres_hints` tells other processes of commits; `postgres_error` says what went wrong in words of the port.
 
+#[cfg(feature = "sqlite")]
 mod busy;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod found_log;
 mod open_log;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_error;
+#[cfg(feature = "postgres")]
+mod postgres_event;
+#[cfg(feature = "postgres")]
+mod postgres_hints;
+#[cfg(feature = "postgres")]
+mod postgres_place;
+#[cfg(feature = "postgres")]
+mod postgres_readers;
+#[cfg(feature = "postgres")]
+mod postgres_schema;
+#[cfg(feature = "postgres")]
+mod postgres_statements;
+#[cfg(feature = "postgres")]
+mod postgres_writer;
+#[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
 mod sqlite_error;
+#[cfg(feature = "sqlite")]
 mod sqlite_event;
+#[cfg(feature = "sqlite")]
 mod sqlite_readers;
+#[cfg(feature = "sqlite")]
 mod sqlite_schema;
+#[cfg(feature = "sqlite")]
 mod sqlite_writer;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod version_cache;
 
 pub use open_log::OpenLog;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresRecorder;
+#[cfg(feature = "sqlite")]
 pub use sqlite::SqliteRecorder;

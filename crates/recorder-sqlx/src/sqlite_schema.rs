@@ -1,15 +1,10 @@
 //! The tables, made or refused.
 
-use std::num::NonZeroU32;
-
 use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
 use sqlx::{Connection, Row, SqliteConnection};
-use uuid::Uuid;
 
 use crate::OpenLog;
-
-/// The version of the tables below; a log that was written by a program with a greater one is refused.
-const SCHEMA_VERSION: u32 = 1;
+use crate::found_log::{Found, SCHEMA_VERSION};
 
 // Ids are given by the writer under the write lock (no AUTOINCREMENT), so they are dense. Versions are checked
 // under the same lock; the unique index is the backstop, and the way by which an aggregate is read.
@@ -62,14 +57,6 @@ pub(crate) async fn open(
     Ok(found.check(expected))
 }
 
-/// What the database says of its log.
-struct Found {
-    name: String,
-    epoch: Uuid,
-    page_size: u32,
-    schema_version: u32,
-}
-
 async fn find(connection: &mut SqliteConnection) -> Result<Option<Found>, sqlx::Error> {
     let has_table =
         "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'notification_log'";
@@ -107,44 +94,4 @@ async fn make(connection: &mut SqliteConnection, expected: &OpenLog) -> Result<F
         .execute(connection)
         .await?;
     Ok(made)
-}
-
-impl Found {
-    fn check(self, expected: &OpenLog) -> Result<LogIdentity, RecorderError> {
-        let mismatch = |reason| Err(RecorderError::Mismatch { reason });
-        if self.schema_version > SCHEMA_VERSION {
-            return mismatch(format!(
-                "the database has schema version {}, this program knows versions up to {SCHEMA_VERSION}: \
-                 use the newer program that wrote it",
-                self.schema_version
-            ));
-        }
-        if self.name != expected.name {
-            return mismatch(format!(
-                "the database holds the log of box `{}`, not of `{}`: give each box a database of its own",
-                self.name, expected.name
-            ));
-        }
-        let Some(page_size) = NonZeroU32::new(self.page_size) else {
-            return mismatch(format!(
-                "the log `{}` was made with page size 0: no page can be read",
-                self.name
-            ));
-        };
-        if let Some(configured) = expected
-            .page_size
-            .filter(|configured| *configured != page_size)
-        {
-            return mismatch(format!(
-                "the log `{}` was made with page size {page_size}, configured is {configured}: \
-                 a page size is fixed when the log is made, so configure {page_size}",
-                self.name
-            ));
-        }
-        Ok(LogIdentity {
-            name: self.name,
-            epoch: self.epoch,
-            page_size,
-        })
-    }
 }

@@ -108,11 +108,11 @@ async fn transact(
     cache: &mut VersionCache,
     batch: &[Append],
 ) -> Result<Outcomes, sqlx::Error> {
-    let mut found = begin(connection, &cache.unknown(batch)).await?;
+    let mut found = begin(connection, &row_of_ids(cache.unknown(batch))).await?;
     if !cache.is_at(found.head) {
         // Another process wrote: what was known may be out of date.
         cache.forget();
-        found.versions = look_up(connection, &cache.unknown(batch)).await?;
+        found.versions = look_up(connection, &row_of_ids(cache.unknown(batch))).await?;
     }
     let mut admission = Admission::new(found.head);
     for (originator_id, version) in cache.known(batch).chain(found.versions) {
@@ -146,6 +146,11 @@ async fn transact(
             .map(|event| (event.originator_id, event.originator_version)),
     );
     Ok(outcomes)
+}
+
+/// Ids of 16 bytes, one after the other: SQLite has no arrays.
+fn row_of_ids(ids: Vec<Uuid>) -> Vec<u8> {
+    ids.into_iter().flat_map(Uuid::into_bytes).collect()
 }
 
 /// What was found when the lock was taken.

@@ -41,12 +41,11 @@ impl VersionCache {
         originators(batch).filter_map(|id| Some((id, *self.versions.get(&id)?)))
     }
 
-    /// The aggregates of the batch that are not known, each once: a row of ids of 16 bytes.
-    pub(crate) fn unknown(&self, batch: &[Append]) -> Vec<u8> {
+    /// The aggregates of the batch that are not known, each once.
+    pub(crate) fn unknown(&self, batch: &[Append]) -> Vec<Uuid> {
         let mut seen = HashSet::new();
         originators(batch)
             .filter(|id| !self.versions.contains_key(id) && seen.insert(*id))
-            .flat_map(Uuid::into_bytes)
             .collect()
     }
 
@@ -92,14 +91,11 @@ mod tests {
             Append::new(vec![event(B)]),
         ];
         let mut cache = VersionCache::default();
-        assert_eq!(
-            cache.unknown(&batch),
-            [A.into_bytes(), B.into_bytes()].concat()
-        );
+        assert_eq!(cache.unknown(&batch), [A, B]);
         cache.committed(3, [(A, 2)]);
         assert!(cache.is_at(3) && !cache.is_at(4));
         assert_eq!(cache.known(&batch).collect::<Vec<_>>(), [(A, 2)]);
-        assert_eq!(cache.unknown(&batch), B.into_bytes());
+        assert_eq!(cache.unknown(&batch), [B]);
         cache.forget();
         assert_eq!(cache.known(&batch).count(), 0);
     }

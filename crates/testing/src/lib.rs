@@ -18,7 +18,9 @@ mod recorder_recording;
 mod recorder_sharing;
 #[cfg(feature = "running")]
 mod running;
+mod servers;
 
 pub use given::{Given, When, given};
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
+pub use servers::{POSTGRES_VARIABLE, postgres_url};

@@ -1,0 +1,90 @@
+//! What PostgreSQL says, in words of the port.
+
+use boxes_recorder::RecorderError;
+
+/// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
+///
+/// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
+/// for the log and not for those who asked.
+pub(crate) fn unavailable(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
+    move |error| RecorderError::unavailable(format!("{doing}: {}", kind(&error)), error)
+}
+
+/// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
+pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
+    let reason = match state(&error).as_deref() {
+        Some("28P01" | "28000") => {
+            "the PostgreSQL server refuses the user or the password: mend the URL"
+        }
+        Some("3D000") => "the PostgreSQL server has no database of this name: create it",
+        Some("42501") => {
+            "the user may not make or use the box's schema: create it for the user, or grant CREATE on the database"
+        }
+        _ => return unavailable("opening the database")(error),
+    };
+    RecorderError::Mismatch {
+        reason: reason.to_owned(),
+    }
+}
+
+/// Whether the connection is of no use any more, so that another one may do.
+pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        _ => state(error).is_some_and(|state| {
+            state.starts_with("08") || state.starts_with("57P") || state == "25P03"
+        }),
+    }
+}
+
+/// Whether the same may succeed a moment later.
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    // A serialization failure and a deadlock are answered by doing it again.
+    is_connection_lost(error)
+        || state(error).is_some_and(|state| matches!(state.as_str(), "40001" | "40P01" | "53300"))
+}
+
+/// The time that was given is over, and nobody has answered.
+pub(crate) fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+/// Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn state(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+fn kind(error: &sqlx::Error) -> &'static str {
+    let Some(state) = state(error) else {
+        return match error {
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {
+                "the server did not answer in time"
+            }
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
+                "the connection to the server is lost, or can't be made"
+            }
+            sqlx::Error::Tls(_) => "the server can't be reached by TLS as configured",
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                "a row is not what this program writes"
+            }
+            _ => "the database driver failed",
+        };
+    };
+    match state.as_str() {
+        "40001" | "40P01" => "another transaction was in the way",
+        "55P03" => "another writer holds the log's lock, or somebody locks its tables",
+        "57014" => "it took longer than the server may take",
+        "53100" => "the server's disk is full",
+        "53200" => "the server has no memory left",
+        "53300" => "the server takes no more connections",
+        "23505" => "the tables hold what this program can't have written",
+        "25006" => "the server takes no writes: it is a standby, or read-only",
+        "42P01" | "3F000" => "the tables of the box are gone",
+        "42501" => "the user may not do this",
+        other if other.starts_with("28") => "the server refuses the user",
+        other if other.starts_with("57P") || other == "25P03" => {
+            "the server ended the connection, or is starting or stopping"
+        }
+        _ => "PostgreSQL failed",
+    }
+}

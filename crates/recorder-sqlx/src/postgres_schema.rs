@@ -1,0 +1,104 @@
+//! The schema and its tables, made or refused.
+
+use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+use crate::OpenLog;
+use crate::found_log::{Found, SCHEMA_VERSION};
+use crate::postgres_place::Place;
+use crate::postgres_statements::Statements;
+
+/// Finds the log in the schema, or makes it if there is none, and says which it is.
+///
+/// Safe when several processes do so at once: the log's lock lets one make it, and the others find it. A schema that has
+/// its log is only read, so a user who may make nothing can open it.
+pub(crate) async fn open(
+    connection: &mut PgConnection,
+    place: &Place,
+    statements: &Statements,
+    expected: &OpenLog,
+) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
+    if let Some(found) = find(connection, place, statements).await? {
+        return Ok(found.check(expected));
+    }
+    // The level is named, because the server's default may be one that can't see what others made meanwhile.
+    let mut transaction = connection
+        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    sqlx::raw_sql(statements.lock.text())
+        .execute(&mut *transaction)
+        .await?;
+    let found = match find(&mut transaction, place, statements).await? {
+        Some(found) => found,
+        None => make(&mut transaction, place, statements, expected).await?,
+    };
+    transaction.commit().await?;
+    Ok(found.check(expected))
+}
+
+async fn find(
+    connection: &mut PgConnection,
+    place: &Place,
+    statements: &Statements,
+) -> Result<Option<Found>, sqlx::Error> {
+    let has_table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'notification_log'";
+    let table = sqlx::query(has_table)
+        .bind(&place.schema)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if table.is_none() {
+        return Ok(None);
+    }
+    let row = sqlx::query(statements.describe.text())
+        .fetch_optional(connection)
+        .await?;
+    let number =
+        |value: i32| u32::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()));
+    row.map(|row| {
+        Ok(Found {
+            name: row.try_get(0)?,
+            epoch: row.try_get(1)?,
+            page_size: number(row.try_get(2)?)?,
+            schema_version: number(row.try_get(3)?)?,
+        })
+    })
+    .transpose()
+}
+
+async fn make(
+    connection: &mut PgConnection,
+    place: &Place,
+    statements: &Statements,
+    expected: &OpenLog,
+) -> Result<Found, sqlx::Error> {
+    let made = Found {
+        name: expected.name.clone(),
+        epoch: expected.new_epoch,
+        page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
+        schema_version: SCHEMA_VERSION,
+    };
+    // Looked for first: `IF NOT EXISTS` asks for the right to make it also where an administrator already did.
+    let schema = sqlx::query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1")
+        .bind(&place.schema)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if schema.is_none() {
+        let create = format!("CREATE SCHEMA IF NOT EXISTS {}", place.quoted_schema());
+        sqlx::raw_sql(AssertSqlSafe(create))
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::raw_sql(statements.make.text())
+        .execute(&mut *connection)
+        .await?;
+    let number =
+        |value: u32| i32::try_from(value).map_err(|error| sqlx::Error::Encode(error.into()));
+    sqlx::query(statements.insert_log.text())
+        .bind(&made.name)
+        .bind(made.epoch)
+        .bind(number(made.page_size)?)
+        .bind(number(made.schema_version)?)
+        .execute(connection)
+        .await?;
+    Ok(made)
+}
