@@ -69,7 +69,7 @@ impl Head {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn hear(&self, answer: Result<u64, RecorderError>, failing: &mut bool, log: &str) {
