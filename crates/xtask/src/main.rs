@@ -1,11 +1,13 @@
 //! The project's tasks: `cargo xtask help` lists them.
 //!
 //! One task a file: `test` is what a change has to pass, `services` runs the example boxes as four processes,
-//! `kills` is one test of it at length, `bench` measures, and `tools` knows what these need from outside and how it is installed. A task that needs
-//! a server of its own (a database, a proxy) adds it to `tools`, and asks for it by name.
+//! `kills` is one test of it at length, `bench` measures, and `tools` knows what these need from outside and how it is installed.
+//! `servers` are the databases that the tests get. A task that needs another program adds it to `tools`, and asks for
+//! it by name.
 
 mod bench;
 mod kills;
+mod servers;
 mod services;
 mod test;
 mod tools;

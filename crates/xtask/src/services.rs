@@ -199,7 +199,8 @@ async fn first<T>(mut futures: Vec<std::pin::Pin<Box<impl Future<Output = T>>>>)
     .await
 }
 
-async fn stop_signal() -> std::io::Result<()> {
+/// Waits until this task is asked to stop: ctrl-c, or SIGTERM.
+pub(crate) async fn stop_signal() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -1,7 +1,12 @@
 //! Everything that a change has to pass.
 
+use std::process::ExitStatus;
 use std::time::Instant;
 
+use tokio::process::{Child, Command};
+
+use crate::servers::Servers;
+use crate::services::stop_signal;
 use crate::{Outcome, cargo, tools};
 
 #[derive(clap::Args)]
@@ -20,16 +25,19 @@ struct Step {
     variable: Option<(&'static str, &'static str)>,
     /// What it needs beside cargo itself.
     tool: Option<&'static str>,
+    /// Whether it needs the servers that tests use.
+    servers: bool,
 }
 
 /// In the order in which they run: the quick ones first, and what others build upon before them.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "fmt",
         what: "The code is formatted",
         arguments: &["fmt", "--all", "--check"],
         variable: None,
         tool: Some("cargo-fmt"),
+        servers: false,
     },
     Step {
         name: "clippy",
@@ -44,6 +52,7 @@ const STEPS: [Step; 7] = [
         ],
         variable: None,
         tool: Some("cargo-clippy"),
+        servers: false,
     },
     Step {
         name: "features",
@@ -51,6 +60,22 @@ const STEPS: [Step; 7] = [
         arguments: &["check", "--package", "boxes", "--no-default-features"],
         variable: None,
         tool: None,
+        servers: false,
+    },
+    Step {
+        name: "postgres",
+        what: "The kit builds with PostgreSQL alone",
+        arguments: &[
+            "check",
+            "--package",
+            "boxes",
+            "--no-default-features",
+            "--features",
+            "postgres",
+        ],
+        variable: None,
+        tool: None,
+        servers: false,
     },
     Step {
         name: "build",
@@ -58,6 +83,7 @@ const STEPS: [Step; 7] = [
         arguments: &["build", "--workspace", "--all-targets"],
         variable: None,
         tool: None,
+        servers: false,
     },
     Step {
         name: "tests",
@@ -73,6 +99,7 @@ const STEPS: [Step; 7] = [
         ],
         variable: None,
         tool: None,
+        servers: true,
     },
     Step {
         name: "doctests",
@@ -80,6 +107,7 @@ const STEPS: [Step; 7] = [
         arguments: &["test", "--workspace", "--doc"],
         variable: None,
         tool: None,
+        servers: false,
     },
     Step {
         name: "docs",
@@ -87,11 +115,21 @@ const STEPS: [Step; 7] = [
         arguments: &["doc", "--workspace", "--no-deps"],
         variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
         tool: None,
+        servers: false,
     },
 ];
 
-/// Runs the steps one after the other, and stops at the first that fails.
+/// Runs the steps one after the other, and stops at the first that fails, or at ctrl-c.
 pub(crate) fn run(options: &Options) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| format!("the runtime can't be started: {error}"))?
+        .block_on(run_steps(options))
+}
+
+async fn run_steps(options: &Options) -> Outcome {
     let start = Instant::now();
     let chosen = |step: &&Step| {
         options.steps.is_empty() || options.steps.iter().any(|name| name == step.name)
@@ -106,7 +144,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             step.what
         );
         println!("    {}", step.command_line());
-        step.run()?;
+        step.run().await?;
     }
     println!(
         "\nAll {} steps passed in {:.1} s.",
@@ -116,14 +154,33 @@ pub(crate) fn run(options: &Options) -> Outcome {
     Ok(())
 }
 
+/// Waits for cargo; at a signal to stop, which ends the task, cargo ends as well.
+async fn wait_or_stop(mut child: Child) -> Result<ExitStatus, String> {
+    tokio::select! {
+        status = child.wait() => status.map_err(|error| format!("cargo can't be waited for: {error}")),
+        signal = stop_signal() => {
+            signal.map_err(|error| format!("no signals: {error}"))?;
+            child.kill().await.map_err(|error| format!("cargo can't be ended: {error}"))?;
+            Err("stopped".to_owned())
+        }
+    }
+}
+
 impl Step {
-    fn run(&self) -> Outcome {
+    async fn run(&self) -> Outcome {
         let start = Instant::now();
+        // They end when this function does, however it does.
+        let servers = self.servers.then(Servers::start).transpose()?;
         let mut command = cargo();
         command.args(self.arguments).envs(self.variable);
-        let status = command
-            .status()
+        if let Some(servers) = &servers {
+            command.envs(servers.variables());
+        }
+        let child = Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
             .map_err(|error| format!("cargo can't be started: {error}"))?;
+        let status = wait_or_stop(child).await?;
         let seconds = start.elapsed().as_secs_f64();
         if status.success() {
             println!("--- {} passed in {seconds:.1} s", self.name);
@@ -153,16 +210,17 @@ impl Step {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_failed_step_says_how_to_repeat_it() {
+    #[tokio::test]
+    async fn a_failed_step_says_how_to_repeat_it() {
         let broken = Step {
             name: "broken",
             what: "It can't work",
             arguments: &["no-such-command"],
             variable: Some(("A", "b")),
             tool: None,
+            servers: false,
         };
-        let error = broken.run().unwrap_err();
+        let error = broken.run().await.unwrap_err();
         assert!(
             error.starts_with("broken failed after ")
                 && error.ends_with("to repeat it: A='b' cargo no-such-command"),
