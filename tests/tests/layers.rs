@@ -78,7 +78,10 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("hyper", &["boxes-service"]),
     ("hyper-util", &["boxes-service"]),
     ("tower-http", &["boxes-service"]),
-    ("url", &["boxes-http", "boxes-service"]),
+    (
+        "url",
+        &["boxes-http", "boxes-recorder-sqlx", "boxes-service"],
+    ),
     ("clap", &["boxes-service", "monolith", "xtask"]),
     ("toml", &["boxes-service"]),
     ("subtle", &["boxes-service"]),

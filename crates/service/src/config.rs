@@ -183,9 +183,7 @@ impl Config {
             &mut config.public_url,
         )?;
         set.value(&setting::DATA, "a folder", folder, &mut config.data)?;
-        config.stores = set.entries(&setting::STORE, "`sqlite:FILE` or `memory:`", |t| {
-            t.parse().ok()
-        })?;
+        config.stores = set.entries(&setting::STORE, crate::store::STORE, |t| t.parse().ok())?;
         config.follow = set.entries(&setting::FOLLOW, HTTP_URL, http_url)?;
         set.value(
             &setting::PAGE_SIZE,

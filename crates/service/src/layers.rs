@@ -55,11 +55,25 @@ impl Given {
 
     /// The error that the value is not what was expected.
     pub(crate) fn wrong(&self, expected: &str) -> ConfigError {
-        let quoted: String = self.value.chars().take(MAX_QUOTED).collect();
+        let quoted: String = without_password(&self.value)
+            .chars()
+            .take(MAX_QUOTED)
+            .collect();
         ConfigError::Value {
             origin: self.origin.to_string(),
             problem: format!("is `{quoted}`: expected {expected}"),
         }
+    }
+}
+
+/// What an error may repeat of a value that may be the URL of a database, or a piece of one: a password with a comma
+/// falls apart in a list.
+fn without_password(value: &str) -> String {
+    match (value.split_once("://"), value.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://***@{place}"),
+        (None, Some((_, place))) => format!("***@{place}"),
+        (Some((scheme, _)), None) if scheme.contains("postgres") => format!("{scheme}://***"),
+        _ => value.to_owned(),
     }
 }
 

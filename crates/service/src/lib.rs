@@ -13,6 +13,7 @@
 mod auth;
 mod config;
 mod context;
+mod database_url;
 mod error_pages;
 mod extract;
 mod greeting;
@@ -39,6 +40,7 @@ mod telemetry;
 
 pub use config::{Config, ConfigError, Delivery};
 pub use context::BoundedContext;
+pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};
 pub use greeting::Greeting;
 pub use options::ServeOptions;

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use boxes_application::{Edge, SystemEdge};
 use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Recorder, RecorderError};
 
-use crate::StartError;
+use crate::{DatabaseUrl, StartError};
 
-/// Where a box keeps its events: `sqlite:FILE` or `memory:`.
+/// Where a box keeps its events: `sqlite:FILE`, `postgres://USER@HOST/DATABASE` or `memory:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Store {
     /// In an SQLite file, relative to the working directory unless its path is absolute.
     Sqlite(PathBuf),
+    /// In a PostgreSQL database, in the schema that `?schema=` names, or one named after the box.
+    Postgres(DatabaseUrl),
     /// In memory: gone when the process ends.
     Memory,
 }
@@ -41,6 +43,7 @@ impl Store {
                 }
                 open_sqlite(file, name, page_size).await
             }
+            Self::Postgres(url) => open_postgres(url, name, page_size).await,
             Self::Memory => {
                 let page_size = page_size.unwrap_or(DEFAULT_PAGE_SIZE);
                 let log = LogIdentity {
@@ -86,9 +89,38 @@ async fn open_sqlite(
     Err(RecorderError::Mismatch { reason: "this program was built without the feature `sqlite`: choose `memory:`, or build it with".to_owned() })
 }
 
+#[cfg(feature = "postgres")]
+async fn open_postgres(
+    url: &DatabaseUrl,
+    name: &str,
+    page_size: Option<NonZeroU32>,
+) -> Result<Arc<dyn Recorder>, RecorderError> {
+    use boxes_recorder_sqlx::{OpenLog, PostgresRecorder};
+
+    let mut log = OpenLog::named(name);
+    log.page_size = page_size;
+    Ok(Arc::new(PostgresRecorder::open(url.expose(), log).await?))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn open_postgres(
+    _: &DatabaseUrl,
+    _: &str,
+    _: Option<NonZeroU32>,
+) -> Result<Arc<dyn Recorder>, RecorderError> {
+    Err(RecorderError::Mismatch {
+        reason: "this program was built without the feature `postgres`: choose another store, or build it with"
+            .to_owned(),
+    })
+}
+
+/// What a store is, for errors and help.
+pub(crate) const STORE: &str = "`sqlite:FILE`, `postgres://USER@HOST/DATABASE` or `memory:`";
+
 /// A text names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a store is `sqlite:FILE` or `memory:`")]
+#[error("a store is {STORE}")]
 pub struct ParseStoreError;
 
 impl FromStr for Store {
@@ -101,6 +133,9 @@ impl FromStr for Store {
             Some(("sqlite", file)) if !file.is_empty() && !file.starts_with([':', '?']) => Ok(
                 Self::Sqlite(PathBuf::from(file.strip_prefix("//").unwrap_or(file))),
             ),
+            Some(("postgres" | "postgresql", _)) => DatabaseUrl::new(text)
+                .map(Self::Postgres)
+                .ok_or(ParseStoreError),
             _ => Err(ParseStoreError),
         }
     }
@@ -110,6 +145,7 @@ impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            Self::Postgres(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
@@ -124,6 +160,8 @@ mod tests {
         for text in [
             "sqlite:orders.db",
             "sqlite:/var/lib/boxes/orders.db",
+            "postgres://shop@db/shop?schema=orders",
+            "postgresql://db/shop",
             "memory:",
         ] {
             assert_eq!(text.parse::<Store>().unwrap().to_string(), text);
@@ -144,7 +182,8 @@ mod tests {
             "sqlite:?mode=memory",
             "memory",
             "memory:x",
-            "postgres://x",
+            "postgres:x",
+            "postgres://",
         ] {
             assert_eq!(text.parse::<Store>(), Err(ParseStoreError), "{text}");
         }

@@ -269,6 +269,20 @@ fn entries_of_a_table_are_replaced_one_by_one() {
 }
 
 #[test]
+fn an_error_about_a_store_does_not_repeat_a_password() {
+    for given in [
+        "orders=postgres://shop:secret@db:port/shop",
+        "orders=postgres://shop:sec,ret@db/shop",
+        "postgres://shop:secret@db/shop",
+    ] {
+        let error = load(&[], &[("BOXES_STORE", given)])
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("sec") && !error.contains("ret@"), "{error}");
+    }
+}
+
+#[test]
 fn the_boxes_to_serve_come_whole_from_the_strongest_source() {
     let (_folder, path) = file("serve = ['orders', 'payments']");
     assert_eq!(
