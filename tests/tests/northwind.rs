@@ -9,7 +9,8 @@
 
 use std::path::Path;
 
-use boxes::service::{Config, Delivery, Running, Service};
+use boxes::service::{Config, Delivery, Running, Service, Store};
+use boxes_testing::postgres_url;
 use boxes_tests::{FourServices, Story, stories};
 use inventory::product::Product;
 use monolith::demo::settled;
@@ -21,10 +22,19 @@ use monolith::{Endpoints, contexts};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_shop-under-test");
 
 async fn monolith(data: &Path, delivery: Delivery) -> Running {
+    monolith_on(data, delivery, &[]).await
+}
+
+/// The same with these boxes on PostgreSQL, each in a schema of its own, and the others on SQLite.
+async fn monolith_on(data: &Path, delivery: Delivery, on_postgres: &[&str]) -> Running {
+    let store = |name: &&str| -> (String, Store) {
+        ((*name).to_owned(), postgres_url().parse().unwrap())
+    };
     let config = Config {
         bind: ([127, 0, 0, 1], 0).into(),
         data: data.to_owned(),
         delivery,
+        stores: on_postgres.iter().map(store).collect(),
         ..Config::default()
     };
     Service::start(contexts(), config).await.unwrap()
@@ -70,6 +80,27 @@ async fn one_process_or_four_give_the_same_logs_event_for_event() {
     let mut services = FourServices::new(PROGRAM, &folder.path().join("services"), &[]);
     services.start().await;
     assert_same(&expected, &replay_sequentially(&services.endpoints()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_databases_the_boxes_are_on_the_logs_are_the_same_event_for_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Vec::new();
+    for on_postgres in [
+        [].as_slice(),
+        &Endpoints::NAMES,
+        &["orders", "payments"],
+    ] {
+        let data = folder.path().join(on_postgres.join("-"));
+        let running = monolith_on(&data, Delivery::Concurrent, on_postgres).await;
+        logs.push(
+            replay_sequentially(&Endpoints::monolith(running.base_url()).unwrap()).await,
+        );
+        running.shutdown().await;
+    }
+    for other in &logs[1..] {
+        assert_same(&logs[0], other);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
