@@ -66,10 +66,15 @@ async fn a_crash_of_the_server_and_killed_writers_cost_nothing_and_double_nothin
     killed.kill().unwrap();
     killed.wait().unwrap();
     for mut child in children {
-        assert!(child.wait().unwrap().success(), "a writer failed: see above");
+        assert!(
+            child.wait().unwrap().success(),
+            "a writer failed: see above"
+        );
     }
     known.extend(received);
-    outputs.into_iter().for_each(|output| output.join().unwrap());
+    outputs
+        .into_iter()
+        .for_each(|output| output.join().unwrap());
     drop(end);
 
     let log = reading.await.unwrap();
@@ -169,7 +174,9 @@ fn tell(output: BufReader<ChildStderr>, acknowledged: &std::sync::mpsc::Sender<A
         // The last line of a process that was killed may be cut short: "end" stands behind each whole one.
         if let ["recorded", id, event_id, "end"] = line.split(' ').collect::<Vec<_>>()[..] {
             // Nobody hears it any more if the test failed.
-            drop(acknowledged.send((id.parse().unwrap(), event_id.parse().unwrap())));
+            acknowledged
+                .send((id.parse().unwrap(), event_id.parse().unwrap()))
+                .ok();
         } else {
             eprintln!("{line}");
         }

@@ -2,7 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::large_futures,
+    clippy::indexing_slicing,
     reason = "in a test a panic is the message"
 )]
 
