@@ -480,7 +480,7 @@ fn no_file_speaks_of_the_machine_that_it_was_written_on() {
 }
 
 #[test]
-fn a_program_without_sqlite_compiles_no_sql_database() {
+fn a_program_compiles_the_drivers_of_its_databases_and_no_other() {
     let tree = |features: &[&str]| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
@@ -503,10 +503,15 @@ fn a_program_without_sqlite_compiles_no_sql_database() {
         );
         String::from_utf8(output.stdout).unwrap()
     };
-    let has_sql = |tree: &str| {
-        tree.lines()
-            .any(|line| line.starts_with("sqlx") || line.starts_with("libsqlite3"))
+    let drivers = |features: &[&str]| {
+        let tree = tree(features);
+        ["sqlx-sqlite", "sqlx-postgres", "sqlx"].map(|name| {
+            tree.lines()
+                .any(|line| line.split(' ').next() == Some(name))
+        })
     };
-    assert!(has_sql(&tree(&[])));
-    assert!(!has_sql(&tree(&["--no-default-features"])));
+    assert_eq!(drivers(&[]), [true, false, true]);
+    let postgres = ["--no-default-features", "--features", "postgres"];
+    assert_eq!(drivers(&postgres), [false, true, true]);
+    assert_eq!(drivers(&["--no-default-features"]), [false; 3]);
 }
