@@ -33,7 +33,7 @@ use crate::log_fixture::{EPOCH, FailingLog, Plan, SmallLog, small_event};
 /// How long something that has to happen may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Makes one test of each promise. See [the module](crate::notification_log_suite).
+/// Makes one test of each promise. See [the module](mod@crate::notification_log_suite).
 #[macro_export]
 macro_rules! notification_log_suite {
     ($seen:expr) => {
