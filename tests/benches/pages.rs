@@ -150,7 +150,12 @@ async fn catch_up(service: &Running) -> f64 {
     let url = format!("{}/bench/notifications", service.base_url())
         .parse()
         .unwrap();
-    let log = RemoteNotificationLog::new(url, RemoteOptions::default()).unwrap();
+    // As a service does for what is on the same machine.
+    let options = RemoteOptions {
+        compressed: false,
+        ..RemoteOptions::default()
+    };
+    let log = RemoteNotificationLog::new(url, options).unwrap();
     let started = Instant::now();
     let mut reader = NotificationLogReader::new(std::sync::Arc::new(log), None);
     let mut n_read = 0;

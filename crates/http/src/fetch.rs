@@ -106,8 +106,10 @@ impl Fetcher {
             .client
             .get(url)
             .headers(headers)
-            .header(ACCEPT, MEDIA_TYPE)
-            .header(ACCEPT_ENCODING, Coding::ACCEPTED);
+            .header(ACCEPT, MEDIA_TYPE);
+        if self.options.compressed {
+            request = request.header(ACCEPT_ENCODING, Coding::ACCEPTED);
+        }
         if let Some(token) = &self.options.token {
             request = request.header(AUTHORIZATION, token.header());
         }

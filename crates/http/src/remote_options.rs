@@ -21,6 +21,9 @@ pub struct RemoteOptions {
     pub max_body_bytes: usize,
     /// How often one request is sent on, within the log's origin.
     pub max_redirects: usize,
+    /// Whether pages are asked for in compressed form. That spares the network and costs time on both sides; on one
+    /// machine there is no network to spare.
+    pub compressed: bool,
     /// How often a log that can't be waited for is asked whether there is something new.
     pub poll_interval: Duration,
 }
@@ -47,6 +50,7 @@ impl Default for RemoteOptions {
             request_timeout: Self::DEFAULT_REQUEST_TIMEOUT,
             max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
             max_redirects: Self::DEFAULT_MAX_REDIRECTS,
+            compressed: true,
             poll_interval: Self::DEFAULT_POLL_INTERVAL,
         }
     }

@@ -10,7 +10,7 @@ use boxes_http::{
 };
 use boxes_notification_log::NotificationLog;
 use tokio_util::sync::CancellationToken;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{Config, StartError, Token};
 
@@ -56,10 +56,21 @@ pub(crate) fn follow(
         // An address that leads to another box is a mistake that no reader would notice by itself.
         expected_name: Some(upstream.to_owned()),
         request_timeout: config.upstream_timeout,
+        compressed: !is_this_machine(url),
         poll_interval: config.poll_interval,
         ..RemoteOptions::default()
     };
     let log = RemoteNotificationLog::new(url.clone(), options)
         .map_err(|error| unusable(error.to_string()))?;
     Ok(Arc::new(log))
+}
+
+/// Whether the address is one of this machine's own, by which no other can be reached.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
