@@ -160,7 +160,7 @@ impl Tally {
                         self.orders
                             .entry(order.uuid().as_u128())
                             .or_default()
-                            .n_reservations += 1
+                            .n_reservations += 1;
                     }
                     Err(error) => self
                         .wrong
