@@ -23,4 +23,7 @@ mod servers;
 pub use given::{Given, When, given};
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
-pub use servers::{POSTGRES_VARIABLE, postgres_url};
+pub use servers::{
+    NGINX_VARIABLE, POSTGRES_VARIABLE, PYTHON_8_VARIABLE, PYTHON_VARIABLE, nginx, postgres_url,
+    python, python_8,
+};

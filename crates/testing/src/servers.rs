@@ -1,9 +1,23 @@
-//! Databases of servers, for tests.
+//! What `cargo xtask test` starts and installs for tests: databases of servers, and other people's programs.
+//!
+//! Each is found by a variable of the environment. A test that needs one does not pass without it: it panics with a
+//! sentence that says what to run.
+
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
 /// The variable that says where a PostgreSQL database for tests is: `postgres://user@host:port/database`.
 pub const POSTGRES_VARIABLE: &str = "BOXES_TEST_POSTGRES_URL";
+
+/// The variable that says where Python is, with the packages of `tests/python/requirements-9.txt`.
+pub const PYTHON_VARIABLE: &str = "BOXES_TEST_PYTHON";
+
+/// The variable that says where Python is, with the packages of `tests/python/requirements-8.txt`.
+pub const PYTHON_8_VARIABLE: &str = "BOXES_TEST_PYTHON_8";
+
+/// The variable that says where nginx is.
+pub const NGINX_VARIABLE: &str = "BOXES_TEST_NGINX";
 
 /// The URL of a schema of its own in the PostgreSQL database for tests.
 ///
@@ -16,10 +30,42 @@ pub const POSTGRES_VARIABLE: &str = "BOXES_TEST_POSTGRES_URL";
     reason = "the name of a test's schema has to be no other's, and nothing else"
 )]
 pub fn postgres_url() -> String {
-    let Ok(url) = std::env::var(POSTGRES_VARIABLE) else {
-        panic!(
-            "this test needs a PostgreSQL server, and {POSTGRES_VARIABLE} is not set: run `cargo xtask test`, which starts one"
-        );
-    };
+    let url = variable(POSTGRES_VARIABLE, "a PostgreSQL server");
     format!("{url}?schema=test_{}", Uuid::new_v4().simple())
+}
+
+/// The Python interpreter that has version 9 of the library `eventsourcing`, and packages that read what boxes write.
+///
+/// # Panics
+///
+/// If the variable [`PYTHON_VARIABLE`] is not set.
+#[must_use]
+pub fn python() -> PathBuf {
+    variable(PYTHON_VARIABLE, "Python with packages").into()
+}
+
+/// The Python interpreter that has version 8 of the library `eventsourcing`.
+///
+/// # Panics
+///
+/// If the variable [`PYTHON_8_VARIABLE`] is not set.
+#[must_use]
+pub fn python_8() -> PathBuf {
+    variable(PYTHON_8_VARIABLE, "Python with packages").into()
+}
+
+/// The program nginx.
+///
+/// # Panics
+///
+/// If the variable [`NGINX_VARIABLE`] is not set.
+#[must_use]
+pub fn nginx() -> PathBuf {
+    variable(NGINX_VARIABLE, "nginx").into()
+}
+
+fn variable(name: &str, what: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("this test needs {what}, and {name} is not set: run `cargo xtask test`, which sees to it")
+    })
 }

@@ -34,7 +34,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
     Tool {
         program: "nginx",
-        purpose: "bench: the server of files that pages are compared with",
+        purpose: "test: the caching proxy; bench: the server of files",
         folders: &["/usr/sbin", "/usr/local/sbin"],
         install: "apt-get install nginx-light",
     },
@@ -53,13 +53,22 @@ impl Tool {
     }
 
     fn find_in(&self, path: Option<&OsStr>) -> Option<PathBuf> {
-        let of_path = path.into_iter().flat_map(std::env::split_paths);
-        let others = self.folders.iter().map(PathBuf::from);
-        of_path
-            .chain(others)
-            .map(|folder| folder.join(self.program))
-            .find(|file| is_program(file))
+        find_program_in(self.program, path, self.folders)
     }
+}
+
+/// The first program of this name in the folders of `PATH`, then in these.
+pub(crate) fn find_program(name: &str, folders: &[&str]) -> Option<PathBuf> {
+    find_program_in(name, std::env::var_os("PATH").as_deref(), folders)
+}
+
+fn find_program_in(name: &str, path: Option<&OsStr>, folders: &[&str]) -> Option<PathBuf> {
+    let of_path = path.into_iter().flat_map(std::env::split_paths);
+    let others = folders.iter().map(PathBuf::from);
+    of_path
+        .chain(others)
+        .map(|folder| folder.join(name))
+        .find(|file| is_program(file))
 }
 
 /// Where the tool is, or a sentence that names it and the command that installs it.
