@@ -7,7 +7,8 @@
 //! Reading order: [`StoredEvent`] is what is kept; [`Append`] is what is asked for, events and a
 //! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements; [`Admission`]
 //! decides for every engine which appends of a batch conflict; [`MemoryRecorder`] is the smallest engine;
-//! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction.
+//! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction;
+//! [`NotificationScan`] reads a whole log, page by page.
 
 mod admission;
 mod append;
@@ -19,6 +20,7 @@ mod group_commit;
 mod head;
 mod log_identity;
 mod memory;
+mod notification_scan;
 mod recorder;
 mod stored_event;
 
@@ -28,5 +30,6 @@ pub use error::RecorderError;
 pub use group_commit::{GroupCommit, GroupCommitBounds};
 pub use log_identity::{DEFAULT_PAGE_SIZE, LogIdentity};
 pub use memory::MemoryRecorder;
+pub use notification_scan::{NotificationScan, ScannedPage};
 pub use recorder::{Recorder, StreamRange};
 pub use stored_event::{Encoding, Notification, StoredEvent};
