@@ -24,6 +24,9 @@ pub struct AppOptions {
     pub topics: Topics,
     /// How many aggregates are kept in memory, at most.
     pub max_cached_aggregates: usize,
+    /// How events are stored: in the clear if nothing else is said. It needs the keys of the boxes that this
+    /// one follows, too.
+    pub mapper: Mapper,
     /// Where time and new ids come from.
     pub edge: Arc<dyn Edge>,
 }
@@ -33,6 +36,7 @@ impl Default for AppOptions {
         Self {
             topics: Topics::default(),
             max_cached_aggregates: 10_000,
+            mapper: Mapper::default(),
             edge: Arc::new(SystemEdge),
         }
     }
@@ -88,7 +92,7 @@ impl App {
     /// The box that records through `writer`.
     #[must_use]
     pub fn new(writer: GroupCommit, options: AppOptions) -> Self {
-        let mapper = Mapper::default();
+        let mapper = options.mapper;
         let recorder = Arc::clone(writer.recorder());
         let inner = Inner {
             name: recorder.log().name.clone(),

@@ -2,6 +2,9 @@
 
 use boxes_recorder::Encoding;
 use thiserror::Error;
+use uuid::Uuid;
+
+use crate::KeyId;
 
 /// What can keep an event from being stored or understood.
 ///
@@ -62,5 +65,88 @@ pub enum MapperError {
         topic: String,
         /// The mark of the encoding.
         encoding: Encoding,
+    },
+    /// The event is encrypted, and no key was given: give the keys that it was written with.
+    #[error(
+        "an event of topic `{topic}` is encrypted with key {key}, and no keys are configured here"
+    )]
+    NoKeys {
+        /// The topic.
+        topic: String,
+        /// The number of the key.
+        key: KeyId,
+    },
+    /// The event is encrypted with a key that is none of those given: give it too, behind the current one.
+    #[error(
+        "an event of topic `{topic}` is encrypted with key {key}, which is none of the keys that are configured here"
+    )]
+    UnknownKey {
+        /// The topic.
+        topic: String,
+        /// The number of the key, as it stands in the record.
+        key: KeyId,
+    },
+    /// The event is shorter than any that is encrypted so: the store or the way from it has lost a part.
+    #[error(
+        "version {version} of {originator} (topic `{topic}`) has {length} bytes, too few to be what was encrypted"
+    )]
+    Cut {
+        /// The topic.
+        topic: String,
+        /// The aggregate.
+        originator: Uuid,
+        /// Its version.
+        version: u64,
+        /// Bytes of the state.
+        length: usize,
+    },
+    /// The event is not as it was written, or not where it was written, or the key is another one than it was
+    /// written with under that number. Which of them can't be told.
+    #[error(
+        "version {version} of {originator} (topic `{topic}`) was altered or moved since it was encrypted, or key {key} is another here than it was there"
+    )]
+    NotAuthentic {
+        /// The topic.
+        topic: String,
+        /// The aggregate.
+        originator: Uuid,
+        /// Its version.
+        version: u64,
+        /// The number of the key.
+        key: KeyId,
+    },
+    /// The event is in the clear, where encryption is required.
+    #[error(
+        "version {version} of {originator} (topic `{topic}`) is not encrypted, which is required here"
+    )]
+    NotEncrypted {
+        /// The topic.
+        topic: String,
+        /// The aggregate.
+        originator: Uuid,
+        /// Its version.
+        version: u64,
+    },
+    /// The event can't be encrypted: it is too long.
+    #[error("an event of topic `{topic}` with {length} bytes is too long to be encrypted")]
+    Encrypt {
+        /// The topic.
+        topic: String,
+        /// Bytes of its state.
+        length: usize,
+    },
+    /// The event inflates to more than is allowed: raise the bound, if it is honest.
+    #[error("an event of topic `{topic}` inflates to more than {max} bytes")]
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// What is allowed.
+        max: usize,
+    },
+    /// The event is marked as compressed, and can't be inflated: the store or the way from it has damaged it.
+    #[error("an event of topic `{topic}` is damaged: it can't be inflated")]
+    Inflate {
+        /// The topic.
+        topic: String,
     },
 }

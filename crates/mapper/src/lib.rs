@@ -4,16 +4,31 @@
 //! bytes. Nothing below knows a domain type, and nothing above knows how state is stored.
 //!
 //! Reading order: a [`Mapper`] makes a stored event of an event and back; [`Topics`] are the names under
-//! which a box stores; [`Metadata`] is what is told about an event beside what it says.
+//! which a box stores; [`Metadata`] is what is told about an event beside what it says. [`Encryption`] says
+//! which events are encrypted; the crate's README has a guide to it.
 
+mod cipher;
+mod encryption;
 mod error;
+mod keys;
 mod mapper;
 mod metadata;
 mod topics;
+mod transcoding;
 mod variant_de;
 mod variant_ser;
+mod zlib;
 
+pub use cipher::Cipher;
+pub use encryption::Encryption;
 pub use error::MapperError;
+pub use keys::{KEY_BYTES, Key, KeyId, KeyProvider, Keys, KeysError};
 pub use mapper::{Envelope, Mapper};
 pub use metadata::Metadata;
 pub use topics::Topics;
+pub use transcoding::DEFAULT_MAX_INFLATED;
+
+/// The guide, whose examples are compiled here.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::transcoding::Transcoding;
 use crate::variant_de::VariantDeserializer;
 use crate::variant_ser::VariantSerializer;
-use crate::{MapperError, Metadata};
+use crate::{Encryption, MapperError, Metadata};
 
 /// Bytes set aside for the state of an event before it is written.
 const STATE_CAPACITY: usize = 256;
@@ -36,8 +37,14 @@ const STATE_CAPACITY: usize = 256;
 /// assert_eq!(mapper.to_event::<OrderEvent>(&stored)?, Some(placed));
 /// # Ok::<(), boxes_mapper::MapperError>(())
 /// ```
+///
+/// State may be compressed, then encrypted. Every event says by its [`Encoding`] what was done to it, so that
+/// a log may hold all kinds, and a mapper reads all kinds, whatever it writes; for those that are encrypted it
+/// needs the keys.
 #[derive(Debug, Clone, Default)]
-pub struct Mapper {}
+pub struct Mapper {
+    transcoding: Transcoding,
+}
 
 /// What stands around the state of an event.
 #[derive(Debug, Clone, Default)]
@@ -55,11 +62,33 @@ pub struct Envelope {
 }
 
 impl Mapper {
+    /// Compresses state with zlib, where that makes it smaller.
+    #[must_use]
+    pub fn compressed(mut self) -> Self {
+        self.transcoding.compress = true;
+        self
+    }
+
+    /// Refuses to inflate state to more than this many bytes; [`DEFAULT_MAX_INFLATED`](crate::DEFAULT_MAX_INFLATED)
+    /// if it is not called. What this mapper writes is held to it as well.
+    #[must_use]
+    pub fn with_max_inflated(mut self, bytes: usize) -> Self {
+        self.transcoding.max_inflated = bytes;
+        self
+    }
+
+    /// Encrypts what `encryption` says, and reads what was encrypted with its keys.
+    #[must_use]
+    pub fn encrypted(mut self, encryption: Encryption) -> Self {
+        self.transcoding.encryption = Some(encryption);
+        self
+    }
+
     /// The event as it is stored.
     ///
     /// # Errors
     ///
-    /// [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
+    /// [`MapperError::Encrypt`] if its state is too long to be encrypted. [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
     /// `Serialize`, or it holds a value that JSON has no form for (a map whose keys are no strings).
     pub fn to_stored<E: Event>(
         &self,
@@ -76,7 +105,7 @@ impl Mapper {
                 topic: event_type.topic,
                 source,
             })?;
-        Ok(StoredEvent {
+        let plain = StoredEvent {
             event_id: envelope.event_id,
             originator_id: envelope.originator_id,
             originator_version: envelope.originator_version,
@@ -86,7 +115,8 @@ impl Mapper {
             state: Bytes::from(state),
             metadata: envelope.metadata.to_bytes(),
             occurred_on: envelope.occurred_on,
-        })
+        };
+        self.transcoding.write(plain)
     }
 
     /// The event that is stored, or `None` if its topic is none of `E`'s.
@@ -95,7 +125,11 @@ impl Mapper {
     ///
     /// - [`MapperError::Decode`] if the state does not fit the type.
     /// - [`MapperError::UnknownVersion`] if it has another schema version than the type.
-    /// - [`MapperError::UnknownEncoding`] if the state is not plain JSON.
+    /// - [`MapperError::UnknownEncoding`] if something was done to the state that this mapper can't undo.
+    /// - [`MapperError::NoKeys`], [`MapperError::UnknownKey`] if it is encrypted, and the key is not here.
+    /// - [`MapperError::NotAuthentic`], [`MapperError::Cut`] if it is not what was encrypted.
+    /// - [`MapperError::NotEncrypted`] if it is in the clear and [must not be](Encryption::required).
+    /// - [`MapperError::TooLarge`], [`MapperError::Inflate`] if it can't be inflated.
     pub fn to_event<E: Event>(&self, stored: &StoredEvent) -> Result<Option<E>, MapperError> {
         let Some(event_type) = E::TYPES.iter().find(|t| t.answers_to(&stored.topic)) else {
             return Ok(None);
@@ -128,13 +162,8 @@ impl Mapper {
                 known: event_type.version,
             });
         }
-        if !stored.encoding.is_plain_json() {
-            return Err(MapperError::UnknownEncoding {
-                topic: topic(),
-                encoding: stored.encoding.clone(),
-            });
-        }
-        let mut json = serde_json::Deserializer::from_slice(&stored.state);
+        let state = self.transcoding.read(stored)?;
+        let mut json = serde_json::Deserializer::from_slice(&state);
         E::deserialize(VariantDeserializer {
             variant: event_type.variant,
             content: &mut json,
