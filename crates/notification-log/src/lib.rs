@@ -3,7 +3,8 @@
 //! Reading order: a [`SectionId`] such as `21,40` names a [`Section`]; a [`NotificationLog`] gives sections,
 //! and is near ([`LocalNotificationLog`], over a recorder) or far (`boxes_http::RemoteNotificationLog`): both
 //! give the same sections, the same emptiness and the same errors; a [`NotificationLogReader`] goes from
-//! section to section and hands out every notification once, in order; a [`Backoff`] says how long its owner
+//! section to section and hands out every notification once, in order; a [`LogSlice`] is a range of a log, such as its
+//! last ten; a [`Backoff`] says how long its owner
 //! waits when that fails.
 //!
 //! Source: Vernon, *Implementing Domain-Driven Design*, chapters 8 and 13.
@@ -11,6 +12,7 @@
 mod backoff;
 mod error;
 mod local;
+mod log_slice;
 mod notification_log;
 mod prefetch;
 mod reader;
@@ -20,6 +22,7 @@ mod section_id;
 pub use backoff::Backoff;
 pub use error::LogError;
 pub use local::LocalNotificationLog;
+pub use log_slice::LogSlice;
 pub use notification_log::{LogDescription, NotificationLog};
 pub use reader::{Navigation, NotificationLogReader, ReaderBounds};
 pub use section::{Section, SectionLink};
