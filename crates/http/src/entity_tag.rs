@@ -34,6 +34,13 @@ impl EntityTag {
         Self::new(epoch, format, |text| write!(text, "{id}"))
     }
 
+    /// Of notifications from anywhere in the log, as many of those from `first` to `last` as were chosen.
+    pub(crate) fn range(epoch: Uuid, first: u64, last: u64, n_items: usize, format: &str) -> Self {
+        Self::new(epoch, format, |text| {
+            write!(text, "{first}-{last}-{n_items}")
+        })
+    }
+
     /// Of the description of a log.
     pub(crate) fn description(epoch: Uuid, first: u64, last: u64, format: &str) -> Self {
         Self::new(epoch, format, |text| write!(text, "log-{first}-{last}"))

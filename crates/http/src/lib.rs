@@ -10,6 +10,9 @@
 //! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
+//! [`Dialects`] are the same log as older systems would have it (`dialects.rs`), one file for each of them
+//! (`compat_eventsourcing_9.rs`, …), from anywhere in the log where they ask so (`log_range.rs`).
+//!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
 //! `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
 //! `log_problem.rs` turns errors into problems and back.
@@ -18,6 +21,9 @@ mod accept;
 mod accept_encoding;
 mod bearer_token;
 mod coding;
+mod compat_eventsourcing_8;
+mod compat_eventsourcing_9;
+mod dialects;
 mod entity_tag;
 mod event_stream;
 mod fetch;
@@ -25,6 +31,7 @@ mod json_page;
 mod json_text;
 mod link;
 mod log_problem;
+mod log_range;
 mod options;
 mod page_cache;
 mod page_document;
@@ -39,6 +46,7 @@ mod tls;
 mod waiting;
 
 pub use bearer_token::{BearerToken, InvalidToken};
+pub use dialects::Dialects;
 pub use options::{InvalidPath, NotificationLogOptions};
 pub use prefer::MAX_WAIT;
 pub use problem::{PROBLEM_JSON, Problem, unknown_path};

@@ -33,7 +33,8 @@ pub(crate) struct Rendered {
 }
 
 impl Rendered {
-    /// What may be kept as `cache_control` says, known by `tag`. Without a tag it has no state to be known by.
+    /// What may be kept as `cache_control` says, known by `tag`. Without a tag it has no state to be known by; an
+    /// empty `link` leads nowhere.
     pub(crate) fn new(
         body: Vec<u8>,
         media_type: &'static str,
@@ -51,7 +52,9 @@ impl Rendered {
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(CONTENT_LENGTH, body.len().into());
-        headers.insert(LINK, link);
+        if !link.is_empty() {
+            headers.insert(LINK, link);
+        }
         Self {
             headers,
             unchanged,

@@ -1,0 +1,269 @@
+//! A notification log in the dialects of older systems.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::ALLOW;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use boxes_notification_log::{LogError, NotificationLog, SectionId};
+use boxes_recorder::{LogIdentity, Notification};
+
+use crate::accept_encoding::AcceptedCodings;
+use crate::entity_tag::EntityTag;
+use crate::log_range::LogRange;
+use crate::page_cache::Rendered;
+use crate::{
+    InvalidPath, NotificationLogOptions, Problem, compat_eventsourcing_8, compat_eventsourcing_9,
+    log_problem,
+};
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
+const JSON: &str = "application/json";
+
+/// A notification log in the dialects of older systems, each on a path of its own, because their clients can't say
+/// what they accept.
+///
+/// | below the path | gives what is understood by |
+/// |---|---|
+/// | `/eventsourcing-9/{first},{last}` | `get_log_section` of the Python library eventsourcing 9: at most 10 notifications, from anywhere |
+/// | `/eventsourcing-9?start=&limit=&topic=&inclusive_of_start=` | `get_notifications` of the same |
+/// | `/eventsourcing-8/{first},{last}/`, `/eventsourcing-8/current/`, `/eventsourcing-8/section_size/` | `RemoteNotificationLog` of the Python library eventsourcing 8: the section of the log that holds `first` |
+///
+/// GET, HEAD and OPTIONS; a slash at the end may be there or not. `state` is what the store holds, in base64: JSON
+/// as it was written, unless the box compresses or encrypts it. An answer with as many notifications as were asked
+/// for will never change and says so; one with fewer has a tag, and an empty one may not be kept. Errors are
+/// [`Problem`]s: 400 `malformed-page-id` and `malformed-request` for what can't be read, and those of the log.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use boxes_notification_log::NotificationLog;
+/// use boxes_http::{Dialects, unknown_path};
+///
+/// # fn example(log: Arc<dyn NotificationLog>) -> Result<axum::Router, boxes_http::InvalidPath> {
+/// let dialects = Dialects::new(log, "/orders/compat")?;
+/// Ok(axum::Router::new().merge(dialects.into_router()).fallback(unknown_path))
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Dialects {
+    path: String,
+    served: Served,
+}
+
+#[derive(Debug, Clone)]
+struct Served {
+    log: Arc<dyn NotificationLog>,
+    restricted: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Dialect {
+    Eventsourcing9Section,
+    Eventsourcing9Query,
+    Eventsourcing8,
+}
+
+/// What a dialect makes of a part of the log.
+struct Answer {
+    body: Vec<u8>,
+    tag: Option<EntityTag>,
+    is_final: bool,
+}
+
+impl Dialects {
+    /// The dialects of `log` below `path`, such as `/orders/compat`; for everyone.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] if the path can't be served.
+    pub fn new(
+        log: Arc<dyn NotificationLog>,
+        path: impl Into<String>,
+    ) -> Result<Self, InvalidPath> {
+        let path = path.into();
+        NotificationLogOptions::new(&path).check()?;
+        let restricted = false;
+        Ok(Self {
+            path,
+            served: Served { log, restricted },
+        })
+    }
+
+    /// Whether access depends on who asks, so that shared caches must not keep answers.
+    #[must_use]
+    pub const fn restricted(mut self, restricted: bool) -> Self {
+        self.served.restricted = restricted;
+        self
+    }
+
+    /// The routes, to be merged into the server's. They answer every method.
+    pub fn into_router<S>(self) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let routes = [
+            ("/eventsourcing-9", Dialect::Eventsourcing9Query),
+            ("/eventsourcing-9/", Dialect::Eventsourcing9Query),
+            ("/eventsourcing-9/{section}", Dialect::Eventsourcing9Section),
+            (
+                "/eventsourcing-9/{section}/",
+                Dialect::Eventsourcing9Section,
+            ),
+            ("/eventsourcing-8/{section}", Dialect::Eventsourcing8),
+            ("/eventsourcing-8/{section}/", Dialect::Eventsourcing8),
+        ];
+        let mut router = Router::new();
+        for (below, dialect) in routes {
+            let served = self.served.clone();
+            let answer = any(move |request: Request| {
+                let served = served.clone();
+                async move { served.answer(dialect, request.into_parts().0).await }
+            });
+            router = router.route(&format!("{}{below}", self.path), answer);
+        }
+        router
+    }
+}
+
+impl Served {
+    async fn answer(&self, dialect: Dialect, request: Parts) -> Response {
+        if request.method == Method::OPTIONS {
+            let allow = [(ALLOW, HeaderValue::from_static(METHODS))];
+            return (StatusCode::NO_CONTENT, allow).into_response();
+        }
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return Problem::method_not_allowed(METHODS).into_response();
+        }
+        let made = match self.make(dialect, &request).await {
+            Ok(answer) => self.send(answer, &request.headers).await,
+            Err(problem) => Err(problem),
+        };
+        let response = made.unwrap_or_else(IntoResponse::into_response);
+        if request.method == Method::HEAD {
+            return Response::from_parts(response.into_parts().0, Body::empty());
+        }
+        response
+    }
+
+    async fn make(&self, dialect: Dialect, request: &Parts) -> Result<Answer, Problem> {
+        let path = request.uri.path().trim_end_matches('/');
+        let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
+        match dialect {
+            Dialect::Eventsourcing9Section => {
+                let range = compat_eventsourcing_9::section_range(segment)?;
+                self.range(range, compat_eventsourcing_9::section).await
+            }
+            Dialect::Eventsourcing9Query => {
+                let query = request.uri.query().unwrap_or_default();
+                let range = compat_eventsourcing_9::query_range(query)?;
+                self.range(range, |items, _| compat_eventsourcing_9::list(items))
+                    .await
+            }
+            Dialect::Eventsourcing8 => {
+                let target = compat_eventsourcing_8::Target::of(segment)?;
+                self.eventsourcing_8(target).await
+            }
+        }
+    }
+
+    /// A part of the log from anywhere, in a body that `write` makes of it and of how much was asked for.
+    async fn range(
+        &self,
+        range: LogRange,
+        write: impl FnOnce(&[Notification], usize) -> Vec<u8>,
+    ) -> Result<Answer, Problem> {
+        let log = self.identity().await?;
+        let read = range.read(&*self.log, log.page_size).await;
+        let items = read.map_err(|error| problem(&log, &error))?;
+        let tag = items.first().zip(items.last()).map(|(first, last)| {
+            EntityTag::range(log.epoch, first.id, last.id, items.len(), "eventsourcing-9")
+        });
+        Ok(Answer {
+            body: write(&items, range.limit),
+            tag,
+            is_final: !items.is_empty() && items.len() == range.limit,
+        })
+    }
+
+    async fn eventsourcing_8(
+        &self,
+        target: compat_eventsourcing_8::Target,
+    ) -> Result<Answer, Problem> {
+        use compat_eventsourcing_8::{Target, is_full, section, section_size};
+        let log = self.identity().await?;
+        let id = match target {
+            Target::SectionSize => {
+                return Ok(Answer {
+                    body: section_size(log.page_size),
+                    tag: None,
+                    is_final: false,
+                });
+            }
+            Target::Holding(first) => SectionId::containing(first, log.page_size),
+            Target::Current => {
+                let current = self.log.current().await;
+                let current = current.map_err(|error| problem(&log, &error))?;
+                if is_full(&current) {
+                    current.id.next()
+                } else {
+                    current.id
+                }
+            }
+        };
+        let read = self.log.section(&id.into()).await;
+        let read = read.map_err(|error| problem(&log, &error))?;
+        let tag = read.items.first().zip(read.items.last());
+        let tag = tag.map(|(first, last)| {
+            let n_items = read.items.len();
+            EntityTag::range(log.epoch, first.id, last.id, n_items, "eventsourcing-8")
+        });
+        Ok(Answer {
+            body: section(&read),
+            tag,
+            // The current section is another one soon, by the same name.
+            is_final: is_full(&read) && target != Target::Current,
+        })
+    }
+
+    async fn identity(&self) -> Result<LogIdentity, Problem> {
+        match self.log.describe().await {
+            Ok(description) => Ok(description.log),
+            Err(error) => {
+                tracing::warn!(%error, "a notification log does not answer");
+                Err(log_problem::to_problem(&error))
+            }
+        }
+    }
+
+    async fn send(&self, answer: Answer, request: &HeaderMap) -> Result<Response, Problem> {
+        let codings = AcceptedCodings::of(request)?;
+        let cache_control = match (&answer.tag, answer.is_final, self.restricted) {
+            (None, ..) => "no-store",
+            (Some(_), false, _) => "no-cache",
+            (Some(_), true, false) => "public, max-age=31536000, immutable",
+            (Some(_), true, true) => "private, max-age=31536000, immutable",
+        };
+        let no_link = HeaderValue::from_static("");
+        let made = Rendered::new(answer.body, JSON, no_link, cache_control, answer.tag);
+        let coding = if answer.is_final {
+            codings.for_body(made.n_bytes())
+        } else {
+            codings.plain()
+        };
+        let made = Arc::new(made).coded(coding).await?;
+        Ok(made.answer(request, &codings))
+    }
+}
+
+fn problem(log: &LogIdentity, error: &LogError) -> Problem {
+    let problem = log_problem::to_problem(error);
+    if problem.status().is_server_error() {
+        tracing::warn!(log = log.name, %error, "a notification log can't be read");
+    }
+    problem
+}
