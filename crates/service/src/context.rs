@@ -122,7 +122,7 @@ impl BoundedContext {
     /// Adds routes, whose paths begin with the name of the box: `/books/{id}` of the box `library` is served
     /// at `/library/books/{id}`.
     ///
-    /// `/notifications` and what is below it, `/openapi.json` and `/asyncapi.json` are taken.
+    /// `/notifications`, `/compat` and what is below them, `/openapi.json` and `/asyncapi.json` are taken.
     pub fn routes(mut self, routes: impl FnOnce() -> Router<App>) -> Self {
         self.routes = self.routes.merge(routes());
         self
@@ -164,12 +164,15 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a box, or will.
-const TAKEN: [&str; 7] = [
+const TAKEN: [&str; 10] = [
     "/notifications",
     "/notifications/{page}",
     "/notifications/log",
     "/notifications/stream",
     "/notifications/feed",
+    "/compat/eventsourcing-8/{section}",
+    "/compat/eventsourcing-9",
+    "/compat/eventsourcing-9/{section}",
     "/openapi.json",
     "/asyncapi.json",
 ];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use boxes_application::App;
 use boxes_http::{
-    BearerToken, NotificationLogOptions, NotificationLogResource, RemoteNotificationLog,
-    RemoteOptions,
+    BearerToken, Dialects, InvalidPath, NotificationLogOptions, NotificationLogResource,
+    RemoteNotificationLog, RemoteOptions,
 };
 use boxes_notification_log::NotificationLog;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,8 @@ use url::{Host, Url};
 
 use crate::{Config, StartError, Token};
 
-/// The routes of a box's own log: `/{box}/notifications` and what is below it.
+/// The routes of a box's own log: `/{box}/notifications` and what is below it, and the same in the dialects of
+/// older systems below `/{box}/compat`.
 pub(crate) fn serve(
     app: &App,
     config: &Config,
@@ -28,11 +29,17 @@ pub(crate) fn serve(
         shutdown: stopping.clone(),
         ..NotificationLogOptions::new(format!("/{}/notifications", app.name()))
     };
-    let resource = NotificationLogResource::new(Arc::new(app.notification_log()), options);
-    let resource = resource.map_err(|error| StartError::Declaration {
+    let log: Arc<dyn NotificationLog> = Arc::new(app.notification_log());
+    let invalid = |error: InvalidPath| StartError::Declaration {
         mistakes: vec![error.to_string()],
-    })?;
-    Ok(resource.into_router())
+    };
+    let dialects = Dialects::new(Arc::clone(&log), format!("/{}/compat", app.name()));
+    let dialects = dialects
+        .map_err(invalid)?
+        .restricted(options.restricted)
+        .into_router();
+    let resource = NotificationLogResource::new(log, options).map_err(invalid)?;
+    Ok(resource.into_router().merge(dialects))
 }
 
 /// The log of a box that runs elsewhere.
