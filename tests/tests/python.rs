@@ -1,0 +1,167 @@
+//! The Python library `eventsourcing` follows a box, with its own clients as they are.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use boxes::prelude::*;
+use boxes_testing::{RunningBoxes, python, python_8};
+use serde_json::{Value, json};
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "orders.order")]
+enum OrderEvent {
+    Placed { customer: String },
+    Shipped,
+}
+
+#[derive(Default, Clone)]
+struct Order;
+
+impl Aggregate for Order {
+    type Event = OrderEvent;
+    fn apply(&mut self, _: &OrderEvent) {}
+}
+
+async fn start() -> RunningBoxes {
+    RunningBoxes::start([BoundedContext::new("orders").aggregate::<Order>()]).await
+}
+
+/// Two events for each of these customers: placed, shipped.
+async fn order(boxes: &RunningBoxes, customers: std::ops::Range<u32>) {
+    let app = boxes.app("orders").unwrap();
+    for n in customers {
+        let id = Id::named(&format!("order-{n}"));
+        let placed = OrderEvent::Placed {
+            customer: format!("customer-{n}"),
+        };
+        app.upsert(id, |_: &Order| vec![placed.clone(), OrderEvent::Shipped])
+            .await
+            .unwrap();
+    }
+}
+
+/// What the box's own pages have, as the scripts print it.
+async fn in_pages(boxes: &RunningBoxes) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut page_id = Some("1,20".to_owned());
+    while let Some(id) = page_id {
+        let (status, page) = boxes.get(&format!("/orders/notifications/{id}")).await;
+        assert_eq!(status, 200);
+        found.extend(page["items"].as_array().unwrap().iter().map(|item| {
+            json!([
+                item["id"],
+                item["originator_id"],
+                item["originator_version"],
+                item["topic"],
+                item["state"],
+            ])
+        }));
+        page_id = page["next_id"].as_str().map(str::to_owned);
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The lines that a script of `tests/python` prints. Each of its requests has a time-out of its own.
+async fn run(python: PathBuf, script: &str, arguments: &[&str], data: &Path) -> Vec<String> {
+    let mut command = Command::new(python);
+    command
+        .arg(root().join("tests/python").join(script))
+        .args(arguments)
+        .env("PERSISTENCE_MODULE", "eventsourcing.sqlite")
+        .env("SQLITE_DBNAME", data.join("python.sqlite"));
+    let ran = tokio::task::spawn_blocking(move || command.output());
+    let output = ran.await.unwrap().expect("Python starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn parsed(lines: &[String]) -> Vec<Value> {
+    let lines = lines.iter();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_application_of_version_9_follows_a_box_and_goes_on_where_it_was() {
+    let boxes = start().await;
+    let url = format!("{}/orders", boxes.base_url());
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [&*url];
+    let follow = || run(python(), "follow_9.py", &arguments, folder.path());
+    let greeted = |customers: u32, position: u32| {
+        let greetings = (0..customers).map(|n| format!("Hello customer-{n}"));
+        greetings
+            .chain([format!("read to {position}")])
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(follow().await, ["read to None"]);
+    order(&boxes, 0..27).await;
+    assert_eq!(follow().await, greeted(27, 53));
+    // It would greet them once more if it began again.
+    assert_eq!(follow().await, greeted(27, 53));
+    order(&boxes, 27..30).await;
+    assert_eq!(follow().await, greeted(30, 59));
+    boxes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_version_9_follows_sections_to_the_end() {
+    let boxes = start().await;
+    order(&boxes, 0..13).await;
+    let url = format!("{}/orders", boxes.base_url());
+    let folder = tempfile::tempdir().unwrap();
+    let lines = run(python(), "sections_9.py", &[&url, "1,10"], folder.path()).await;
+    let sections = parsed(&lines);
+    let ids: Vec<_> = sections.iter().map(|section| section[0].clone()).collect();
+    assert_eq!(ids, ["1,10", "11,20", "21,26"]);
+    let items = sections.iter().flat_map(|s| s[1].as_array().unwrap());
+    let items: Vec<Value> = items.cloned().collect();
+    assert_eq!(items, in_pages(&boxes).await);
+    boxes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_version_8_reads_a_box_from_any_position() {
+    let boxes = start().await;
+    let url = format!("{}/orders", boxes.base_url());
+    let folder = tempfile::tempdir().unwrap();
+    // 40 is the end of a section: the next one is there, and empty.
+    for (orders, position, last) in [
+        (0..0, 0, 0),
+        (0..20, 0, 40),
+        (20..24, 0, 48),
+        (0..0, 33, 48),
+    ] {
+        order(&boxes, orders).await;
+        let arguments = [&*url, &position.to_string()];
+        let lines = run(python_8(), "read_8.py", &arguments, folder.path()).await;
+        let (first, lines) = lines.split_first().unwrap();
+        let (end, lines) = lines.split_last().unwrap();
+        assert_eq!(first, "section size 20");
+        assert_eq!(*end, format!("position {last}"));
+        assert_eq!(parsed(lines), in_pages(&boxes).await[position..]);
+    }
+    boxes.stop().await;
+}
+
+#[test]
+fn the_readme_shows_the_script_that_follows_a_box() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let shown = format!("```python\n{}```", read("tests/python/follow_9.py"));
+    assert!(read("README.md").contains(&shown));
+}
