@@ -9,6 +9,7 @@
 )]
 
 mod given;
+mod live_reading;
 pub mod log_fixture;
 pub mod notification_log_suite;
 pub mod recorder_contract;
@@ -21,6 +22,7 @@ mod running;
 mod servers;
 
 pub use given::{Given, When, given};
+pub use live_reading::{LiveReading, LogFlaw};
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
 pub use servers::{
