@@ -98,8 +98,10 @@ fn everything_is_read_once_in_order(
         let reading = block_on(async {
             let recorder = open(url).await;
             let mut reading = LiveReading::default();
-            let ended =
-                || disturbing.is_finished() && writing.iter().all(|thread| thread.is_finished());
+            let ended = || {
+                disturbing.is_finished()
+                    && writing.iter().all(thread::ScopedJoinHandle::is_finished)
+            };
             reading.read_until(&*recorder, ended).await.unwrap();
             reading
         });

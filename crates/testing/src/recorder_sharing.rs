@@ -1,13 +1,10 @@
 //! What recorders on one store promise.
 
-use std::collections::{BTreeMap, HashSet};
-
-use boxes_recorder::{
-    Append, GroupCommit, GroupCommitBounds, Notification, Recorder, RecorderError, StreamRange,
-};
+use boxes_recorder::{Append, GroupCommit, GroupCommitBounds, RecorderError, StreamRange};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::LiveReading;
 use crate::recorder_contract::Store;
 use crate::recorder_fixture::{
     A, B, accepted, append, at, event, events, head, ids, position, record_one, step, stream,
@@ -128,26 +125,24 @@ pub async fn a_live_reader_reads_everything_once_in_order_while_sixteen_write(st
     }
     let reader = store.open().await;
     let (ended, writing) = tokio::sync::watch::channel(());
-    let reading =
-        tokio::spawn(async move { read(&*reader, || writing.has_changed().is_err()).await });
-    let acknowledged: BTreeMap<u64, Uuid> =
-        writers.join_all().await.into_iter().flatten().collect();
+    let reading = tokio::spawn(async move {
+        let mut reading = LiveReading::default();
+        let ended = || writing.has_changed().is_err();
+        let read = reading.read_until(&*reader, ended).await;
+        read.expect("the store answers");
+        reading
+    });
+    let acknowledged: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
     drop(ended);
 
     // REQUESTS requests of 1, 2, 3, 1, 2, 3, … events each.
     let n_events = u64::try_from(PROCESSES * WRITERS).unwrap() * REQUESTS * 2;
-    let read = reading.await.unwrap();
-    assert_eq!(ids(&read), (1..=n_events).collect::<Vec<_>>());
-    let read: BTreeMap<u64, Uuid> = read
-        .into_iter()
-        .map(|found| (found.id, found.event.event_id))
-        .collect();
-    assert!(
-        read == acknowledged,
-        "what was read is not what was acknowledged"
-    );
-    let different: HashSet<_> = read.values().collect();
-    assert_eq!(different.len(), read.len(), "an event is there twice");
+    assert_eq!(u64::try_from(acknowledged.len()), Ok(n_events));
+    let reading = reading.await.unwrap();
+    reading
+        .check(&acknowledged)
+        .unwrap_or_else(|flaw| panic!("{flaw}"));
+    assert_eq!(reading.seen().len(), acknowledged.len());
 }
 
 /// Appends requests of one to three events of one aggregate, with a conflict before each; says what got which id.
@@ -167,30 +162,4 @@ async fn write(commit: GroupCommit, originator_id: Uuid, n_requests: u64) -> Vec
         acknowledged.extend(ids.zip(event_ids));
     }
     acknowledged
-}
-
-/// Reads the log as it grows, and goes on until it is at the end after `ended`.
-async fn read(recorder: &dyn Recorder, ended: impl Fn() -> bool) -> Vec<Notification> {
-    let mut log: Vec<Notification> = Vec::new();
-    loop {
-        let last_round = ended();
-        let next = log.last().map_or(1, |last| last.id + 1);
-        let found = recorder
-            .select_notifications(next, 100)
-            .await
-            .expect("the store answers");
-        for (expected, found) in (next..).zip(&found) {
-            assert_eq!(
-                found.id, expected,
-                "a hole: whoever reads the log in order never sees what comes there later"
-            );
-        }
-        if found.is_empty() && last_round {
-            return log;
-        }
-        if found.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        log.extend(found);
-    }
 }
