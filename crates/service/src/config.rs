@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use boxes_http::{NotificationLogOptions, RemoteOptions};
+use boxes_mapper::Mapper;
 use thiserror::Error;
 use url::Url;
 
+use crate::encryption;
 use crate::layers::{Given, Layers, is_box_name, read_bounded};
 use crate::setting::{self, Setting};
 use crate::store::Store;
@@ -42,6 +44,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// The bearer tokens that this service sends, by followed box; under an empty name for all others.
     pub upstream_tokens: BTreeMap<String, Token>,
+    /// How the boxes store their events: in the clear, or compressed and encrypted.
+    pub mapper: Mapper,
     /// How long a request for news of a followed service may wait there.
     pub long_poll: Duration,
     /// How long a request to a followed service may take; what it waits for news comes on top.
@@ -129,6 +133,7 @@ impl Default for Config {
             delivery: Delivery::Concurrent,
             tokens: Tokens::default(),
             upstream_tokens: BTreeMap::new(),
+            mapper: Mapper::default(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
             poll_interval: Duration::from_secs(1),
@@ -146,8 +151,8 @@ impl Default for Config {
     }
 }
 
-/// The largest file of tokens, in bytes.
-const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
+/// The largest file of tokens or keys, in bytes.
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 impl Config {
     /// What the command line, the environment and the configuration file say, in that order of precedence.
@@ -279,6 +284,7 @@ impl Config {
             set.tokens(&setting::READ_TOKENS, &setting::READ_TOKENS_FILE)?,
         );
         config.upstream_tokens = set.upstream_tokens()?;
+        config.mapper = encryption::mapper(&layers)?;
         Ok(config)
     }
 
@@ -427,7 +433,7 @@ impl Reader<'_> {
         }
         if let Some(given) = self.layers.one(file)? {
             let n_before = tokens.len();
-            for line in read_token_file(&given)?
+            for line in read_secret_file(&given)?
                 .lines()
                 .map(str::trim)
                 .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -448,7 +454,7 @@ impl Reader<'_> {
     fn upstream_tokens(&self) -> Result<BTreeMap<String, Token>, ConfigError> {
         let mut tokens = BTreeMap::new();
         for (name, given) in self.layers.entries(&setting::UPSTREAM_TOKEN_FILE)? {
-            let text = read_token_file(&given)?;
+            let text = read_secret_file(&given)?;
             tokens.insert(
                 name,
                 token(text.trim(), &format!("{} ({})", given.origin, given.value))?,
@@ -461,9 +467,9 @@ impl Reader<'_> {
     }
 }
 
-fn read_token_file(given: &Given) -> Result<zeroize::Zeroizing<String>, ConfigError> {
+pub(crate) fn read_secret_file(given: &Given) -> Result<zeroize::Zeroizing<String>, ConfigError> {
     let path = Path::new(&given.value);
-    let text = read_bounded(path, MAX_TOKEN_FILE_BYTES).map_err(|reason| ConfigError::Value {
+    let text = read_bounded(path, MAX_SECRET_FILE_BYTES).map_err(|reason| ConfigError::Value {
         origin: given.origin.to_string(),
         problem: format!("names {}, which can't be read: {reason}", path.display()),
     })?;

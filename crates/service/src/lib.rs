@@ -14,6 +14,7 @@ mod auth;
 mod config;
 mod context;
 mod database_url;
+mod encryption;
 mod error_pages;
 mod extract;
 mod greeting;

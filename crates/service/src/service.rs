@@ -133,6 +133,7 @@ impl Started {
             AppOptions {
                 topics,
                 max_cached_aggregates: config.aggregate_cache,
+                mapper: config.mapper.clone(),
                 ..AppOptions::default()
             },
         );

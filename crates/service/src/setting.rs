@@ -131,6 +131,31 @@ settings! {
         default: "none",
         help: "File with the bearer token to send to followed services; with `BOX=`, to that one only. Repeatable",
     }
+    KEYS {
+        key: None, flag: None, variable: "BOXES_KEYS", value: "NUMBER:KEY", shape: Shape::One,
+        default: "none: events are stored in the clear",
+        help: "Keys of encrypted events, `1:` and 64 hexadecimal digits (`openssl rand -hex 32`); several, separated by commas: the first encrypts, all decrypt",
+    }
+    KEYS_FILE {
+        key: Some("keys_file"), flag: Some("keys-file"), variable: "BOXES_KEYS_FILE", value: "FILE", shape: Shape::One,
+        default: "none",
+        help: "File of keys, one a line, instead of BOXES_KEYS",
+    }
+    ENCRYPT {
+        key: Some("encrypt"), flag: Some("encrypt"), variable: "BOXES_ENCRYPT", value: "all|none|TOPIC", shape: Shape::List,
+        default: "all if there are keys, otherwise none",
+        help: "Which events are stored encrypted: `orders.order` stands for all topics below it, too. Metadata stays in the clear. Repeatable",
+    }
+    IN_THE_CLEAR {
+        key: Some("in_the_clear"), flag: Some("in-the-clear"), variable: "BOXES_IN_THE_CLEAR", value: "read|refuse", shape: Shape::One,
+        default: "read",
+        help: "What to do with stored events that `--encrypt` would encrypt and that are not: refuse them as soon as there are none, so that nobody can slip one in",
+    }
+    COMPRESS {
+        key: Some("compress"), flag: Some("compress"), variable: "BOXES_COMPRESS", value: "none|zlib", shape: Shape::One,
+        default: "none",
+        help: "How events are compressed before they are encrypted and stored, where that makes them smaller",
+    }
     LONG_POLL {
         key: Some("long_poll"), flag: Some("long-poll"), variable: "BOXES_LONG_POLL", value: "SECONDS", shape: Shape::One,
         default: "20",
@@ -217,7 +242,10 @@ mod tests {
 
     #[test]
     fn a_secret_stands_neither_on_a_command_line_nor_in_the_configuration_file() {
-        for setting in SETTINGS.iter().filter(|s| s.value.contains("TOKEN")) {
+        for setting in SETTINGS
+            .iter()
+            .filter(|s| s.value.contains("TOKEN") || s.value.contains(":KEY"))
+        {
             assert_eq!(
                 (setting.flag, setting.key),
                 (None, None),

@@ -517,3 +517,88 @@ fn seconds_may_have_a_fraction() {
         Duration::from_millis(250)
     );
 }
+
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+#[test]
+fn keys_come_from_the_environment_or_a_file_and_are_not_printed() {
+    let (_folder, path) = file(&format!("# newest first\n2:{KEY}\n1:{KEY}\n"));
+    let by_variable = format!("2:{KEY}, 1:{KEY}");
+    for (flags, variables) in [
+        (vec![], vec![("BOXES_KEYS", &*by_variable)]),
+        (vec!["--keys-file", &*path], vec![]),
+        (vec![], vec![("BOXES_KEYS_FILE", &*path)]),
+    ] {
+        let printed = format!("{:?}", load(&flags, &variables).unwrap());
+        assert!(
+            printed.contains("KeyId(2)") && printed.contains("KeyId(1)"),
+            "{printed}"
+        );
+        assert!(
+            !printed.contains("2233") && !printed.contains("34, 51"),
+            "{printed}"
+        );
+    }
+    let error = load(&["--keys-file", &path], &[("BOXES_KEYS", &by_variable)]).unwrap_err();
+    assert!(error.contains("BOXES_KEYS and by --keys-file"), "{error}");
+}
+
+#[test]
+fn what_is_said_of_encryption_and_can_not_be_is_refused_in_a_sentence_without_a_key() {
+    let keys = format!("1:{KEY}");
+    let short = format!("1:{}", &KEY[1..]);
+    let (_folder, path) = file(&short);
+    let with_keys = vec![("BOXES_KEYS", &*keys)];
+    for (flags, variables, said) in [
+        (
+            vec![],
+            vec![("BOXES_KEYS", &*short)],
+            "BOXES_KEYS entry 1 is no key",
+        ),
+        (vec!["--keys-file", &path], vec![], "--keys-file ("),
+        (vec!["--keys-file", "/nowhere"], vec![], "can't be read"),
+        (
+            vec!["--encrypt", "all"],
+            vec![],
+            "set BOXES_KEYS or --keys-file",
+        ),
+        (
+            vec!["--in-the-clear", "refuse"],
+            vec![],
+            "set BOXES_KEYS or --keys-file",
+        ),
+        (
+            vec!["--in-the-clear", "no"],
+            with_keys.clone(),
+            "`refuse` or `read`",
+        ),
+        (vec!["--compress", "zip"], vec![], "`zlib` or `none`"),
+        (
+            vec!["--encrypt", "all", "--encrypt", "t"],
+            with_keys.clone(),
+            "topics alone",
+        ),
+        (
+            vec!["--encrypt", "two words"],
+            with_keys.clone(),
+            "expected `all`, `none`",
+        ),
+    ] {
+        let error = load(&flags, &variables).unwrap_err();
+        assert!(error.contains(said), "{said} is missing in: {error}");
+        assert!(!error.contains("2233"), "{error}");
+    }
+    for flags in [
+        vec!["--encrypt", "none"],
+        vec![
+            "--encrypt",
+            "none",
+            "--in-the-clear",
+            "read",
+            "--compress",
+            "none",
+        ],
+    ] {
+        assert!(load(&flags, &[]).is_ok(), "{flags:?}");
+    }
+}

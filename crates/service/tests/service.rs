@@ -910,3 +910,93 @@ async fn a_body_bound_of_the_route_itself_is_not_widened() {
         problem(post_json(&running, "/bells/bells", &json!({ "id": bell() })).await).await;
     assert_eq!((status, kind.as_str()), (413, "/problems/body-too-large"));
 }
+
+/// For one box, in memory, with the settings of these variables.
+fn alone(name: &str, variables: &[(&str, &str)]) -> Config {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config {
+        stores: [(name.to_owned(), Store::Memory)].into(),
+        mapper: Config::load(&boxes_service::ServeOptions::default(), variables)
+            .unwrap()
+            .mapper,
+        ..config()
+    }
+}
+
+const KEYS: &str = "2:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+#[tokio::test]
+async fn an_encrypted_box_is_followed_over_http_by_one_that_has_the_keys_and_by_no_other() {
+    let encrypted = alone(
+        "bells",
+        &[("BOXES_KEYS", KEYS), ("BOXES_IN_THE_CLEAR", "refuse")],
+    );
+    let upstream = Service::start([bells()], encrypted).await.unwrap();
+    hang_and_ring(&upstream, 3).await;
+    let page = get_json(&upstream, "/bells/notifications/1,20").await;
+    for item in page["items"].as_array().unwrap() {
+        assert_eq!(item["content_encoding"], "json+aes-256-gcm-siv", "{item}");
+        // The number of the key, then what no one can read.
+        assert!(
+            item["state"].as_str().unwrap().starts_with("AAAAA"),
+            "{item}"
+        );
+    }
+    let following = |variables: &[(&str, &str)]| {
+        let url = format!("{}/bells/notifications", upstream.base_url());
+        let config = Config {
+            follow: [("bells".to_owned(), url.parse().unwrap())].into(),
+            ..alone("ears", variables)
+        };
+        Service::start([ears()], config)
+    };
+    let with_keys = following(&[("BOXES_KEYS", KEYS), ("BOXES_ENCRYPT", "none")])
+        .await
+        .unwrap();
+    eventually("three rings are heard", async || {
+        heard(&with_keys).await == 3
+    })
+    .await;
+    let page = get_json(&with_keys, "/ears/notifications/1,20").await;
+    assert!(page["items"][0].get("content_encoding").is_none(), "{page}");
+
+    let without = following(&[]).await.unwrap();
+    eventually("it says which key it lacks", async || {
+        let ready = get_json(&without, "/readyz").await.to_string();
+        ready.contains("encrypted with key 2")
+    })
+    .await;
+    assert_eq!(heard(&without).await, 0);
+    for running in [with_keys, without, upstream] {
+        assert_eq!(running.shutdown().await, Stopped::Drained);
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_box_reads_its_own_events_again_and_those_from_before_it_was_encrypted() {
+    let folder = TempDir::new().unwrap();
+    let kept = |variables: &[(&str, &str)]| Config {
+        stores: BTreeMap::new(),
+        data: folder.path().to_owned(),
+        ..alone("bells", variables)
+    };
+    let plain = Service::start([bells()], kept(&[])).await.unwrap();
+    hang_and_ring(&plain, 1).await;
+    assert_eq!(plain.shutdown().await, Stopped::Drained);
+    let with_keys = [("BOXES_KEYS", KEYS), ("BOXES_ENCRYPT", "bells.bell")];
+    for n_before in [2, 3] {
+        let running = Service::start([bells()], kept(&with_keys)).await.unwrap();
+        let app = running.app("bells").unwrap();
+        assert_eq!(app.history(bell()).await.unwrap().len(), n_before);
+        app.update(bell(), |_: &Bell| BellEvent::Rung {})
+            .await
+            .unwrap();
+        assert_eq!(running.shutdown().await, Stopped::Drained);
+    }
+    let without = Service::start([bells()], kept(&[])).await.unwrap();
+    let error = without.app("bells").unwrap().get(bell()).await.err();
+    assert!(matches!(error, Some(Error::Mapper(_))), "{error:?}");
+    assert_eq!(without.shutdown().await, Stopped::Drained);
+}

@@ -1,0 +1,95 @@
+//! How a service is told to encrypt and compress.
+
+use boxes_mapper::{Encryption, Keys, KeysError, Mapper};
+
+use crate::ConfigError;
+use crate::config::read_secret_file;
+use crate::layers::{Given, Layers};
+use crate::setting;
+
+/// What the settings say of how events are stored.
+pub(crate) fn mapper(layers: &Layers) -> Result<Mapper, ConfigError> {
+    let mapper = match layers.one(&setting::COMPRESS)? {
+        Some(given) if yes(&given, "zlib", "none")? => Mapper::default().compressed(),
+        _ => Mapper::default(),
+    };
+    let topics = layers.list(&setting::ENCRYPT)?;
+    let refuses_clear = match layers.one(&setting::IN_THE_CLEAR)? {
+        Some(given) => yes(&given, "refuse", "read")?,
+        None => false,
+    };
+    let Some(keys) = keys(layers)? else {
+        let encrypts_none = topics.iter().all(|given| given.value.trim() == "none");
+        if encrypts_none && !refuses_clear {
+            return Ok(mapper);
+        }
+        return Err(ConfigError::Together {
+            reason: "events are to be encrypted, and there are no keys: set BOXES_KEYS or --keys-file, or leave --encrypt and --in-the-clear out".to_owned(),
+        });
+    };
+    let encryption = which(keys, &topics)?;
+    Ok(mapper.encrypted(if refuses_clear {
+        encryption.required()
+    } else {
+        encryption
+    }))
+}
+
+/// Whether a setting that knows two values has the first of them.
+fn yes(given: &Given, yes: &str, no: &str) -> Result<bool, ConfigError> {
+    given.parse(&format!("`{yes}` or `{no}`"), |text| {
+        (text == yes || text == no).then_some(text == yes)
+    })
+}
+
+fn keys(layers: &Layers) -> Result<Option<Keys>, ConfigError> {
+    let unusable = |origin: String| {
+        move |error: KeysError| ConfigError::Value {
+            origin,
+            problem: error.to_string(),
+        }
+    };
+    // Which key encrypts depends on their order, so there is one place for them.
+    match (
+        layers.one(&setting::KEYS)?,
+        layers.one(&setting::KEYS_FILE)?,
+    ) {
+        (None, None) => Ok(None),
+        (Some(given), None) => given
+            .value
+            .parse()
+            .map(Some)
+            .map_err(unusable(given.origin.to_string())),
+        (None, Some(given)) => read_secret_file(&given)?
+            .parse()
+            .map(Some)
+            .map_err(unusable(format!("{} ({})", given.origin, given.value))),
+        (Some(_), Some(file)) => Err(ConfigError::Together {
+            reason: format!(
+                "keys are given by BOXES_KEYS and by {}: put all into one of them, the current one first",
+                file.origin
+            ),
+        }),
+    }
+}
+
+fn which(keys: Keys, given: &[Given]) -> Result<Encryption, ConfigError> {
+    let mut topics = Vec::new();
+    for entry in given {
+        let topic = entry.parse(
+            "`all`, `none`, or a topic such as `orders.order.placed`",
+            |text| {
+                (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| text.to_owned())
+            },
+        )?;
+        if given.len() > 1 && (topic == "all" || topic == "none") {
+            return Err(entry.wrong("topics alone, or `all` or `none` alone"));
+        }
+        topics.push(topic);
+    }
+    Ok(match topics.first().map(String::as_str) {
+        None | Some("all") => Encryption::all(keys),
+        Some("none") => Encryption::none(keys),
+        Some(_) => Encryption::only(keys, topics),
+    })
+}
