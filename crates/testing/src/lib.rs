@@ -11,6 +11,7 @@
 mod given;
 mod live_reading;
 pub mod log_fixture;
+mod notification_log_slices;
 pub mod notification_log_suite;
 pub mod recorder_contract;
 mod recorder_fixture;
