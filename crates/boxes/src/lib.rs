@@ -71,7 +71,7 @@ pub use boxes_service as service;
 
 pub use axum;
 
-pub use boxes_domain::{Aggregate, Event, EventType, Id};
+pub use boxes_domain::{Aggregate, Event, EventType, Id, Upcast};
 pub use boxes_service::{BoundedContext, Config, Failure, Program, Result, Service, run, serve};
 
 /// What a box uses: `use boxes::prelude::*;`.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Something that happened, in the past tense: an enum with one variant for each kind.
 ///
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 /// | `topic = "box.aggregate"` | enum | prefix of the topics; required unless each variant has its own |
 /// | `topic = "box.aggregate.event"` | variant | the whole topic, for a renamed variant |
 /// | `version = 2` | variant | schema version, 1 unless given |
+/// | `upcast(v1_to_v2)` | variant | functions that make state of an older version one of the next, see [`Upcast`] |
 /// | `alias = "old.topic"` | variant | an older topic that is still read; repeatable |
 /// | `discards` | variant | ends the aggregate: every command after it is refused |
 ///
@@ -45,8 +47,46 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn event_type(&self) -> &'static EventType;
 }
 
+/// A step from one schema version of an event's state to the next, taken when an older one is read.
+///
+/// State is the content of the variant as JSON. A step is pure, is given what the version before it wrote, and
+/// returns what the next version would have written; what is stored stays as it is. Steps are listed oldest first, and
+/// the last one leads to the current version, so with `version = 3` there are at most two: with one, version 2 and 3
+/// are read. A step that meets what it does not expect returns it as it is: then the state does not fit the event's
+/// type, and that is an error that names topic and version.
+///
+/// The same holds for the events of other boxes that this one follows: an upstream that has gone on to a new version
+/// does not change the pages that it has published.
+///
+/// ```
+/// use boxes_domain::{Event, Upcast};
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::{Value, json};
+///
+/// #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+/// #[event(topic = "orders.order", crate = "boxes_domain")]
+/// enum OrderEvent {
+///     /// Version 1 had an amount in whole units and no currency.
+///     #[event(version = 2, upcast(placed_v1_to_v2))]
+///     Placed { cents: u64, currency: String },
+/// }
+///
+/// fn placed_v1_to_v2(state: Value) -> Value {
+///     match state.get("amount").and_then(Value::as_u64) {
+///         Some(amount) => json!({ "cents": amount * 100, "currency": "EUR" }),
+///         None => state,
+///     }
+/// }
+///
+/// let [step] = OrderEvent::TYPES[0].upcasts else { panic!("one step") };
+/// assert_eq!(step(json!({ "amount": 7 })), json!({ "cents": 700, "currency": "EUR" }));
+/// ```
+///
+/// Source: Young, *Versioning in an Event Sourced System*, "Upcasting".
+pub type Upcast = fn(Value) -> Value;
+
 /// One kind of event: how it is named where it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct EventType {
     /// The stable name under which it is stored and published, such as `orders.order.placed`.
@@ -55,6 +95,8 @@ pub struct EventType {
     pub version: u32,
     /// Older topics under which it is still read.
     pub aliases: &'static [&'static str],
+    /// Steps from older schema versions to this one, oldest first; see [`Upcast`].
+    pub upcasts: &'static [Upcast],
     /// Whether the aggregate ends with it.
     pub discards: bool,
     /// The position of its variant in the enum, counted from 0.
@@ -69,6 +111,7 @@ impl EventType {
             topic,
             version: 1,
             aliases: &[],
+            upcasts: &[],
             discards: false,
             variant,
         }
@@ -88,6 +131,14 @@ impl EventType {
         self
     }
 
+    /// The same, reading older versions by these steps: the last one leads to the current version. Fewer than the
+    /// version: the derive macro checks it.
+    #[must_use]
+    pub const fn with_upcasts(mut self, upcasts: &'static [Upcast]) -> Self {
+        self.upcasts = upcasts;
+        self
+    }
+
     /// The same as the end of its aggregate.
     #[must_use]
     pub const fn discarding(mut self) -> Self {
@@ -95,9 +146,50 @@ impl EventType {
         self
     }
 
+    /// The steps that make state of `version` one of the current version, none for the current one itself; `None` if
+    /// that version can't be read.
+    #[must_use]
+    pub fn upcasts_from(&self, version: u32) -> Option<&'static [Upcast]> {
+        let n_steps = usize::try_from(self.version.checked_sub(version)?).ok()?;
+        let skipped = self.upcasts.len().checked_sub(n_steps)?;
+        self.upcasts.get(skipped..)
+    }
+
+    /// The oldest schema version that can be read.
+    #[must_use]
+    pub fn oldest_version(&self) -> u32 {
+        let n_steps = u32::try_from(self.upcasts.len()).unwrap_or(u32::MAX);
+        self.version.saturating_sub(n_steps)
+    }
+
     /// Whether events stored under `topic` are of this kind.
     #[must_use]
     pub fn answers_to(&self, topic: &str) -> bool {
         self.topic == topic || self.aliases.contains(&topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(state: Value) -> Value {
+        state
+    }
+
+    #[test]
+    fn the_last_step_leads_to_the_current_version() {
+        let current = EventType::new("t.e", 0).with_version(4);
+        assert_eq!(current.upcasts_from(4).map(<[Upcast]>::len), Some(0));
+        assert_eq!(current.upcasts_from(3).map(<[Upcast]>::len), None);
+        assert_eq!(current.oldest_version(), 4);
+
+        let upcast = current.with_upcasts(&[same, same]);
+        let n_steps = |version| upcast.upcasts_from(version).map(<[Upcast]>::len);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(n_steps),
+            [None, None, Some(2), Some(1), Some(0), None]
+        );
+        assert_eq!(upcast.oldest_version(), 2);
     }
 }

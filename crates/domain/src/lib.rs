@@ -17,7 +17,7 @@ mod root;
 pub use aggregate::Aggregate;
 pub use boxes_macros::Event;
 pub use decision::Decision;
-pub use event::{Event, EventType};
+pub use event::{Event, EventType, Upcast};
 pub use id::{Id, ParseIdError};
 pub use rejection::Rejection;
 pub use root::{ReplayError, Root, RootError};

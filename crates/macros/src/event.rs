@@ -16,6 +16,7 @@ struct Attributes {
     topic: Option<LitStr>,
     version: Option<LitInt>,
     aliases: Vec<LitStr>,
+    upcasts: Vec<Path>,
     discards: bool,
     krate: Option<Path>,
 }
@@ -46,10 +47,10 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             "`version` belongs on a variant: each kind of event has its own",
         ));
     }
-    if on_enum.discards || !on_enum.aliases.is_empty() {
+    if on_enum.discards || !on_enum.aliases.is_empty() || !on_enum.upcasts.is_empty() {
         return Err(Error::new(
             input.span(),
-            "`discards` and `alias` belong on a variant",
+            "`discards`, `alias` and `upcast` belong on a variant",
         ));
     }
     let krate = on_enum
@@ -80,13 +81,18 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         }
         let number =
             u32::try_from(index).map_err(|_| Error::new(variant.span(), "too many variants"))?;
+        check_upcasts(&attributes, variant)?;
         let version = attributes.version.map(|v| quote!(.with_version(#v)));
         let aliases = &attributes.aliases;
         let aliases = (!aliases.is_empty()).then(|| quote!(.with_aliases(&[#(#aliases),*])));
+        let upcasts = &attributes.upcasts;
+        let upcasts = (!upcasts.is_empty()).then(|| quote!(.with_upcasts(&[#(#upcasts),*])));
         let discards = attributes.discards.then(|| quote!(.discarding()));
-        types.push(quote!(#krate::EventType::new(#topic, #number) #version #aliases #discards));
+        types.push(
+            quote!(#krate::EventType::new(#topic, #number) #version #aliases #upcasts #discards),
+        );
         let name = &variant.ident;
-        arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #discards; TYPE }));
+        arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #upcasts #discards; TYPE }));
     }
     let name = &input.ident;
     Ok(quote! {
@@ -169,18 +175,42 @@ fn parse(attributes: &[Attribute]) -> Result<Attributes> {
                     return Err(Error::new(version.span(), "versions are counted from 1"));
                 }
                 found.version = Some(version);
+            } else if meta.path.is_ident("upcast") {
+                let steps;
+                syn::parenthesized!(steps in meta.input);
+                let steps = Punctuated::<Path, Token![,]>::parse_terminated(&steps)?;
+                found.upcasts.extend(steps);
             } else if meta.path.is_ident("discards") {
                 found.discards = true;
             } else if meta.path.is_ident("crate") {
                 let path: LitStr = meta.value()?.parse()?;
                 found.krate = Some(path.parse()?);
             } else {
-                return Err(meta.error("unknown attribute: expected `topic`, `version`, `alias`, `discards` or `crate`"));
+                return Err(meta.error("unknown attribute: expected `topic`, `version`, `alias`, `upcast`, `discards` or `crate`"));
             }
             Ok(())
         })?;
     }
     Ok(found)
+}
+
+/// The last step leads to the current version, and versions are counted from 1.
+fn check_upcasts(attributes: &Attributes, variant: &Variant) -> Result<()> {
+    let version = match &attributes.version {
+        Some(version) => version.base10_parse::<usize>()?,
+        None => 1,
+    };
+    let n_steps = attributes.upcasts.len();
+    if n_steps >= version.max(1) && n_steps > 0 {
+        return Err(Error::new(
+            variant.span(),
+            format!(
+                "{n_steps} upcast steps do not lead to version {version}: there are at most {}, the last one to the current version",
+                version.saturating_sub(1)
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// A topic goes into pages, headers and command lines as it is, so it is kept to characters that need no escaping there.
@@ -251,6 +281,14 @@ mod tests {
         assert!(
             error("#[event(topic = \"a\")] enum E { #[event(version = 0)] A }").contains("from 1")
         );
+        let upcast = |attribute: &str| {
+            error(&format!(
+                "#[event(topic = \"a\")] enum E {{ #[event({attribute})] A }}"
+            ))
+        };
+        assert!(upcast("upcast(f)").contains("1 upcast steps do not lead to version 1"));
+        assert!(upcast("version = 2, upcast(f, g)").contains("at most 1"));
+        assert!(error("#[event(topic = \"a\", upcast(f))] enum E { A }").contains("on a variant"));
         for skip in ["skip", "rename = \"b\", skip_deserializing", "other"] {
             let skipping = format!("#[event(topic = \"a\")] enum E {{ #[serde({skip})] A, B }}");
             assert!(error(&skipping).contains("in the order of the enum"));

@@ -48,14 +48,20 @@ pub enum MapperError {
         /// The topic.
         topic: String,
     },
-    /// The event was written by a schema that this program doesn't know: update the program.
-    #[error("topic `{topic}` is stored in version {stored}, this program knows version {known}")]
+    /// The event was written by a schema that this program doesn't know: update the program, or give the event type
+    /// the upcast steps that lead from there.
+    #[error(
+        "topic `{topic}` is stored in version {stored}, this program reads {}",
+        if oldest == known { format!("version {known}") } else { format!("versions {oldest} to {known}") }
+    )]
     UnknownVersion {
         /// The topic.
         topic: String,
         /// The schema version of what is stored.
         stored: u32,
-        /// The schema version that this program knows.
+        /// The oldest schema version that this program reads.
+        oldest: u32,
+        /// The schema version that this program writes.
         known: u32,
     },
     /// The state was written in a way that this mapper can't undo: configure what it lacks.
