@@ -118,6 +118,7 @@ const PURE: [(&str, &[&str]); 2] = [
             // Functions of bytes, no more: they read no clock and no source of randomness.
             "aes",
             "aes-gcm-siv",
+            "base64",
             "cbc",
             "flate2",
             "hmac",

@@ -1,10 +1,9 @@
 //! Compression of one event's state, and inflating with a bound.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
+use flate2::read::{ZlibDecoder, ZlibEncoder};
 
 /// Its part of the mark of an encoding.
 pub(crate) const MARK: &str = "zlib";
@@ -20,10 +19,17 @@ pub(crate) enum Refusal {
 
 /// `text`, compressed (RFC 1950), if that makes it smaller.
 pub(crate) fn deflate(text: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = ZlibEncoder::new(Vec::with_capacity(text.len()), Compression::default());
-    encoder.write_all(text).ok()?;
-    let compressed = encoder.finish().ok()?;
+    let compressed = compress(text)?;
     (compressed.len() < text.len()).then_some(compressed)
+}
+
+/// `text`, compressed (RFC 1950), whatever comes of it.
+pub(crate) fn compress(text: &[u8]) -> Option<Vec<u8>> {
+    let mut compressed = Vec::with_capacity(text.len());
+    ZlibEncoder::new(text, Compression::default())
+        .read_to_end(&mut compressed)
+        .ok()?;
+    Some(compressed)
 }
 
 /// What was compressed, if it has no more than `max_bytes`. Never takes much more memory than that.
