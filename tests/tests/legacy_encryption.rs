@@ -1,4 +1,4 @@
-//! What the kit encrypts in the form of 2017 opens with PyCryptodome, and the other way round.
+//! What the kit encrypts in the form of 2017 opens with `PyCryptodome`, and the other way round.
 
 #![allow(
     clippy::unwrap_used,
