@@ -10,6 +10,8 @@
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row; `busy` waits for
 //! other processes; `sqlite_error` says what went wrong in words of the port.
 //!
+//! Beside them `PythonTable` (feature `sqlite`) reads what the Python library `eventsourcing` keeps, to be imported.
+//!
 //! Behind PostgreSQL: `postgres_place` reads the URL; `postgres_statements` is all the SQL of a schema; `postgres_schema`
 //! makes the tables, or refuses those that are there; `postgres_writer` is the one connection that writes, and finds out
 //! what became of a commit that nobody answered; `postgres_readers` are those that read; `postgres_event` is an event as
@@ -39,6 +41,8 @@ mod postgres_statements;
 #[cfg(feature = "postgres")]
 mod postgres_writer;
 #[cfg(feature = "sqlite")]
+mod python_table;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_error;
@@ -56,5 +60,7 @@ mod version_cache;
 pub use open_log::OpenLog;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresRecorder;
+#[cfg(feature = "sqlite")]
+pub use python_table::{PythonEvent, PythonTable};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteRecorder;
