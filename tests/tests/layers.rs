@@ -94,7 +94,7 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("aes-gcm-siv", &["boxes-mapper"]),
     ("cbc", &["boxes-mapper"]),
     ("csv", &["monolith"]),
-    ("indicatif", &["monolith"]),
+    ("indicatif", &["boxes-service", "monolith"]),
 ];
 
 /// What the pure crates need, and all that they may: no clock, no I/O, no runtime.

@@ -19,6 +19,12 @@ mod error_pages;
 mod extract;
 mod greeting;
 mod health;
+#[cfg(feature = "sqlite")]
+mod import;
+#[cfg(feature = "sqlite")]
+mod import_program;
+#[cfg(feature = "sqlite")]
+mod import_report;
 mod index;
 mod layers;
 mod logs;
@@ -44,6 +50,8 @@ pub use context::BoundedContext;
 pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};
 pub use greeting::Greeting;
+#[cfg(feature = "sqlite")]
+pub use import_program::{ImportOptions, import};
 pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};

@@ -15,7 +15,7 @@ use crate::{
 
 /// Runs a program that has these boxes, until it is told to stop. It is all of `main`.
 ///
-/// The command line is that of `serve`, which may be written or left away; `--help` explains it.
+/// The command line is that of `serve`, which may be written or left away, or of `import`; `--help` explains them.
 ///
 /// # Errors
 ///
@@ -111,18 +111,22 @@ impl Program {
     /// None; see [`run`].
     pub async fn run(self) -> Result {
         let arguments: Vec<OsString> = std::env::args_os().collect();
-        let options = match self.parse(&arguments) {
-            Ok(options) => options,
+        let told = match self.parse(&arguments) {
+            Ok(told) => told,
             Err(error) => {
                 // To standard output for --help and --version, otherwise to standard error.
                 error.print()?;
                 return Ok(exit_code(error.exit_code()));
             }
         };
-        Ok(serve(self.contexts, &options, async |_| Ok(())).await)
+        Ok(match told {
+            Told::Serve(options) => serve(self.contexts, &options, async |_| Ok(())).await,
+            #[cfg(feature = "sqlite")]
+            Told::Import(options) => crate::import(self.contexts, &options).await,
+        })
     }
 
-    fn parse(&self, arguments: &[OsString]) -> std::result::Result<ServeOptions, clap::Error> {
+    fn parse(&self, arguments: &[OsString]) -> std::result::Result<Told, clap::Error> {
         let names: Vec<&str> = self.contexts.iter().map(BoundedContext::name).collect();
         let about = format!(
             "Serves the boxes {}, or some of them, and follows those that run elsewhere.",
@@ -138,12 +142,29 @@ impl Program {
         .subcommand(ServeOptions::augment_args(
             Command::new("serve").about(about),
         ));
+        #[cfg(feature = "sqlite")]
+        let command = command.subcommand(crate::ImportOptions::augment_args(
+            Command::new("import").about(
+                "Imports the events of an application of the Python library `eventsourcing` into a box.",
+            ),
+        ));
         let matches = command.try_get_matches_from(arguments)?;
         match matches.subcommand() {
-            Some((_, serve)) => ServeOptions::from_arg_matches(serve),
-            None => ServeOptions::from_arg_matches(&matches),
+            #[cfg(feature = "sqlite")]
+            Some(("import", import)) => {
+                crate::ImportOptions::from_arg_matches(import).map(Told::Import)
+            }
+            Some((_, serve)) => ServeOptions::from_arg_matches(serve).map(Told::Serve),
+            None => ServeOptions::from_arg_matches(&matches).map(Told::Serve),
         }
     }
+}
+
+/// What the command line tells a program to do.
+enum Told {
+    Serve(ServeOptions),
+    #[cfg(feature = "sqlite")]
+    Import(crate::ImportOptions),
 }
 
 fn exit_code(code: i32) -> ExitCode {
@@ -160,7 +181,12 @@ pub async fn serve(
     options: &ServeOptions,
     meanwhile: impl AsyncFnOnce(&Running) -> Result<()>,
 ) -> ExitCode {
-    match try_serve(contexts, options, meanwhile).await {
+    exit_code_of(try_serve(contexts, options, meanwhile).await)
+}
+
+/// Prints what went wrong, if anything did, and says so to who started the program.
+pub(crate) fn exit_code_of(result: Result) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("error: {failure:?}");
@@ -173,16 +199,19 @@ pub async fn serve(
     }
 }
 
+/// The environment of the process. `vars` would panic on a variable that is not UTF-8, of which none can be ours.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 async fn try_serve(
     contexts: impl IntoIterator<Item = BoundedContext>,
     options: &ServeOptions,
     meanwhile: impl AsyncFnOnce(&Running) -> Result<()>,
 ) -> Result {
     let mut signal = StopSignal::listen()?;
-    // `vars` would panic on a variable that is not UTF-8, of which none can be ours.
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = Config::load(options, variables)?;
+    let config = Config::load(options, environment())?;
     init_telemetry(&config.log, config.log_format);
     for variable in
         unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))

@@ -1,0 +1,301 @@
+//! Events of the Python library `eventsourcing` become the log of a box.
+
+use std::collections::BTreeMap;
+
+use boxes_mapper::Metadata;
+use boxes_recorder::{
+    Append, Encoding, Notification, Position, Recorder, RecorderError, StoredEvent, Tracking,
+};
+use boxes_recorder_sqlx::{PythonEvent, PythonTable};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::import_report::{ImportReport, ImportSummary};
+
+/// How many events are read, and recorded in one transaction, at a time.
+const BATCH: u64 = 1_000;
+
+/// Stands for the history of a Python table, which has no epoch of its own.
+const EPOCH: Uuid = Uuid::from_u128(0x8c3a_1f0e_5b5d_4d0c_9b1e_6f2f_70e1_7a9d);
+
+/// Why an import ends early. What was imported before stays; the same import may be run again and goes on there.
+#[derive(Debug, Error)]
+pub(crate) enum ImportError {
+    #[error(
+        "the box has {head} events that no import wrote: import into a box that has none, before it is used"
+    )]
+    NotEmpty { head: u64 },
+    #[error(
+        "the event with id {old_id} is not what an earlier run imported as {new_id}: the table or --topic has changed; import into a new store"
+    )]
+    Changed { old_id: u64, new_id: u64 },
+    #[error(
+        "the earlier run came to id {position}, which the table does not have any more: it has changed; import into a new store"
+    )]
+    Shortened { position: u64 },
+    #[error(
+        "the box has recorded events of its own since the earlier run: stop it, and import into a new store"
+    )]
+    Used,
+    #[error(
+        "the aggregate of the event with id {old_id} is `{originator_id}`: boxes know aggregates by UUIDs alone"
+    )]
+    NoUuid { old_id: u64, originator_id: String },
+    #[error(
+        "the state of the event with id {old_id} ({topic}) is not JSON on one line: states that are compressed or encrypted can't be imported; let the Python application write them as plain JSON into a new table first"
+    )]
+    NoJson { old_id: u64, topic: String },
+    #[error("the events with ids from {first} to {last} can't be imported")]
+    Refused {
+        first: u64,
+        last: u64,
+        source: RecorderError,
+    },
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
+    #[error("the report can't be written")]
+    Report(#[from] std::io::Error),
+}
+
+/// The follower whose position says how far the table has been imported, recorded together with the events.
+pub(crate) fn follower(table: &str) -> String {
+    format!("import:python:{table}")
+}
+
+/// Brings all events of the table into the log, in their order, under the ids that come next.
+///
+/// What an earlier run brought is compared instead, so the report is always the whole one. `progress` is told
+/// after each batch how many events are done.
+pub(crate) async fn import(
+    recorder: &dyn Recorder,
+    source: &mut PythonTable,
+    follower: String,
+    topics: &BTreeMap<String, String>,
+    mut report: ImportReport,
+    now: Timestamp,
+    mut progress: impl FnMut(u64),
+) -> Result<ImportSummary, ImportError> {
+    let mut position = recorder.tracking(&follower).await?;
+    let head = recorder.head().await?;
+    if position.is_none() && head > 0 {
+        return Err(ImportError::NotEmpty { head });
+    }
+    let earlier = position.map_or(0, |position| position.id);
+    let mut after = 0;
+    let mut new_id: u64 = 0;
+    loop {
+        // A batch that is compared ends where the earlier run ended: `earlier` parts the pages.
+        let mut rows = source.page(after, BATCH).await?;
+        if after < earlier {
+            rows.retain(|row| row.notification_id <= earlier);
+        }
+        let Some(last) = rows.last().map(|row| row.notification_id) else {
+            if after < earlier {
+                return Err(ImportError::Shortened { position: earlier });
+            }
+            break;
+        };
+        let events: Vec<Made> = rows
+            .iter()
+            .map(|row| made(row, topics, now))
+            .collect::<Result<_, _>>()?;
+        if after < earlier {
+            compare(recorder, &rows, &events, new_id).await?;
+        } else {
+            let step = Tracking {
+                follower: follower.clone(),
+                epoch: EPOCH,
+                from: position,
+                to: last,
+            };
+            record(recorder, &rows, &events, new_id, step).await?;
+            position = Some(Position {
+                epoch: EPOCH,
+                id: last,
+            });
+            report.recorded(rows.len());
+        }
+        for (row, event) in rows.iter().zip(&events) {
+            new_id = new_id.saturating_add(1);
+            report.event(row, new_id, &event.stored.topic, event.has_time)?;
+        }
+        after = last;
+        progress(new_id);
+    }
+    Ok(report.finish()?)
+}
+
+/// Records rows as one batch with its step, as the events after `before`.
+async fn record(
+    recorder: &dyn Recorder,
+    rows: &[PythonEvent],
+    events: &[Made],
+    before: u64,
+    step: Tracking,
+) -> Result<(), ImportError> {
+    // A box that runs meanwhile would stand between two batches.
+    if recorder.head().await? != before {
+        return Err(ImportError::Used);
+    }
+    let append = Append::new(events.iter().map(|event| event.stored.clone()).collect());
+    let answers = recorder.record(&[append.with_tracking(step)]).await?;
+    for answer in answers {
+        answer.map_err(|source| ImportError::Refused {
+            first: rows.first().map_or(0, |row| row.notification_id),
+            last: rows.last().map_or(0, |row| row.notification_id),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Holds rows against what an earlier run made of them, as the events after `before`.
+async fn compare(
+    recorder: &dyn Recorder,
+    rows: &[PythonEvent],
+    events: &[Made],
+    before: u64,
+) -> Result<(), ImportError> {
+    let n_rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    let found = recorder
+        .select_notifications(before.saturating_add(1), n_rows)
+        .await?;
+    let mut found = found.iter();
+    let mut new_id = before;
+    for (row, event) in rows.iter().zip(events) {
+        new_id = new_id.saturating_add(1);
+        if !found.next().is_some_and(|found| event.is_in(found)) {
+            return Err(ImportError::Changed {
+                old_id: row.notification_id,
+                new_id,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of a row.
+struct Made {
+    stored: StoredEvent,
+    /// Whether the row says when it happened.
+    has_time: bool,
+}
+
+impl Made {
+    /// Whether the notification was made of the same row. The time of an import is not the row's.
+    fn is_in(&self, found: &Notification) -> bool {
+        let mut stored = self.stored.clone();
+        if !self.has_time {
+            stored.occurred_on = found.event.occurred_on;
+        }
+        stored == found.event
+    }
+}
+
+fn made(
+    row: &PythonEvent,
+    topics: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Result<Made, ImportError> {
+    let originator_id = Uuid::try_parse(&row.originator_id).map_err(|_| ImportError::NoUuid {
+        old_id: row.notification_id,
+        originator_id: row.originator_id.clone(),
+    })?;
+    if !is_json_on_one_line(&row.state) {
+        return Err(ImportError::NoJson {
+            old_id: row.notification_id,
+            topic: row.topic.clone(),
+        });
+    }
+    let time = time(&row.state);
+    let topic = topics.get(&row.topic).unwrap_or(&row.topic).clone();
+    Ok(Made {
+        stored: StoredEvent {
+            // The same in every run.
+            event_id: Uuid::new_v5(&originator_id, &row.originator_version.to_be_bytes()),
+            originator_id,
+            originator_version: row.originator_version,
+            topic: topic.into(),
+            schema_version: 1,
+            encoding: Encoding::JSON,
+            state: row.state.clone(),
+            metadata: Metadata::default().to_bytes(),
+            occurred_on: time.unwrap_or(now),
+        },
+        has_time: time.is_some(),
+    })
+}
+
+fn is_json_on_one_line(state: &[u8]) -> bool {
+    std::str::from_utf8(state).is_ok_and(|text| {
+        !text.contains(['\n', '\r']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    })
+}
+
+/// The `timestamp` of a state as the library's transcoder writes it, in whole microseconds.
+fn time(state: &[u8]) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Timed {
+        timestamp: Marked,
+    }
+    #[derive(Deserialize)]
+    struct Marked {
+        #[serde(rename = "_data_")]
+        data: Timestamp,
+    }
+    let timed: Timed = serde_json::from_slice(state).ok()?;
+    Timestamp::from_microsecond(timed.timestamp.data.as_microsecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: &'static [u8]) -> PythonEvent {
+        PythonEvent {
+            notification_id: 7,
+            originator_id: "d1ff6d071ab640b6aa1bf431b1cc40ff".to_owned(),
+            originator_version: 1,
+            topic: "kennel:Dog.Registered".to_owned(),
+            state: state.into(),
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_state_is_kept_and_one_without_gets_that_of_the_import() {
+        let now = Timestamp::UNIX_EPOCH;
+        let state = br#"{"timestamp":{"_type_":"datetime_iso","_data_":"2026-01-02T03:04:05.678901+00:00"}}"#;
+        let timed = made(&row(state), &BTreeMap::new(), now).unwrap();
+        assert_eq!(
+            timed.stored.occurred_on.to_string(),
+            "2026-01-02T03:04:05.678901Z"
+        );
+        assert!(timed.has_time);
+        let untimed = made(&row(b"{}"), &BTreeMap::new(), now).unwrap();
+        assert_eq!(untimed.stored.occurred_on, now);
+        assert!(!untimed.has_time);
+    }
+
+    #[test]
+    fn a_state_is_kept_byte_for_byte_and_refused_where_a_page_could_not_hold_it() {
+        let state = b"{ \"n\" : 1.50 }";
+        let kept = made(&row(state), &BTreeMap::new(), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(kept.stored.state, &state[..]);
+        for state in [
+            &b"x\x9c\xabV\xca"[..],
+            b"{\"n\":\n1}",
+            b"",
+            b"{} {}",
+            b"\"\xff\"",
+        ] {
+            let refused = made(&row(state), &BTreeMap::new(), Timestamp::UNIX_EPOCH);
+            assert!(matches!(
+                refused,
+                Err(ImportError::NoJson { old_id: 7, .. })
+            ));
+        }
+    }
+}
