@@ -1,0 +1,247 @@
+//! A caching proxy before the replicas of a box: it keeps archived pages, and hides nothing from a reader.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of tests fails by panicking"
+)]
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use boxes::http::{RemoteNotificationLog, RemoteOptions, install_crypto_provider};
+use boxes::notification_log::NotificationLogReader;
+use boxes::prelude::*;
+use boxes::service::{Config, Running, Service};
+use boxes_testing::nginx;
+use boxes_tests::{DEADLINE, until};
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "proxied.entry")]
+enum Entry {
+    Written { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Entries;
+
+impl Aggregate for Entries {
+    type Event = Entry;
+    fn apply(&mut self, _: &Entry) {}
+}
+
+async fn start(data: &Path) -> Running {
+    install_crypto_provider();
+    let config = Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: data.to_owned(),
+        ..Config::default()
+    };
+    Service::start(
+        [BoundedContext::new("proxied").aggregate::<Entries>()],
+        config,
+    )
+    .await
+    .unwrap()
+}
+
+async fn write(service: &Running, n_entries: u32) {
+    let app = service.app("proxied").unwrap();
+    let entries: Vec<_> = (0..n_entries).map(|n| Entry::Written { n }).collect();
+    app.upsert(Id::named("entries"), |_: &Entries| entries.clone())
+        .await
+        .unwrap();
+}
+
+/// nginx that keeps what it may of the answers of these services, and asks them in turn. Ended when it is dropped.
+struct CachingProxy {
+    process: Child,
+    base_url: String,
+}
+
+impl CachingProxy {
+    async fn before(folder: &Path, services: &[&Running]) -> Self {
+        // Its worker processes may run as another user, who must be let in.
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let servers: String = services
+            .iter()
+            .map(|service| {
+                let url = service.base_url();
+                let authority = url.trim_start_matches("http://");
+                format!("server {authority}; ")
+            })
+            .collect();
+        let root = folder.display();
+        let configuration = format!(
+            "daemon off; worker_processes 1; pid {root}/pid; error_log {root}/error.log;
+             events {{ worker_connections 512; }}
+             http {{ access_log off;
+                     client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+                     uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+                     proxy_cache_path {root}/cache keys_zone=pages:1m;
+                     upstream replicas {{ {servers} }}
+                     server {{ listen {address};
+                               location / {{ proxy_pass http://replicas; proxy_http_version 1.1;
+                                             proxy_cache pages;
+                                             proxy_set_header If-None-Match $http_if_none_match;
+                                             add_header X-Cache $upstream_cache_status always; }} }} }}"
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, configuration).unwrap();
+        let process = Command::new(nginx())
+            .arg("-c")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let proxy = Self {
+            process,
+            base_url: format!("http://{address}"),
+        };
+        until("nginx listens", async || {
+            tokio::net::TcpStream::connect(address).await.is_ok()
+        })
+        .await;
+        proxy
+    }
+}
+
+impl Drop for CachingProxy {
+    fn drop(&mut self) {
+        // The master ends its worker when it is asked to stop, and not when it is killed.
+        let asked = Command::new("kill")
+            .arg(self.process.id().to_string())
+            .status();
+        if asked.is_ok_and(|status| status.success()) {
+            self.process.wait().unwrap();
+        }
+    }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(DEADLINE)
+        .build()
+        .unwrap()
+}
+
+/// What a cache must not change of a page, and whether this one came from the cache.
+async fn page(base_url: &str, section: &str) -> ((String, Vec<u8>), Option<String>) {
+    let url = format!("{base_url}/proxied/notifications/{section}");
+    let request = client().get(url).header("accept-encoding", "identity");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let header = |name| {
+        let value = answer.headers().get(name)?;
+        Some(value.to_str().unwrap().to_owned())
+    };
+    let (etag, cache) = (header("etag").unwrap(), header("x-cache"));
+    ((etag, answer.bytes().await.unwrap().to_vec()), cache)
+}
+
+#[tokio::test]
+async fn a_reader_behind_a_caching_proxy_gets_every_notification_once_while_the_log_grows() {
+    let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (start(data.path()).await, start(data.path()).await);
+    let proxy = CachingProxy::before(cache.path(), &[&first, &second]).await;
+
+    let url = format!("{}/proxied/notifications", proxy.base_url);
+    let log = RemoteNotificationLog::new(url.parse().unwrap(), RemoteOptions::default()).unwrap();
+    let mut reader = NotificationLogReader::new(Arc::new(log), None);
+    let mut n_written = 0;
+    // To a page's last notification and past it, again and again: before, at and after each multiple of 20.
+    for n_entries in [19, 1, 1, 18, 1, 1, 19, 20, 40, 1, 59, 1] {
+        write(&first, n_entries).await;
+        let seen_from = n_written;
+        n_written += u64::from(n_entries);
+        let mut seen = Vec::new();
+        tokio::time::timeout(DEADLINE, async {
+            while seen_from + u64::try_from(seen.len()).unwrap() < n_written {
+                let batch = reader.next_batch().await.unwrap();
+                seen.extend(batch.iter().map(|notification| notification.id));
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{n_written} are written, and after {seen_from} came {seen:?}"));
+        assert_eq!(seen, (seen_from + 1..=n_written).collect::<Vec<_>>());
+    }
+    drop(proxy);
+    first.shutdown().await;
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn archived_pages_come_from_the_cache_as_every_replica_gives_them_also_after_a_restart() {
+    let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (start(data.path()).await, start(data.path()).await);
+    write(&first, 61).await;
+    let proxy = CachingProxy::before(cache.path(), &[&first, &second]).await;
+
+    let sections = ["1,20", "21,40", "41,60"];
+    let mut pages = Vec::new();
+    for section in sections {
+        let (given, cache) = page(&proxy.base_url, section).await;
+        assert_eq!(cache.as_deref(), Some("MISS"), "{section}");
+        for replica in [&first, &second] {
+            let direct = page(replica.base_url(), section).await.0;
+            assert_eq!(direct, given, "{section}");
+        }
+        pages.push(given);
+    }
+    // The page that grows is asked for again each time.
+    for _ in 0..2 {
+        let (_, cache) = page(&proxy.base_url, "61,80").await;
+        assert_ne!(cache.as_deref(), Some("HIT"));
+    }
+
+    first.shutdown().await;
+    second.shutdown().await;
+    let restarted = start(data.path()).await;
+    for (section, given) in sections.into_iter().zip(&pages) {
+        // The proxy does not know the new port: what it still gives, it has kept.
+        let (kept, cache) = page(&proxy.base_url, section).await;
+        assert_eq!(cache.as_deref(), Some("HIT"), "{section}");
+        assert_eq!(&kept, given, "{section}");
+        let direct = page(restarted.base_url(), section).await.0;
+        assert_eq!(&direct, given, "{section}");
+    }
+    drop(proxy);
+    restarted.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
+    let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = start(data.path()).await;
+    write(&service, 20).await;
+    let proxy = CachingProxy::before(cache.path(), &[&service]).await;
+
+    let url = format!("{}/proxied/notifications", proxy.base_url);
+    let poll = |etag: String, wait: &'static str| {
+        client()
+            .get(&url)
+            .header("accept-encoding", "identity")
+            .header("if-none-match", etag)
+            .header("prefer", wait)
+            .send()
+    };
+    let current = poll("\"of nothing\"".to_owned(), "wait=0").await.unwrap();
+    let etag = current.headers().get("etag").unwrap().to_str().unwrap();
+    let in_vain = poll(etag.to_owned(), "wait=1").await.unwrap();
+    assert_eq!(in_vain.status(), StatusCode::NOT_MODIFIED);
+    assert!(in_vain.headers().contains_key("preference-applied"));
+
+    let (news, ()) = tokio::join!(poll(etag.to_owned(), "wait=30"), write(&service, 1));
+    let news = news.unwrap();
+    assert_eq!(news.status(), StatusCode::OK);
+    assert_ne!(news.headers().get("etag"), current.headers().get("etag"));
+    drop(proxy);
+    service.shutdown().await;
+}
