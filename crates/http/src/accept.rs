@@ -41,6 +41,19 @@ pub(crate) fn negotiate<'a>(
     best.map(|(_, place)| place)
 }
 
+/// Whether a request names the media type itself, and not only a range that covers it.
+pub(crate) fn names(headers: &HeaderMap, media_type: &str) -> bool {
+    let values = headers.get_all(ACCEPT).into_iter();
+    let mut ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| elements(text, b','))
+        .filter_map(MediaRange::parse);
+    ranges.any(|range| range.specificity(media_type) == Some(NAMED))
+}
+
+/// How closely a range covers the one media type that it names.
+const NAMED: u8 = 2;
+
 /// `application/*;q=0.5`
 struct MediaRange<'a> {
     main: &'a str,
@@ -74,7 +87,7 @@ impl<'a> MediaRange<'a> {
         match (self.main, self.sub) {
             ("*", "*") => Some(0),
             (m, "*") if m.eq_ignore_ascii_case(main) => Some(1),
-            (m, s) if m.eq_ignore_ascii_case(main) && s.eq_ignore_ascii_case(sub) => Some(2),
+            (m, s) if m.eq_ignore_ascii_case(main) && s.eq_ignore_ascii_case(sub) => Some(NAMED),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use boxes_notification_log::{LogDescription, Section};
-use boxes_recorder::{LogIdentity, Notification};
+use boxes_recorder::{LogIdentity, Notification, StoredEvent};
 
 use crate::json_text::JsonText;
 use crate::link::{Addresses, Links};
@@ -138,7 +138,7 @@ fn members(json: &mut JsonText, item: &Notification) {
     debug_assert!(written.is_ok());
     json.raw(",\"occurred_on\":\"").raw(&time);
     json.raw("\",\"state\":");
-    if event.encoding.is_plain_json() && is_bare(&event.state) {
+    if embeds_as_json(event) {
         json.embed(&event.state);
     } else {
         json.base64(&event.state);
@@ -151,6 +151,11 @@ fn members(json: &mut JsonText, item: &Notification) {
     } else {
         json.embed(&event.metadata);
     }
+}
+
+/// Whether the event's state can stand in JSON as it is.
+pub(crate) fn embeds_as_json(event: &StoredEvent) -> bool {
+    event.encoding.is_plain_json() && is_bare(&event.state)
 }
 
 /// Whether the bytes can be told from what surrounds them in a page: nothing, and space at an end, can not.
@@ -174,7 +179,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use boxes_notification_log::SectionId;
-    use boxes_recorder::{Encoding, StoredEvent};
+    use boxes_recorder::Encoding;
     use bytes::Bytes;
     use uuid::Uuid;
 

@@ -6,7 +6,7 @@
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
 //! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `accept_encoding.rs`,
 //! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`, of which `json_page.rs` is the
-//! kit's own; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
+//! kit's own and `cloud_events.rs` is for those who ask for it by name; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
 //! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
@@ -20,6 +20,7 @@
 mod accept;
 mod accept_encoding;
 mod bearer_token;
+mod cloud_events;
 mod coding;
 mod compat_eventsourcing_8;
 mod compat_eventsourcing_9;

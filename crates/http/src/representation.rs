@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use boxes_notification_log::Section;
 use boxes_recorder::{LogIdentity, Notification};
 
-use crate::accept::negotiate;
+use crate::accept::{names, negotiate};
+use crate::cloud_events::CloudEventsBatch;
 use crate::json_page::JsonPage;
 use crate::link::Links;
 use crate::{Problem, ProblemKind, event_stream};
@@ -23,6 +24,12 @@ pub(crate) trait Representation: Debug + Send + Sync {
     /// A short name of its own, for entity tags and caches.
     fn tag(&self) -> &'static str;
 
+    /// Whether it is given only to those who name it: `*/*` and `application/*` do not cover it then, even where
+    /// they cover nothing else.
+    fn only_by_name(&self) -> bool {
+        false
+    }
+
     /// A page. The same section gives the same bytes, always and everywhere.
     fn page(&self, section: &Section, links: &Links) -> Vec<u8>;
 
@@ -36,12 +43,18 @@ pub(crate) trait Representation: Debug + Send + Sync {
 }
 
 /// The formats of pages, the one first that is given to those who accept anything.
-pub(crate) static PAGES: &[&dyn Representation] = &[&JsonPage];
+pub(crate) static PAGES: &[&dyn Representation] = &[&JsonPage, &CloudEventsBatch];
 
 /// The format of pages that the request wants.
 pub(crate) fn of_page(headers: &HeaderMap) -> Result<&'static dyn Representation, Problem> {
-    let place = negotiate(headers, media_types());
-    let found = place.and_then(|place| PAGES.get(place)).copied();
+    let offered = || {
+        let offers = |page: &&&'static dyn Representation| {
+            !page.only_by_name() || names(headers, page.media_type())
+        };
+        PAGES.iter().filter(offers).copied()
+    };
+    let place = negotiate(headers, offered().map(Representation::media_type));
+    let found = place.and_then(|place| offered().nth(place));
     found.ok_or_else(|| not_acceptable(media_types()))
 }
 

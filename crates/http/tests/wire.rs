@@ -420,7 +420,11 @@ async fn a_format_is_given_only_if_it_is_accepted() {
         ] {
             let answer = send(&url, "GET", below, &[("accept", accept)]).await;
             assert_problem(&answer, 406, "not-acceptable");
-            assert_eq!(answer.json()["offered"], json!(["application/json"]));
+            let offered = match below {
+                "/log" => json!(["application/json"]),
+                _ => json!(["application/json", "application/cloudevents-batch+json"]),
+            };
+            assert_eq!(answer.json()["offered"], offered);
             assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
         }
     }
@@ -606,7 +610,7 @@ async fn the_description_has_what_a_reader_needs_to_count() {
         body,
         json!({
             "name": "orders", "epoch": EPOCH.to_string(), "page_size": 5, "first_available": 1, "last": 13,
-            "formats": ["application/json"], "uri_template": "/orders/notifications/{low},{high}",
+            "formats": ["application/json", "application/cloudevents-batch+json"], "uri_template": "/orders/notifications/{low},{high}",
             "links": {
                 "self": "/orders/notifications/log", "current": "/orders/notifications",
                 "first": "/orders/notifications/1,5", "stream": "/orders/notifications/stream"
