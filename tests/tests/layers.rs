@@ -518,13 +518,15 @@ fn a_program_compiles_the_drivers_of_its_databases_and_no_other() {
     };
     let drivers = |features: &[&str]| {
         let tree = tree(features);
-        ["sqlx-sqlite", "sqlx-postgres", "sqlx"].map(|name| {
+        ["sqlx-sqlite", "sqlx-postgres", "sqlx-mysql", "sqlx"].map(|name| {
             tree.lines()
                 .any(|line| line.split(' ').next() == Some(name))
         })
     };
-    assert_eq!(drivers(&[]), [true, false, true]);
+    assert_eq!(drivers(&[]), [true, false, false, true]);
     let postgres = ["--no-default-features", "--features", "postgres"];
-    assert_eq!(drivers(&postgres), [false, true, true]);
-    assert_eq!(drivers(&["--no-default-features"]), [false; 3]);
+    assert_eq!(drivers(&postgres), [false, true, false, true]);
+    let mysql = ["--no-default-features", "--features", "mysql"];
+    assert_eq!(drivers(&mysql), [false, false, true, true]);
+    assert_eq!(drivers(&["--no-default-features"]), [false; 4]);
 }

@@ -1,9 +1,10 @@
 //! Recorders on SQL databases.
 //!
 //! Reading order: [`OpenLog`] says which log is expected in a database; `SqliteRecorder` (feature `sqlite`) keeps it in
-//! one SQLite file, `PostgresRecorder` (feature `postgres`) in a schema of a PostgreSQL database.
+//! one SQLite file, `PostgresRecorder` (feature `postgres`) in a schema of a PostgreSQL database, `MysqlRecorder` (feature
+//! `mysql`) in tables of a MySQL or MariaDB database.
 //!
-//! Behind both: `found_log` holds the log that is there against the one that is expected; `version_cache` spares
+//! Behind all: `found_log` holds the log that is there against the one that is expected; `version_cache` spares
 //! looking up what this process wrote itself.
 //!
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
@@ -16,11 +17,34 @@
 //! makes the tables, or refuses those that are there; `postgres_writer` is the one connection that writes, and finds out
 //! what became of a commit that nobody answered; `postgres_readers` are those that read; `postgres_event` is an event as
 //! a row; `postgres_hints` tells other processes of commits; `postgres_error` says what went wrong in words of the port.
+//!
+//! The files of MySQL are named and divided likewise, without hints. Behind both servers: `sql` is a statement, `numbers`
+//! those of the port as SQL has them, `backoff` the pauses between attempts.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod backoff;
 #[cfg(feature = "sqlite")]
 mod busy;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod found_log;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "mysql")]
+mod mysql_error;
+#[cfg(feature = "mysql")]
+mod mysql_event;
+#[cfg(feature = "mysql")]
+mod mysql_place;
+#[cfg(feature = "mysql")]
+mod mysql_readers;
+#[cfg(feature = "mysql")]
+mod mysql_schema;
+#[cfg(feature = "mysql")]
+mod mysql_statements;
+#[cfg(feature = "mysql")]
+mod mysql_writer;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod numbers;
 mod open_log;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -42,6 +66,8 @@ mod postgres_statements;
 mod postgres_writer;
 #[cfg(feature = "sqlite")]
 mod python_table;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
@@ -54,9 +80,11 @@ mod sqlite_readers;
 mod sqlite_schema;
 #[cfg(feature = "sqlite")]
 mod sqlite_writer;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod version_cache;
 
+#[cfg(feature = "mysql")]
+pub use mysql::MysqlRecorder;
 pub use open_log::OpenLog;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresRecorder;

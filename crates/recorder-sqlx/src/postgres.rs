@@ -14,8 +14,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::OpenLog;
+use crate::numbers::{at_most, unsigned};
 use crate::postgres_error::{timed_out, unavailable, while_opening};
-use crate::postgres_event::{at_most, decode, unsigned};
+use crate::postgres_event::decode;
 use crate::postgres_hints::Hints;
 use crate::postgres_place::Place;
 use crate::postgres_readers::Readers;

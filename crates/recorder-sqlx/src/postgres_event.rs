@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
+use crate::numbers::{signed, unsigned};
 use crate::postgres_statements::Statements;
 
 /// Rows in one statement, at most: beyond that nothing is won, and a message has an end.
@@ -160,17 +161,4 @@ fn encoding(mark: &str) -> Encoding {
     } else {
         Encoding::new(mark.to_owned())
     }
-}
-
-pub(crate) fn unsigned(value: i64) -> Result<u64, sqlx::Error> {
-    u64::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-pub(crate) fn signed(value: u64) -> Result<i64, sqlx::Error> {
-    i64::try_from(value).map_err(|error| sqlx::Error::Encode(error.into()))
-}
-
-/// A number for SQL that means "no more than `n`", where SQL's greatest number means "no bound".
-pub(crate) fn at_most(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -1,28 +1,7 @@
 //! The SQL of one schema.
 
-use std::fmt;
-use std::sync::Arc;
-
-use sqlx::AssertSqlSafe;
-
 use crate::postgres_place::Place;
-
-/// A statement in which nothing but the quoted name of the schema and the number of the lock was filled in.
-#[derive(Clone)]
-pub(crate) struct Sql(Arc<str>);
-
-impl Sql {
-    /// For the driver, which takes only texts that somebody vouches for.
-    pub(crate) fn text(&self) -> AssertSqlSafe<Arc<str>> {
-        AssertSqlSafe(Arc::clone(&self.0))
-    }
-}
-
-impl fmt::Debug for Sql {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::sql::Sql;
 
 /// Every statement, with the schema named in it. Not by `search_path`: a pooler that shares sessions would lose it, and
 /// one box would write into the tables of another.
@@ -50,7 +29,7 @@ impl Statements {
     pub(crate) fn of(place: &Place) -> Self {
         let s = place.quoted_schema();
         let key = place.lock_key();
-        let sql = |text: String| Sql(text.into());
+        let sql = Sql::new;
         let head = format!("SELECT coalesce(max(id), 0) FROM {s}.stored_event");
         let stream = |order: &str| {
             sql(format!(

@@ -13,8 +13,10 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use crate::backoff::pause;
+use crate::numbers::{signed, unsigned};
 use crate::postgres_error::{is_transient, timed_out, unavailable};
-use crate::postgres_event::{insert, signed, storable, unsigned};
+use crate::postgres_event::{insert, storable};
 use crate::postgres_readers::MAX_IDLE;
 use crate::postgres_statements::Statements;
 use crate::version_cache::VersionCache;
@@ -28,10 +30,6 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a transaction that is certainly not recorded is tried again.
 const MAX_RETRIES: u32 = 5;
-
-/// The pause before the first retry; each later one is twice as long, up to [`MAX_PAUSE`], less a random part.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is said to the server at the beginning of the session that writes: how long the log's lock is waited for, and
 /// how long it may be held by a process that stands still; and that a commit is on the disk when it is answered, also
@@ -415,15 +413,6 @@ pub(crate) fn decode_position(row: &PgRow) -> Result<Position, sqlx::Error> {
         epoch: row.try_get(1)?,
         id: unsigned(row.try_get(2)?)?,
     })
-}
-
-/// Waits the longer the more often it was tried, and at random, so that those that were refused together do not come
-/// back together.
-async fn pause(retry: u32) {
-    let longest = FIRST_PAUSE
-        .saturating_mul(1 << retry.min(10))
-        .min(MAX_PAUSE);
-    tokio::time::sleep(longest.mul_f64(fastrand::f64().mul_add(0.5, 0.5))).await;
 }
 
 // Written out: the options hold a password.

@@ -27,6 +27,6 @@ pub use live_reading::{LiveReading, LogFlaw};
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
 pub use servers::{
-    NGINX_VARIABLE, POSTGRES_VARIABLE, PYTHON_8_VARIABLE, PYTHON_VARIABLE, nginx, postgres_url,
-    python, python_8,
+    MYSQL_VARIABLE, NGINX_VARIABLE, POSTGRES_VARIABLE, PYTHON_8_VARIABLE, PYTHON_VARIABLE,
+    mysql_url, nginx, postgres_url, python, python_8,
 };

@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// The variable that says where a PostgreSQL database for tests is: `postgres://user@host:port/database`.
 pub const POSTGRES_VARIABLE: &str = "BOXES_TEST_POSTGRES_URL";
 
+/// The variable that says where a MySQL or MariaDB database for tests is: `mysql://user@host:port/database`.
+pub const MYSQL_VARIABLE: &str = "BOXES_TEST_MYSQL_URL";
+
 /// The variable that says where Python is, with the packages of `tests/python/requirements-9.txt`.
 pub const PYTHON_VARIABLE: &str = "BOXES_TEST_PYTHON";
 
@@ -32,6 +35,21 @@ pub const NGINX_VARIABLE: &str = "BOXES_TEST_NGINX";
 pub fn postgres_url() -> String {
     let url = variable(POSTGRES_VARIABLE, "a PostgreSQL server");
     format!("{url}?schema=test_{}", Uuid::new_v4().simple())
+}
+
+/// The URL of tables of its own in the MySQL or MariaDB database for tests.
+///
+/// # Panics
+///
+/// If the variable [`MYSQL_VARIABLE`] is not set: a test that needs a server does not pass without one.
+#[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the prefix of a test's tables has to be no other's, and nothing else"
+)]
+pub fn mysql_url() -> String {
+    let url = variable(MYSQL_VARIABLE, "a MySQL or MariaDB server");
+    format!("{url}?prefix=test_{}", Uuid::new_v4().simple())
 }
 
 /// The Python interpreter that has version 9 of the library `eventsourcing`, and packages that read what boxes write.

@@ -1,0 +1,92 @@
+//! What MySQL and MariaDB say, in words of the port.
+
+use boxes_recorder::RecorderError;
+use sqlx::mysql::MySqlDatabaseError;
+
+/// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
+///
+/// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
+/// for the log and not for those who asked.
+pub(crate) fn unavailable(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
+    move |error| RecorderError::unavailable(format!("{doing}: {}", kind(&error)), error)
+}
+
+/// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
+pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
+    let reason = match number(&error) {
+        Some(1045) => "the MySQL server refuses the user or the password: mend the URL",
+        Some(1044) => "the MySQL server lets the user not into this database: grant it",
+        Some(1049) => "the MySQL server has no database of this name: create it",
+        Some(1142) => {
+            "the user may not make or use the box's tables: grant CREATE, SELECT, INSERT and UPDATE on the database"
+        }
+        _ => return unavailable("opening the database")(error),
+    };
+    RecorderError::Mismatch {
+        reason: reason.to_owned(),
+    }
+}
+
+/// Whether the tables are not there.
+pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
+    number(error) == Some(1146)
+}
+
+/// Whether the connection is of no use any more, so that another one may do.
+pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // Shutting down; killed; ended for standing still (MySQL, MariaDB).
+        _ => number(error).is_some_and(|number| matches!(number, 1053 | 1927 | 4031)),
+    }
+}
+
+/// Whether the same may succeed a moment later.
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    // A lock that was not had in time, a deadlock and a crowd are answered by doing it again.
+    is_connection_lost(error)
+        || number(error).is_some_and(|number| matches!(number, 1205 | 1213 | 1040))
+}
+
+/// The time that was given is over, and nobody has answered.
+pub(crate) fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+/// Source: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
+fn number(error: &sqlx::Error) -> Option<u16> {
+    let error = error.as_database_error()?;
+    Some(error.try_downcast_ref::<MySqlDatabaseError>()?.number())
+}
+
+fn kind(error: &sqlx::Error) -> &'static str {
+    let Some(number) = number(error) else {
+        return match error {
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {
+                "the server did not answer in time"
+            }
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
+                "the connection to the server is lost, or can't be made"
+            }
+            sqlx::Error::Tls(_) => "the server can't be reached by TLS as configured",
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                "a row is not what this program writes"
+            }
+            _ => "the database driver failed",
+        };
+    };
+    match number {
+        1205 => "another writer holds the log's lock, or somebody locks its tables",
+        1213 => "another transaction was in the way",
+        1021 | 1114 => "the server's disk is full",
+        1037 | 1038 | 1041 => "the server has no memory left",
+        1040 => "the server takes no more connections",
+        1062 => "the tables hold what this program can't have written",
+        1290 | 1836 => "the server takes no writes: it is a replica, or read-only",
+        1146 => "the tables of the box are gone",
+        1044 | 1142 => "the user may not do this",
+        1045 => "the server refuses the user",
+        1053 | 1927 | 4031 => "the server ended the connection, or is stopping",
+        _ => "MySQL failed",
+    }
+}

@@ -1,0 +1,87 @@
+//! The tables, made or refused.
+
+use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
+use sqlx::{MySqlConnection, Row};
+
+use crate::OpenLog;
+use crate::found_log::{Found, SCHEMA_VERSION};
+use crate::mysql_error::{is_missing_table, timed_out};
+use crate::mysql_place::Place;
+use crate::mysql_statements::Statements;
+
+/// Finds the log in the database, or makes it if there is none, and says which it is.
+///
+/// Safe when several processes do so at once: a lock of the server lets one make it, and the others find it. MySQL has no
+/// transactions for tables, so the log's row is written last: without it, the making is gone on with. Tables that have
+/// their log are only read, so a user who may make nothing can open them. The lock goes with the connection.
+pub(crate) async fn open(
+    connection: &mut MySqlConnection,
+    place: &Place,
+    statements: &Statements,
+    expected: &OpenLog,
+) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
+    if let Some(found) = find(connection, statements).await? {
+        return Ok(found.check(expected));
+    }
+    let locked: Option<i64> = sqlx::query("SELECT GET_LOCK(?, 20)")
+        .bind(place.lock_name())
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+    if locked != Some(1) {
+        return Err(timed_out());
+    }
+    let found = match find(connection, statements).await? {
+        Some(found) => found,
+        None => make(connection, statements, expected).await?,
+    };
+    Ok(found.check(expected))
+}
+
+async fn find(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+) -> Result<Option<Found>, sqlx::Error> {
+    let described = sqlx::query(statements.describe.text())
+        .fetch_optional(connection)
+        .await;
+    let row = match described {
+        Err(error) if is_missing_table(&error) => None,
+        described => described?,
+    };
+    let number =
+        |value: i64| u32::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()));
+    row.map(|row| {
+        Ok(Found {
+            name: row.try_get(0)?,
+            epoch: row.try_get(1)?,
+            page_size: number(row.try_get(2)?)?,
+            schema_version: number(row.try_get(3)?)?,
+        })
+    })
+    .transpose()
+}
+
+async fn make(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    expected: &OpenLog,
+) -> Result<Found, sqlx::Error> {
+    let made = Found {
+        name: expected.name.clone(),
+        epoch: expected.new_epoch,
+        page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
+        schema_version: SCHEMA_VERSION,
+    };
+    sqlx::raw_sql(statements.make.text())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(statements.insert_log.text())
+        .bind(&made.name)
+        .bind(made.epoch)
+        .bind(i64::from(made.page_size))
+        .bind(i64::from(made.schema_version))
+        .execute(connection)
+        .await?;
+    Ok(made)
+}

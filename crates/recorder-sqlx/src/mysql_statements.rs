@@ -1,0 +1,144 @@
+//! The SQL of the tables of one box.
+
+use sqlx::mysql::MySqlArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, MySql};
+
+use crate::mysql_place::Place;
+use crate::sql::Sql;
+
+/// Statements of up to so many rows are prepared once for each number of rows and kept; the driver keeps 100.
+const MAX_KEPT_ROWS: usize = 32;
+
+/// A statement for any number of rows: what stands before them, what each is, what stands behind them.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    before: String,
+    row: &'static str,
+    after: &'static str,
+}
+
+impl Rows {
+    /// The statement for `n` rows, from 1 up.
+    pub(crate) fn of_rows<'q>(&self, n: usize) -> Query<'q, MySql, MySqlArguments> {
+        let rows = vec![self.row; n].join(", ");
+        let text = format!("{}{rows}{}", self.before, self.after);
+        sqlx::query(AssertSqlSafe(text)).persistent(n <= MAX_KEPT_ROWS)
+    }
+}
+
+/// Every statement, with the tables named in it.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) make: Sql,
+    pub(crate) describe: Sql,
+    pub(crate) insert_log: Sql,
+    pub(crate) begin: Sql,
+    pub(crate) versions: Rows,
+    pub(crate) positions: Rows,
+    pub(crate) save_positions: Rows,
+    pub(crate) insert: Rows,
+    pub(crate) is_recorded: Sql,
+    pub(crate) stream_ascending: Sql,
+    pub(crate) stream_descending: Sql,
+    pub(crate) notifications: Sql,
+    pub(crate) head: Sql,
+}
+
+const COLUMNS: &str = "id, originator_id, originator_version, event_id, topic, schema_version, encoding, state, metadata, occurred_on";
+
+impl Statements {
+    pub(crate) fn of(place: &Place) -> Self {
+        let log = place.quoted_table("notification_log");
+        let events = place.quoted_table("stored_event");
+        let tracking = place.quoted_table("tracking");
+        let sql = Sql::new;
+        let head = format!("SELECT COALESCE(MAX(id), 0) FROM {events}");
+        let stream = |order: &str| {
+            sql(format!(
+                "SELECT {COLUMNS} FROM {events}
+                 WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
+                 ORDER BY originator_version {order} LIMIT ?"
+            ))
+        };
+        let table = "ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+        Self {
+            // `IF NOT EXISTS`, because MySQL commits each of them for itself: one that was cut short is gone on with.
+            // Ids are given by the writer under the lock: no AUTO_INCREMENT, so they are dense. Versions are checked
+            // under the same lock; the unique key is the backstop, and the way by which an aggregate is read. Names of
+            // followers are bytes: compared as texts, those that differ in spaces at the end would be one.
+            make: sql(format!(
+                "CREATE TABLE IF NOT EXISTS {log} (
+                     only_row tinyint NOT NULL DEFAULT 1 PRIMARY KEY,
+                     name text NOT NULL,
+                     epoch binary(16) NOT NULL,
+                     page_size bigint NOT NULL,
+                     schema_version bigint NOT NULL
+                 ) {table};
+                 CREATE TABLE IF NOT EXISTS {events} (
+                     id bigint NOT NULL PRIMARY KEY,
+                     originator_id binary(16) NOT NULL,
+                     originator_version bigint NOT NULL,
+                     event_id binary(16) NOT NULL,
+                     topic mediumtext NOT NULL,
+                     schema_version bigint NOT NULL,
+                     encoding mediumtext NOT NULL,
+                     state longblob NOT NULL,
+                     metadata longblob NOT NULL,
+                     occurred_on bigint NOT NULL COMMENT 'microseconds since 1970-01-01T00:00:00Z',
+                     UNIQUE KEY stored_event_by_originator (originator_id, originator_version)
+                 ) {table};
+                 CREATE TABLE IF NOT EXISTS {tracking} (
+                     follower varbinary(1024) NOT NULL PRIMARY KEY,
+                     epoch binary(16) NOT NULL,
+                     position bigint NOT NULL
+                 ) {table};"
+            )),
+            describe: sql(format!(
+                "SELECT name, epoch, page_size, schema_version FROM {log}"
+            )),
+            insert_log: sql(format!(
+                "INSERT INTO {log} (name, epoch, page_size, schema_version) VALUES (?, ?, ?, ?)"
+            )),
+            // The head is read by a statement of its own: one that waits for the lock sees what was there before it
+            // waited. In one message, because each is a way to the server and back.
+            begin: sql(format!(
+                "START TRANSACTION; SELECT epoch FROM {log} FOR UPDATE; {head}"
+            )),
+            versions: Rows {
+                before: format!(
+                    "SELECT originator_id, MAX(originator_version) FROM {events} WHERE originator_id IN ("
+                ),
+                row: "?",
+                after: ") GROUP BY originator_id",
+            },
+            positions: Rows {
+                before: format!(
+                    "SELECT follower, epoch, position FROM {tracking} WHERE follower IN ("
+                ),
+                row: "?",
+                after: ")",
+            },
+            // `VALUES()` in the update is MySQL's old way, and the only one that MariaDB knows as well.
+            save_positions: Rows {
+                before: format!("INSERT INTO {tracking} (follower, epoch, position) VALUES "),
+                row: "(?, ?, ?)",
+                after: " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), position = VALUES(position)",
+            },
+            insert: Rows {
+                before: format!("INSERT INTO {events} ({COLUMNS}) VALUES "),
+                row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                after: "",
+            },
+            is_recorded: sql(format!(
+                "SELECT id FROM {events} WHERE id = ? AND event_id = ?"
+            )),
+            stream_ascending: stream("ASC"),
+            stream_descending: stream("DESC"),
+            notifications: sql(format!(
+                "SELECT {COLUMNS} FROM {events} WHERE id >= ? ORDER BY id LIMIT ?"
+            )),
+            head: sql(head),
+        }
+    }
+}
