@@ -10,7 +10,7 @@
 use std::path::Path;
 
 use boxes::service::{Config, Delivery, Running, Service, Store};
-use boxes_testing::postgres_url;
+use boxes_testing::{mysql_url, postgres_url};
 use boxes_tests::{FourServices, Story, stories};
 use inventory::product::Product;
 use monolith::demo::settled;
@@ -18,6 +18,9 @@ use monolith::northwind::Northwind;
 use monolith::replay::replay;
 use monolith::totals::Totals;
 use monolith::{Endpoints, contexts};
+
+/// A box, and what gives it a place of its own on a server.
+type OnServer = (&'static str, fn() -> String);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_shop-under-test");
 
@@ -28,15 +31,16 @@ async fn monolith(data: &Path, delivery: Delivery) -> Running {
     monolith_on(data, delivery, &[]).await
 }
 
-/// The same with these boxes on PostgreSQL, each in a schema of its own, and the others on SQLite.
-async fn monolith_on(data: &Path, delivery: Delivery, on_postgres: &[&str]) -> Running {
-    let store =
-        |name: &&str| -> (String, Store) { ((*name).to_owned(), postgres_url().parse().unwrap()) };
+/// The same with each of these boxes in a place of its own on a server, and the others on SQLite.
+async fn monolith_on(data: &Path, delivery: Delivery, on_servers: &[OnServer]) -> Running {
+    let store = |(name, url): &OnServer| -> (String, Store) {
+        ((*name).to_owned(), url().parse().unwrap())
+    };
     let config = Config {
         bind: ([127, 0, 0, 1], 0).into(),
         data: data.to_owned(),
         delivery,
-        stores: on_postgres.iter().map(store).collect(),
+        stores: on_servers.iter().map(store).collect(),
         ..Config::default()
     };
     Service::start(contexts(), config).await.unwrap()
@@ -88,9 +92,18 @@ async fn one_process_or_four_give_the_same_logs_event_for_event() {
 async fn whichever_databases_the_boxes_are_on_the_logs_are_the_same_event_for_event() {
     let folder = tempfile::tempdir().unwrap();
     let mut logs = Vec::new();
-    for on_postgres in [[].as_slice(), &NAMES, &["orders", "payments"]] {
-        let data = folder.path().join(on_postgres.join("-"));
-        let running = monolith_on(&data, Delivery::Concurrent, on_postgres).await;
+    let postgres: fn() -> String = postgres_url;
+    let mysql: fn() -> String = mysql_url;
+    let places = [
+        vec![],
+        NAMES.map(|name| (name, postgres)).to_vec(),
+        NAMES.map(|name| (name, mysql)).to_vec(),
+        // And payments and shipping on SQLite.
+        vec![("orders", postgres), ("inventory", mysql)],
+    ];
+    for (place, on_servers) in places.iter().enumerate() {
+        let data = folder.path().join(place.to_string());
+        let running = monolith_on(&data, Delivery::Concurrent, on_servers).await;
         logs.push(replay_sequentially(&Endpoints::monolith(running.base_url()).unwrap()).await);
         running.shutdown().await;
     }

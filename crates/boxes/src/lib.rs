@@ -58,6 +58,7 @@
 //!
 //! - `sqlite` (default): boxes may keep their events in SQLite files.
 //! - `postgres`: boxes may keep their events in PostgreSQL databases, named by a URL.
+//! - `mysql`: boxes may keep their events in MySQL or MariaDB databases, named by a URL.
 
 pub use boxes_application as application;
 pub use boxes_domain as domain;
@@ -65,7 +66,7 @@ pub use boxes_http as http;
 pub use boxes_mapper as mapper;
 pub use boxes_notification_log as notification_log;
 pub use boxes_recorder as recorder;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use boxes_recorder_sqlx as recorder_sqlx;
 pub use boxes_service as service;
 

@@ -84,7 +84,7 @@ settings! {
     STORE {
         key: Some("store"), flag: Some("store"), variable: "BOXES_STORE", value: "BOX=STORE", shape: Shape::Entries,
         default: "sqlite:{data}/{box}.db",
-        help: "Where a box keeps its events: `sqlite:FILE`, `postgres://USER@HOST/DATABASE`, or `memory:` to lose them at the end. Repeatable",
+        help: "Where a box keeps its events: `sqlite:FILE`, `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE`, or `memory:` to lose them at the end. Repeatable",
     }
     FOLLOW {
         key: Some("follow"), flag: Some("follow"), variable: "BOXES_FOLLOW", value: "BOX=URL", shape: Shape::Entries,

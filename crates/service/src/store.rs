@@ -11,7 +11,7 @@ use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Recorder, R
 
 use crate::{DatabaseUrl, StartError};
 
-/// Where a box keeps its events: `sqlite:FILE`, `postgres://USER@HOST/DATABASE` or `memory:`.
+/// Where a box keeps its events: `sqlite:FILE`, `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE` or `memory:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Store {
@@ -19,6 +19,8 @@ pub enum Store {
     Sqlite(PathBuf),
     /// In a PostgreSQL database, in the schema that `?schema=` names, or one named after the box.
     Postgres(DatabaseUrl),
+    /// In a MySQL or MariaDB database, in tables whose names begin as `?prefix=` says, or with the box's.
+    Mysql(DatabaseUrl),
     /// In memory: gone when the process ends.
     Memory,
 }
@@ -44,6 +46,7 @@ impl Store {
                 open_sqlite(file, name, page_size).await
             }
             Self::Postgres(url) => open_postgres(url, name, page_size).await,
+            Self::Mysql(url) => open_mysql(url, name, page_size).await,
             Self::Memory => {
                 let page_size = page_size.unwrap_or(DEFAULT_PAGE_SIZE);
                 let log = LogIdentity {
@@ -115,8 +118,35 @@ async fn open_postgres(
     })
 }
 
+#[cfg(feature = "mysql")]
+async fn open_mysql(
+    url: &DatabaseUrl,
+    name: &str,
+    page_size: Option<NonZeroU32>,
+) -> Result<Arc<dyn Recorder>, RecorderError> {
+    use boxes_recorder_sqlx::{MysqlRecorder, OpenLog};
+
+    let mut log = OpenLog::named(name);
+    log.page_size = page_size;
+    Ok(Arc::new(MysqlRecorder::open(url.expose(), log).await?))
+}
+
+#[cfg(not(feature = "mysql"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn open_mysql(
+    _: &DatabaseUrl,
+    _: &str,
+    _: Option<NonZeroU32>,
+) -> Result<Arc<dyn Recorder>, RecorderError> {
+    Err(RecorderError::Mismatch {
+        reason: "this program was built without the feature `mysql`: choose another store, or build it with"
+            .to_owned(),
+    })
+}
+
 /// What a store is, for errors and help.
-pub(crate) const STORE: &str = "`sqlite:FILE`, `postgres://USER@HOST/DATABASE` or `memory:`";
+pub(crate) const STORE: &str =
+    "`sqlite:FILE`, `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE` or `memory:`";
 
 /// A text names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,6 +166,9 @@ impl FromStr for Store {
             Some(("postgres" | "postgresql", _)) => DatabaseUrl::new(text)
                 .map(Self::Postgres)
                 .ok_or(ParseStoreError),
+            Some(("mysql" | "mariadb", _)) => DatabaseUrl::new(text)
+                .map(Self::Mysql)
+                .ok_or(ParseStoreError),
             _ => Err(ParseStoreError),
         }
     }
@@ -145,7 +178,7 @@ impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
-            Self::Postgres(url) => url.fmt(f),
+            Self::Postgres(url) | Self::Mysql(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
@@ -162,6 +195,8 @@ mod tests {
             "sqlite:/var/lib/boxes/orders.db",
             "postgres://shop@db/shop?schema=orders",
             "postgresql://db/shop",
+            "mysql://shop@db/shop?prefix=orders",
+            "mariadb://db/shop",
             "memory:",
         ] {
             assert_eq!(text.parse::<Store>().unwrap().to_string(), text);
@@ -184,6 +219,7 @@ mod tests {
             "memory:x",
             "postgres:x",
             "postgres://",
+            "mysql://",
         ] {
             assert_eq!(text.parse::<Store>(), Err(ParseStoreError), "{text}");
         }
