@@ -302,21 +302,24 @@ impl NotificationLog for RemoteNotificationLog {
                     return Ok(true);
                 }
                 // Now there is something whose change can be waited for.
-                Current::Changed(_) if !remaining().is_zero() => continue,
-                Current::Changed(_) => return Ok(false),
+                Current::Changed(_) if last != Some(after) && !remaining().is_zero() => continue,
                 Current::Unchanged { .. } if last.is_some_and(|last| last > after) => {
                     return Ok(true);
                 }
-                Current::Unchanged { waited } => {
-                    let in_vain = !waited || asked.elapsed() < wait;
-                    if !remaining().is_zero() && in_vain {
-                        let pause = self.fetcher.options().poll_interval.min(remaining());
-                        tokio::time::sleep(pause).await;
-                    } else if remaining().is_zero() {
-                        return Ok(false);
-                    }
+                Current::Unchanged { waited: true }
+                    if asked.elapsed() >= wait && !remaining().is_zero() =>
+                {
+                    continue;
                 }
+                // Asked in vain: it can't be waited for, or something on the way drops what is known, and gives the
+                // same page as if it were new.
+                Current::Changed(_) | Current::Unchanged { .. } => {}
             }
+            if remaining().is_zero() {
+                return Ok(false);
+            }
+            let pause = self.fetcher.options().poll_interval.min(remaining());
+            tokio::time::sleep(pause).await;
         }
     }
 }

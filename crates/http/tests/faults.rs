@@ -693,3 +693,31 @@ fn https_needs_nothing_to_be_set_up_before() {
         assert!(matches!(error, RemoteError::Setup { .. }), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_proxy_that_answers_every_wait_at_once_is_not_asked_without_a_pause() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    // A cache that asks for the whole page, whatever its client knows and is willing to wait for.
+    let forget = from_fn(move |mut request: Request, next: Next| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        request.headers_mut().remove("if-none-match");
+        request.headers_mut().remove("prefer");
+        async move { next.run(request).await }
+    });
+    let small = SmallLog::with(5, 3).await;
+    let resource = NotificationLogResource::new(small.near(), NotificationLogOptions::new(PATH));
+    let router = resource.unwrap().into_router().layer(forget);
+    let url = serve_router(router).await.join(PATH).unwrap();
+    let options = RemoteOptions {
+        poll_interval: Duration::from_millis(500),
+        ..RemoteOptions::default()
+    };
+    let log = remote_with(&url, options);
+    assert!(!log.wait(3, Duration::from_secs(2)).await.unwrap());
+    // Once to learn what is there, then four times, and once where the time ends.
+    let n_asked = asked.load(Ordering::SeqCst);
+    assert!(n_asked <= 7, "asked {n_asked} times");
+    small.append(1).await;
+    assert!(log.wait(3, Duration::from_secs(20)).await.unwrap());
+}
