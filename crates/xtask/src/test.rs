@@ -30,7 +30,7 @@ struct Step {
 }
 
 /// In the order in which they run: the quick ones first, and what others build upon before them.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "fmt",
         what: "The code is formatted",
@@ -72,6 +72,21 @@ const STEPS: [Step; 8] = [
             "--no-default-features",
             "--features",
             "postgres",
+        ],
+        variable: None,
+        tool: None,
+        servers: false,
+    },
+    Step {
+        name: "mysql",
+        what: "The kit builds with MySQL alone",
+        arguments: &[
+            "check",
+            "--package",
+            "boxes",
+            "--no-default-features",
+            "--features",
+            "mysql",
         ],
         variable: None,
         tool: None,
