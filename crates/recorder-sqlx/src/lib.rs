@@ -67,6 +67,10 @@ mod postgres_writer;
 #[cfg(feature = "sqlite")]
 mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_error;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_readers;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::OpenLog;
-use crate::mysql_error::{timed_out, unavailable, while_opening};
+use crate::mysql_error::{unavailable, while_opening};
 use crate::mysql_event::decode;
 use crate::mysql_place::Place;
 use crate::mysql_readers::Readers;
@@ -21,6 +21,7 @@ use crate::mysql_schema;
 use crate::mysql_statements::Statements;
 use crate::mysql_writer::{Writer, decode_position};
 use crate::numbers::{at_most, unsigned};
+use crate::server_error::timed_out;
 
 /// How long opening may take, with waiting for other processes that open the same log.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);

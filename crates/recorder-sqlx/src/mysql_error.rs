@@ -3,6 +3,8 @@
 use boxes_recorder::RecorderError;
 use sqlx::mysql::MySqlDatabaseError;
 
+use crate::server_error;
+
 /// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
 ///
 /// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
@@ -34,11 +36,9 @@ pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
 
 /// Whether the connection is of no use any more, so that another one may do.
 pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+    server_error::is_broken(error)
         // Shutting down; killed; ended for standing still (MySQL, MariaDB).
-        _ => number(error).is_some_and(|number| matches!(number, 1053 | 1927 | 4031)),
-    }
+        || number(error).is_some_and(|number| matches!(number, 1053 | 1927 | 4031))
 }
 
 /// Whether the same may succeed a moment later.
@@ -46,11 +46,6 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     // A lock that was not had in time, a deadlock and a crowd are answered by doing it again.
     is_connection_lost(error)
         || number(error).is_some_and(|number| matches!(number, 1205 | 1213 | 1040))
-}
-
-/// The time that was given is over, and nobody has answered.
-pub(crate) fn timed_out() -> sqlx::Error {
-    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 /// Source: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
@@ -61,19 +56,7 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 
 fn kind(error: &sqlx::Error) -> &'static str {
     let Some(number) = number(error) else {
-        return match error {
-            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {
-                "the server did not answer in time"
-            }
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
-                "the connection to the server is lost, or can't be made"
-            }
-            sqlx::Error::Tls(_) => "the server can't be reached by TLS as configured",
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-                "a row is not what this program writes"
-            }
-            _ => "the database driver failed",
-        };
+        return server_error::kind(error);
     };
     match number {
         1205 => "another writer holds the log's lock, or somebody locks its tables",

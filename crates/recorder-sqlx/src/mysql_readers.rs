@@ -1,140 +1,40 @@
-//! The connections that read.
-
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+//! How `MySQL` and `MariaDB` is read.
 
 use boxes_recorder::RecorderError;
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection, MySql, MySqlConnection};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use sqlx::{ConnectOptions, MySql, MySqlConnection};
 
-use crate::mysql_error::{is_connection_lost, timed_out, unavailable};
+use crate::mysql_error::{is_connection_lost, unavailable};
+use crate::server_readers::{self, Server};
 
-/// How long a read may take, with waiting for a connection and making one.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A connection that was not used for so long is replaced: what lies between may have forgotten it.
-pub(crate) const MAX_IDLE: Duration = Duration::from_secs(60);
+pub(crate) type Readers = server_readers::Readers<MySql>;
 
 /// What is said to the server at the beginning of a session that reads: under REPEATABLE READ, MySQL's default, a
 /// transaction sees what was there when it began.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY";
 
-/// Connections that only read: made when they are needed, kept, and lent to one reader at a time.
-///
-/// The pool of sqlx asks a connection for a sign of life each time it is lent or comes back, which takes as long as the
-/// read itself; here one that turns out to be lost is replaced, and the read done again.
-#[derive(Clone)]
-pub(crate) struct Readers {
-    options: MySqlConnectOptions,
-    max_readers: u32,
-    shared: Arc<Shared>,
-}
+impl Server for MySql {
+    type Options = MySqlConnectOptions;
 
-struct Shared {
-    idle: Mutex<Vec<(MySqlConnection, Instant)>>,
-    permits: Semaphore,
-}
-
-impl Readers {
-    /// At most so many connections; further readers wait for one.
-    pub(crate) fn new(options: MySqlConnectOptions, max_readers: u32) -> Self {
-        let permits =
-            Semaphore::new(usize::try_from(max_readers).unwrap_or(Semaphore::MAX_PERMITS));
-        Self {
-            options,
-            max_readers,
-            shared: Arc::new(Shared {
-                idle: Mutex::default(),
-                permits,
-            }),
-        }
-    }
-
-    /// The rows of a query. A connection with which reading failed, or was given up in the middle, is closed.
-    pub(crate) async fn rows<'q>(
-        &self,
-        doing: &'static str,
-        query: impl Fn() -> Query<'q, MySql, MySqlArguments> + Send,
-    ) -> Result<Vec<MySqlRow>, RecorderError> {
-        let reading = async {
-            let Ok(_permit) = self.shared.permits.acquire().await else {
-                return Err(RecorderError::Closed);
-            };
-            if let Some(mut connection) = self.fresh_idle() {
-                match query().fetch_all(&mut connection).await {
-                    Ok(rows) => {
-                        self.keep(connection);
-                        return Ok(rows);
-                    }
-                    // The server was restarted since: those that are kept are as lost as this one.
-                    Err(error) if is_connection_lost(&error) => self.idle().clear(),
-                    Err(error) => return Err(unavailable(doing)(error)),
-                }
-            }
-            let mut connection = self.connect().await.map_err(unavailable(doing))?;
-            let rows = query()
-                .fetch_all(&mut connection)
-                .await
-                .map_err(unavailable(doing))?;
-            self.keep(connection);
-            Ok(rows)
-        };
-        timeout(READ_TIMEOUT, reading)
-            .await
-            .unwrap_or_else(|_| Err(unavailable(doing)(timed_out())))
-    }
-
-    /// Lends no more, waits for those on loan, and closes all that are open.
-    pub(crate) async fn close(&self) {
-        // Whoever has all permits knows that nobody reads.
-        if let Ok(_all) = self.shared.permits.acquire_many(self.max_readers).await {
-            self.shared.permits.close();
-        }
-        let idle = std::mem::take(&mut *self.idle());
-        for (connection, _) in idle {
-            // One that can't say goodbye is as gone as the others.
-            drop(connection.close().await);
-        }
-    }
-
-    async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
+    async fn connect(options: &MySqlConnectOptions) -> Result<MySqlConnection, sqlx::Error> {
+        let mut connection = options.connect().await?;
         sqlx::raw_sql(SESSION).execute(&mut connection).await?;
         Ok(connection)
     }
 
-    fn fresh_idle(&self) -> Option<MySqlConnection> {
-        let mut idle = self.idle();
-        // Put back on top: one that is too old lies on older ones only.
-        let fresh = idle.pop().filter(|(_, since)| since.elapsed() < MAX_IDLE);
-        if fresh.is_none() {
-            idle.clear();
-        }
-        fresh.map(|(connection, _)| connection)
+    async fn fetch_all<'q>(
+        query: Query<'q, Self, MySqlArguments>,
+        connection: &mut MySqlConnection,
+    ) -> Result<Vec<MySqlRow>, sqlx::Error> {
+        query.fetch_all(connection).await
     }
 
-    fn keep(&self, connection: MySqlConnection) {
-        self.idle().push((connection, Instant::now()));
+    fn is_connection_lost(error: &sqlx::Error) -> bool {
+        is_connection_lost(error)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(MySqlConnection, Instant)>> {
-        // A vector is whole between two of its operations.
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// Written out: the options hold a password.
-impl fmt::Debug for Readers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers")
-            .field("max_readers", &self.max_readers)
-            .finish_non_exhaustive()
+    fn unavailable(doing: &'static str, error: sqlx::Error) -> RecorderError {
+        unavailable(doing)(error)
     }
 }

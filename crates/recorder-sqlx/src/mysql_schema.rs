@@ -5,9 +5,10 @@ use sqlx::{MySqlConnection, Row};
 
 use crate::OpenLog;
 use crate::found_log::{Found, SCHEMA_VERSION};
-use crate::mysql_error::{is_missing_table, timed_out};
+use crate::mysql_error::is_missing_table;
 use crate::mysql_place::Place;
 use crate::mysql_statements::Statements;
+use crate::server_error::timed_out;
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.
 ///

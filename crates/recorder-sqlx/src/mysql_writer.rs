@@ -14,10 +14,11 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::backoff::pause;
-use crate::mysql_error::{is_transient, timed_out, unavailable};
+use crate::mysql_error::{is_transient, unavailable};
 use crate::mysql_event::{MAX_ROWS, insert, storable};
 use crate::mysql_statements::Statements;
 use crate::numbers::{signed, unsigned};
+use crate::server_error::timed_out;
 use crate::version_cache::VersionCache;
 
 /// How long a transaction may take to its commit, and the commit itself. Longer than what the server is told, so that

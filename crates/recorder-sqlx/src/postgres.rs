@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::OpenLog;
 use crate::numbers::{at_most, unsigned};
-use crate::postgres_error::{timed_out, unavailable, while_opening};
+use crate::postgres_error::{unavailable, while_opening};
 use crate::postgres_event::decode;
 use crate::postgres_hints::Hints;
 use crate::postgres_place::Place;
@@ -23,6 +23,7 @@ use crate::postgres_readers::Readers;
 use crate::postgres_schema;
 use crate::postgres_statements::Statements;
 use crate::postgres_writer::{Writer, decode_position};
+use crate::server_error::timed_out;
 
 /// How long opening may take, with waiting for other processes that open the same log.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);

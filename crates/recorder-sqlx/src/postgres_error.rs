@@ -2,6 +2,8 @@
 
 use boxes_recorder::RecorderError;
 
+use crate::server_error;
+
 /// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
 ///
 /// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
@@ -29,12 +31,10 @@ pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
 
 /// Whether the connection is of no use any more, so that another one may do.
 pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        _ => state(error).is_some_and(|state| {
+    server_error::is_broken(error)
+        || state(error).is_some_and(|state| {
             state.starts_with("08") || state.starts_with("57P") || state == "25P03"
-        }),
-    }
+        })
 }
 
 /// Whether the same may succeed a moment later.
@@ -44,11 +44,6 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
         || state(error).is_some_and(|state| matches!(state.as_str(), "40001" | "40P01" | "53300"))
 }
 
-/// The time that was given is over, and nobody has answered.
-pub(crate) fn timed_out() -> sqlx::Error {
-    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
-}
-
 /// Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn state(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
@@ -56,19 +51,7 @@ fn state(error: &sqlx::Error) -> Option<String> {
 
 fn kind(error: &sqlx::Error) -> &'static str {
     let Some(state) = state(error) else {
-        return match error {
-            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {
-                "the server did not answer in time"
-            }
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
-                "the connection to the server is lost, or can't be made"
-            }
-            sqlx::Error::Tls(_) => "the server can't be reached by TLS as configured",
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-                "a row is not what this program writes"
-            }
-            _ => "the database driver failed",
-        };
+        return server_error::kind(error);
     };
     match state.as_str() {
         "40001" | "40P01" => "another transaction was in the way",

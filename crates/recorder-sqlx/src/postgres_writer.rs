@@ -15,10 +15,11 @@ use uuid::Uuid;
 
 use crate::backoff::pause;
 use crate::numbers::{signed, unsigned};
-use crate::postgres_error::{is_transient, timed_out, unavailable};
+use crate::postgres_error::{is_transient, unavailable};
 use crate::postgres_event::{insert, storable};
-use crate::postgres_readers::MAX_IDLE;
 use crate::postgres_statements::Statements;
+use crate::server_error::timed_out;
+use crate::server_readers::MAX_IDLE;
 use crate::version_cache::VersionCache;
 
 /// How long a transaction may take to its commit, and the commit itself. Longer than what the server is told, so that
