@@ -36,8 +36,8 @@ const MAX_IDLE: Duration = Duration::from_secs(20);
 
 /// What is said to the server at the beginning of the session that writes: how long the log's lock is waited for, and
 /// how long it may be held by a process that stands still (by `wait_timeout`, which both servers have); that each
-/// statement sees what was committed before it, because under REPEATABLE READ the head would be an old one; and that
-/// what does not fit is an error, also where the server would cut it.
+/// statement sees what was committed before it, so that nothing depends on which one of a transaction takes the
+/// snapshot; and that what does not fit is an error, also where the server would cut it.
 const SESSION: &str = "
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     SET SESSION innodb_lock_wait_timeout = 10, SESSION wait_timeout = 30,
