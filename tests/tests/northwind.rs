@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use boxes::mapper::{Encryption, Keys, Mapper};
 use boxes::service::{Config, Delivery, Running, Service, Store};
 use boxes_testing::{mysql_url, postgres_url};
 use boxes_tests::{FourServices, Story, stories};
@@ -110,6 +111,32 @@ async fn whichever_databases_the_boxes_are_on_the_logs_are_the_same_event_for_ev
     for other in &logs[1..] {
         assert_same(&logs[0], other);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_shop_is_replayed_and_counted_by_who_has_its_keys() {
+    let keys: Keys = format!("1:{}", "5a".repeat(32)).parse().unwrap();
+    let mapper = Mapper::default().encrypted(Encryption::all(keys));
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: folder.path().to_owned(),
+        mapper: mapper.clone(),
+        ..Config::default()
+    };
+    let running = Service::start(contexts(), config).await.unwrap();
+    let mut northwind = Northwind::load().unwrap();
+    northwind.orders.truncate(20);
+    let without_keys = Endpoints::monolith(running.base_url()).unwrap();
+    let endpoints = without_keys.clone().read_by(mapper);
+    replay(&endpoints, &northwind, 4, || ()).await.unwrap();
+    let tally = settled(&endpoints).await.unwrap();
+    assert_eq!(tally.violations(), [""; 0]);
+    assert!(tally.totals().captured_cents > 0);
+    let error = settled(&without_keys).await.unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap().to_string();
+    assert!(reason.ends_with("no keys are configured here"), "{reason}");
+    running.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boxes::http::{RemoteError, RemoteNotificationLog, RemoteOptions};
+use boxes::mapper::Mapper;
 use boxes::notification_log::NotificationLog;
 use reqwest::Url;
 
@@ -47,6 +48,7 @@ pub struct Endpoints {
     inventory: Url,
     payments: Url,
     shipping: Url,
+    mapper: Mapper,
 }
 
 /// An address is no URL. The message says what is wrong with it.
@@ -73,7 +75,21 @@ impl Endpoints {
             inventory: base(BoxName::Inventory).parse()?,
             payments: base(BoxName::Payments).parse()?,
             shipping: base(BoxName::Shipping).parse()?,
+            mapper: Mapper::default(),
         })
+    }
+
+    /// The same, whose logs are read with these keys.
+    #[must_use]
+    pub fn read_by(mut self, mapper: Mapper) -> Self {
+        self.mapper = mapper;
+        self
+    }
+
+    /// What makes events of what stands in the logs.
+    #[must_use]
+    pub const fn mapper(&self) -> &Mapper {
+        &self.mapper
     }
 
     /// The URL of `path` in a box: `url(BoxName::Orders, "orders")` is where orders are placed.

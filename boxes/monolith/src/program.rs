@@ -56,7 +56,13 @@ pub async fn run() -> ExitCode {
             serve: options,
         }) => {
             serve(contexts(), &options, async |running: &Running| {
-                demo::demo(&Endpoints::monolith(running.base_url())?, in_flight.into())
+                let endpoints = Endpoints::monolith(running.base_url())?;
+                // All boxes of a program have the same keys.
+                let endpoints = match running.boxes().next() {
+                    Some(app) => endpoints.read_by(app.mapper().clone()),
+                    None => endpoints,
+                };
+                demo::demo(&endpoints, in_flight.into())
                     .await
                     .map_err(Failure::from)
             })

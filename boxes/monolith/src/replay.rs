@@ -131,7 +131,7 @@ async fn add_products(
         }
         for notification in batch {
             if let Some(ProductEvent::Added(listing)) =
-                Mapper::default().to_event(&notification.event)?
+                endpoints.mapper().to_event(&notification.event)?
             {
                 there.push(listing.product);
             }
@@ -158,6 +158,7 @@ async fn add_products(
 /// Which orders have ended, as the log of orders says.
 struct Ends {
     ended: watch::Sender<HashMap<Uuid, Status>>,
+    mapper: Mapper,
 }
 
 impl Ends {
@@ -165,6 +166,7 @@ impl Ends {
     async fn read(endpoints: &Endpoints) -> Result<(Self, NotificationLogReader), ReplayError> {
         let ends = Self {
             ended: watch::Sender::new(HashMap::new()),
+            mapper: endpoints.mapper().clone(),
         };
         let mut reader = NotificationLogReader::new(endpoints.log(BoxName::Orders)?, None);
         loop {
@@ -193,7 +195,7 @@ impl Ends {
 
     fn note(&self, batch: &[Notification]) -> Result<(), ReplayError> {
         for notification in batch {
-            let status = match Mapper::default().to_event(&notification.event)? {
+            let status = match self.mapper.to_event(&notification.event)? {
                 Some(OrderEvent::Shipped) => Status::Shipped,
                 Some(OrderEvent::Rejected { .. }) => Status::Rejected,
                 Some(OrderEvent::Cancelled { .. }) => Status::Cancelled,

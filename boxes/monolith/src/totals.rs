@@ -119,7 +119,7 @@ impl Tally {
                     break;
                 }
                 for notification in &batch {
-                    tally.count(notification)?;
+                    tally.count(endpoints.mapper(), notification)?;
                 }
             }
         }
@@ -143,8 +143,11 @@ impl Tally {
         &self.wrong
     }
 
-    fn count(&mut self, notification: &LoggedNotification) -> Result<(), MapperError> {
-        let mapper = Mapper::default();
+    fn count(
+        &mut self,
+        mapper: &Mapper,
+        notification: &LoggedNotification,
+    ) -> Result<(), MapperError> {
         let stored = &notification.event;
         let id = stored.originator_id.as_u128();
         if let Some(event) = mapper.to_event::<OrderEvent>(stored)? {

@@ -119,6 +119,12 @@ impl App {
         &self.inner.name
     }
 
+    /// What reads and writes the events of this box: who reads its log elsewhere in the program needs the same keys.
+    #[must_use]
+    pub fn mapper(&self) -> &Mapper {
+        &self.inner.mapper
+    }
+
     /// A new id for an aggregate that is about to be created.
     #[must_use]
     pub fn new_id<A: Aggregate>(&self) -> Id<A> {
