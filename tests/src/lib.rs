@@ -8,12 +8,14 @@
     reason = "a helper of tests fails by panicking"
 )]
 
+mod archive;
 mod fault_proxy;
 mod logs;
 mod process;
 mod services;
 mod wait;
 
+pub use archive::{Entries, Entry, serve_archive, write_entries};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use logs::{Story, stories};
 pub use process::BoxProcess;

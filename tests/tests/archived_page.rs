@@ -2,48 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
-use std::path::Path;
-
-use boxes::http::install_crypto_provider;
 use boxes::prelude::*;
-use boxes::service::{Config, Running, Service};
+use boxes::service::Running;
+use boxes_tests::{Entries, Entry, serve_archive, write_entries};
 use futures::{StreamExt, stream};
-
-#[derive(Event, Debug, Clone, Serialize, Deserialize)]
-#[event(topic = "archive.entry")]
-enum Entry {
-    Written { n: u32 },
-}
-
-#[derive(Default, Clone)]
-struct Entries;
-
-impl Aggregate for Entries {
-    type Event = Entry;
-    fn apply(&mut self, _: &Entry) {}
-}
-
-async fn start(data: &Path) -> Running {
-    let config = Config {
-        bind: ([127, 0, 0, 1], 0).into(),
-        data: data.to_owned(),
-        ..Config::default()
-    };
-    Service::start(
-        [BoundedContext::new("archive").aggregate::<Entries>()],
-        config,
-    )
-    .await
-    .unwrap()
-}
-
-async fn write(service: &Running, n_entries: u32) {
-    let app = service.app("archive").unwrap();
-    let entries: Vec<_> = (0..n_entries).map(|n| Entry::Written { n }).collect();
-    app.upsert(Id::named("entries"), |_: &Entries| entries.clone())
-        .await
-        .unwrap();
-}
 
 /// Each is an append of its own; those that are under way together share transactions.
 async fn append_10_000(service: &Running) {
@@ -82,10 +44,9 @@ async fn page(service: &Running, path: &str) -> (Vec<(String, String)>, Vec<u8>)
 
 #[tokio::test]
 async fn an_archived_page_is_the_same_after_10_000_more_appends_a_restart_and_on_another_replica() {
-    install_crypto_provider();
     let folder = tempfile::tempdir().unwrap();
-    let first = start(folder.path()).await;
-    write(&first, 21).await;
+    let first = serve_archive(folder.path()).await;
+    write_entries(&first, 21).await;
     let before = page(&first, "1,20").await;
     assert!(
         before
@@ -98,12 +59,12 @@ async fn an_archived_page_is_the_same_after_10_000_more_appends_a_restart_and_on
     append_10_000(&first).await;
     assert_eq!(page(&first, "1,20").await, before);
 
-    let replica = start(folder.path()).await;
+    let replica = serve_archive(folder.path()).await;
     assert_eq!(page(&replica, "1,20").await, before);
     replica.shutdown().await;
     first.shutdown().await;
 
-    let restarted = start(folder.path()).await;
+    let restarted = serve_archive(folder.path()).await;
     assert_eq!(page(&restarted, "1,20").await, before);
     assert_eq!(
         page(&restarted, "10001,10020").await.0.len(),

@@ -12,49 +12,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use boxes::http::{RemoteNotificationLog, RemoteOptions, install_crypto_provider};
+use boxes::http::{RemoteNotificationLog, RemoteOptions};
 use boxes::notification_log::NotificationLogReader;
 use boxes::prelude::*;
-use boxes::service::{Config, Running, Service};
+use boxes::service::Running;
 use boxes_testing::nginx;
-use boxes_tests::{DEADLINE, until};
-
-#[derive(Event, Debug, Clone, Serialize, Deserialize)]
-#[event(topic = "proxied.entry")]
-enum Entry {
-    Written { n: u32 },
-}
-
-#[derive(Default, Clone)]
-struct Entries;
-
-impl Aggregate for Entries {
-    type Event = Entry;
-    fn apply(&mut self, _: &Entry) {}
-}
-
-async fn start(data: &Path) -> Running {
-    install_crypto_provider();
-    let config = Config {
-        bind: ([127, 0, 0, 1], 0).into(),
-        data: data.to_owned(),
-        ..Config::default()
-    };
-    Service::start(
-        [BoundedContext::new("proxied").aggregate::<Entries>()],
-        config,
-    )
-    .await
-    .unwrap()
-}
-
-async fn write(service: &Running, n_entries: u32) {
-    let app = service.app("proxied").unwrap();
-    let entries: Vec<_> = (0..n_entries).map(|n| Entry::Written { n }).collect();
-    app.upsert(Id::named("entries"), |_: &Entries| entries.clone())
-        .await
-        .unwrap();
-}
+use boxes_tests::{DEADLINE, serve_archive, until, write_entries};
 
 /// nginx that keeps what it may of the answers of these services, and asks them in turn. Ended when it is dropped.
 struct CachingProxy {
@@ -134,7 +97,7 @@ fn client() -> reqwest::Client {
 
 /// What a cache must not change of a page, and whether this one came from the cache.
 async fn page(base_url: &str, section: &str) -> ((String, Vec<u8>), Option<String>) {
-    let url = format!("{base_url}/proxied/notifications/{section}");
+    let url = format!("{base_url}/archive/notifications/{section}");
     let request = client().get(url).header("accept-encoding", "identity");
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
@@ -149,16 +112,19 @@ async fn page(base_url: &str, section: &str) -> ((String, Vec<u8>), Option<Strin
 #[tokio::test]
 async fn a_reader_behind_a_caching_proxy_gets_every_notification_once_while_the_log_grows() {
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (first, second) = (start(data.path()).await, start(data.path()).await);
+    let (first, second) = (
+        serve_archive(data.path()).await,
+        serve_archive(data.path()).await,
+    );
     let proxy = CachingProxy::before(cache.path(), &[&first, &second]).await;
 
-    let url = format!("{}/proxied/notifications", proxy.base_url);
+    let url = format!("{}/archive/notifications", proxy.base_url);
     let log = RemoteNotificationLog::new(url.parse().unwrap(), RemoteOptions::default()).unwrap();
     let mut reader = NotificationLogReader::new(Arc::new(log), None);
     let mut n_written = 0;
     // To a page's last notification and past it, again and again: before, at and after each multiple of 20.
     for n_entries in [19, 1, 1, 18, 1, 1, 19, 20, 40, 1, 59, 1] {
-        write(&first, n_entries).await;
+        write_entries(&first, n_entries).await;
         let seen_from = n_written;
         n_written += u64::from(n_entries);
         let mut seen = Vec::new();
@@ -180,8 +146,11 @@ async fn a_reader_behind_a_caching_proxy_gets_every_notification_once_while_the_
 #[tokio::test]
 async fn archived_pages_come_from_the_cache_as_every_replica_gives_them_also_after_a_restart() {
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (first, second) = (start(data.path()).await, start(data.path()).await);
-    write(&first, 61).await;
+    let (first, second) = (
+        serve_archive(data.path()).await,
+        serve_archive(data.path()).await,
+    );
+    write_entries(&first, 61).await;
     let proxy = CachingProxy::before(cache.path(), &[&first, &second]).await;
 
     let sections = ["1,20", "21,40", "41,60"];
@@ -203,7 +172,7 @@ async fn archived_pages_come_from_the_cache_as_every_replica_gives_them_also_aft
 
     first.shutdown().await;
     second.shutdown().await;
-    let restarted = start(data.path()).await;
+    let restarted = serve_archive(data.path()).await;
     for (section, given) in sections.into_iter().zip(&pages) {
         // The proxy does not know the new port: what it still gives, it has kept.
         let (kept, cache) = page(&proxy.base_url, section).await;
@@ -219,11 +188,11 @@ async fn archived_pages_come_from_the_cache_as_every_replica_gives_them_also_aft
 #[tokio::test]
 async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let service = start(data.path()).await;
-    write(&service, 20).await;
+    let service = serve_archive(data.path()).await;
+    write_entries(&service, 20).await;
     let proxy = CachingProxy::before(cache.path(), &[&service]).await;
 
-    let url = format!("{}/proxied/notifications", proxy.base_url);
+    let url = format!("{}/archive/notifications", proxy.base_url);
     let poll = |etag: String, wait: &'static str| {
         client()
             .get(&url)
@@ -238,7 +207,7 @@ async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
     assert_eq!(in_vain.status(), StatusCode::NOT_MODIFIED);
     assert!(in_vain.headers().contains_key("preference-applied"));
 
-    let (news, ()) = tokio::join!(poll(etag.to_owned(), "wait=30"), write(&service, 1));
+    let (news, ()) = tokio::join!(poll(etag.to_owned(), "wait=30"), write_entries(&service, 1));
     let news = news.unwrap();
     assert_eq!(news.status(), StatusCode::OK);
     assert_ne!(news.headers().get("etag"), current.headers().get("etag"));
