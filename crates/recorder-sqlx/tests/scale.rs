@@ -1,4 +1,4 @@
-//! Many processes, many events, one live reader, on SQLite and PostgreSQL: the other processes are this program again.
+//! Many processes, many events, one live reader, on each database: the other processes are this program again.
 //!
 //! A hundred thousand events, unless the variable `BOXES_TEST_EVENTS` says how many.
 #![allow(
@@ -16,8 +16,8 @@ use std::time::Duration;
 use boxes_recorder::{
     Append, Encoding, GroupCommit, GroupCommitBounds, Recorder, RecorderError, StoredEvent,
 };
-use boxes_recorder_sqlx::{OpenLog, PostgresRecorder, SqliteRecorder};
-use boxes_testing::{LiveReading, postgres_url};
+use boxes_recorder_sqlx::{MysqlRecorder, OpenLog, PostgresRecorder, SqliteRecorder};
+use boxes_testing::{LiveReading, mysql_url, postgres_url};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -46,13 +46,12 @@ const ROLE: &str = "BOXES_TEST_ROLE";
 fn sixteen_writers_and_one_that_is_killed_are_read_once_in_order_without_a_hole_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orders.sqlite");
-    everything_is_read_once_in_order(file.to_str().unwrap(), |url| {
-        let mut killed = Process::writing(url, PROCESSES, 1, u64::MAX);
-        let mut acknowledged: Vec<_> = killed.acknowledged().take(10).collect();
-        killed.child.kill().unwrap();
-        acknowledged.extend(killed.acknowledged());
-        acknowledged
-    });
+    everything_is_read_once_in_order(file.to_str().unwrap(), write_and_be_killed);
+}
+
+#[test]
+fn sixteen_writers_and_one_that_is_killed_are_read_once_in_order_without_a_hole_on_mysql() {
+    everything_is_read_once_in_order(&mysql_url(), write_and_be_killed);
 }
 
 #[test]
@@ -74,6 +73,20 @@ fn three_processes_that_race_for_forty_versions_write_each_once_on_sqlite() {
 #[test]
 fn three_processes_that_race_for_forty_versions_write_each_once_on_postgres() {
     each_version_is_written_once(&postgres_url());
+}
+
+#[test]
+fn three_processes_that_race_for_forty_versions_write_each_once_on_mysql() {
+    each_version_is_written_once(&mysql_url());
+}
+
+/// A writer that is killed when it has recorded ten requests, or a few more.
+fn write_and_be_killed(url: &str) -> Vec<Acknowledged> {
+    let mut killed = Process::writing(url, PROCESSES, 1, u64::MAX);
+    let mut acknowledged: Vec<_> = killed.acknowledged().take(10).collect();
+    killed.child.kill().unwrap();
+    acknowledged.extend(killed.acknowledged());
+    acknowledged
 }
 
 /// Sixteen writers in four processes, another one that is `disturbing` them and does not live to its end, and a reader.
@@ -232,6 +245,8 @@ async fn open(url: &str) -> Arc<dyn Recorder> {
     let log = OpenLog::named("orders");
     if url.starts_with("postgres:") {
         Arc::new(PostgresRecorder::open(url, log).await.unwrap())
+    } else if url.starts_with("mysql:") {
+        Arc::new(MysqlRecorder::open(url, log).await.unwrap())
     } else {
         Arc::new(SqliteRecorder::open(url, log).await.unwrap())
     }
