@@ -320,7 +320,7 @@ fn help_says_what_an_import_takes_and_nothing_that_is_for_serving() {
         .unwrap();
     let help = text(&help.stdout);
     for flag in [
-        "--from <sqlite:FILE>",
+        "--from <sqlite:FILE|postgres://USER@HOST/DATABASE>",
         "--table",
         "--topic <OLD=NEW>",
         "--report",

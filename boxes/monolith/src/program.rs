@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use boxes::service::{Failure, ImportOptions, Running, ServeOptions, import, serve};
+use boxes::service::{BoxCommand, Failure, Running, ServeOptions, serve};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{Endpoints, contexts, demo};
@@ -29,8 +29,8 @@ enum Command {
     /// Serve all boxes, load the products, replay 830 real orders through the HTTP API, print the totals beside
     /// the expected ones, and keep serving. What was replayed before is found and left as it is.
     Demo(DemoOptions),
-    /// Import the events of an application of the Python library `eventsourcing` into a box.
-    Import(ImportOptions),
+    #[command(flatten)]
+    Box(BoxCommand),
 }
 
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub async fn run() -> ExitCode {
     } = Cli::parse();
     match command.unwrap_or(Command::Serve(options)) {
         Command::Serve(options) => serve(contexts(), &options, async |_: &Running| Ok(())).await,
-        Command::Import(options) => import(contexts(), &options).await,
+        Command::Box(command) => command.run(contexts()).await,
         Command::Demo(DemoOptions {
             in_flight,
             serve: options,

@@ -11,7 +11,8 @@
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row; `busy` waits for
 //! other processes; `sqlite_error` says what went wrong in words of the port.
 //!
-//! Beside them `PythonTable` (feature `sqlite`) reads what the Python library `eventsourcing` keeps, to be imported.
+//! Beside them `PythonTable` (feature `sqlite` or `postgres`) reads what the Python library `eventsourcing` keeps, to be
+//! imported; `python_sqlite_table` and `python_postgres_table` are its two kinds.
 //!
 //! Behind PostgreSQL: `postgres_place` reads the URL; `postgres_statements` is all the SQL of a schema; `postgres_schema`
 //! makes the tables, or refuses those that are there; `postgres_writer` is the one connection that writes, and finds out
@@ -64,7 +65,13 @@ mod postgres_schema;
 mod postgres_statements;
 #[cfg(feature = "postgres")]
 mod postgres_writer;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod python_event;
+#[cfg(feature = "postgres")]
+mod python_postgres_table;
 #[cfg(feature = "sqlite")]
+mod python_sqlite_table;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_error;
@@ -92,7 +99,9 @@ pub use mysql::MysqlRecorder;
 pub use open_log::OpenLog;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresRecorder;
-#[cfg(feature = "sqlite")]
-pub use python_table::{PythonEvent, PythonTable};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use python_event::PythonEvent;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use python_table::PythonTable;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteRecorder;

@@ -1,57 +1,27 @@
-//! The events that the Python library `eventsourcing` keeps in an SQLite file.
+//! The events that the Python library `eventsourcing` keeps.
 
+#[cfg(feature = "sqlite")]
 use std::path::Path;
-use std::time::Duration;
 
 use boxes_recorder::RecorderError;
-use bytes::Bytes;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 
-use crate::sqlite_error::{is_no_database, unavailable};
-use crate::sqlite_event::{at_most, unsigned};
-
-/// How long to wait for another program that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The columns of a table of events, as version 9 of the library makes it.
-const COLUMNS: [&str; 4] = ["originator_id", "originator_version", "topic", "state"];
+use crate::PythonEvent;
+#[cfg(feature = "postgres")]
+use crate::python_postgres_table::PythonPostgresTable;
+#[cfg(feature = "sqlite")]
+use crate::python_sqlite_table::PythonSqliteTable;
 
 /// A table in which version 9 of the Python library `eventsourcing` keeps the events of an application, in an
-/// SQLite file. It is only read.
+/// SQLite file or a PostgreSQL database. It is only read.
 #[derive(Debug)]
-pub struct PythonTable {
-    connection: SqliteConnection,
-    page: String,
-    count: String,
-}
+pub struct PythonTable(Kind);
 
-/// An event as the Python library keeps it; nothing in it was looked at.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PythonEvent {
-    /// Its place in the application's log: ascending, with gaps where rows were deleted.
-    pub notification_id: u64,
-    /// The aggregate: usually a UUID, in hexadecimal digits without hyphens.
-    pub originator_id: String,
-    /// The aggregate's version after it; that of the first event is usually 1.
-    pub originator_version: u64,
-    /// `module:Class.Event`.
-    pub topic: String,
-    /// As the application's transcoder, compressor and cipher left it.
-    pub state: Bytes,
-}
-
-// Written out: payloads are never logged, so they are not in the debug output either.
-impl std::fmt::Debug for PythonEvent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PythonEvent")
-            .field("notification_id", &self.notification_id)
-            .field("originator_id", &self.originator_id)
-            .field("originator_version", &self.originator_version)
-            .field("topic", &self.topic)
-            .field("state_bytes", &self.state.len())
-            .finish()
-    }
+#[derive(Debug)]
+enum Kind {
+    #[cfg(feature = "sqlite")]
+    Sqlite(PythonSqliteTable),
+    #[cfg(feature = "postgres")]
+    Postgres(PythonPostgresTable),
 }
 
 impl PythonTable {
@@ -62,125 +32,92 @@ impl PythonTable {
     /// - [`RecorderError::Mismatch`] if there is no such file or table, or the table is not one of events: it says
     ///   which tables and columns there are.
     /// - [`RecorderError::Unavailable`] if the file can't be read: try later.
-    pub async fn open(file: &Path, table: &str) -> Result<Self, RecorderError> {
-        if !file.is_file() {
-            return Err(mismatch(format!("there is no file {}", file.display())));
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .read_only(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .disable_statement_logging();
-        let failed = |error| {
-            if is_no_database(&error) {
-                mismatch(format!("{} is not an SQLite database", file.display()))
-            } else {
-                unavailable("reading the tables of the Python library")(error)
-            }
-        };
-        let mut connection = options.connect().await.map_err(failed)?;
-        let tables = tables(&mut connection).await.map_err(failed)?;
-        let Some((_, has_no_ids)) = tables.iter().find(|(name, _)| name == table) else {
-            let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(mismatch(format!(
-                "{} has no table `{table}`; it has: {}",
-                file.display(),
-                names.join(", ")
-            )));
-        };
-        let columns = columns(&mut connection, table).await.map_err(failed)?;
-        let has = |expected: &str| columns.iter().any(|column| column == expected);
-        if columns.len() != COLUMNS.len() || !COLUMNS.into_iter().all(has) {
-            return Err(mismatch(format!(
-                "the table `{table}` is not one in which version 9 of the library keeps events: its columns are {}, expected {}",
-                columns.join(", "),
-                COLUMNS.join(", ")
-            )));
-        }
-        if *has_no_ids {
-            return Err(mismatch(format!(
-                "the table `{table}` has no notification ids: name that of the application's events, not one of snapshots"
-            )));
-        }
-        let table = format!("\"{}\"", table.replace('"', "\"\""));
-        Ok(Self {
-            connection,
-            page: format!(
-                "SELECT rowid, originator_id, originator_version, topic, state FROM {table}
-                  WHERE rowid > ? ORDER BY rowid LIMIT ?"
-            ),
-            count: format!("SELECT count(*) FROM {table}"),
-        })
+    #[cfg(feature = "sqlite")]
+    pub async fn open_sqlite(file: &Path, table: &str) -> Result<Self, RecorderError> {
+        let opened = PythonSqliteTable::open(file, table).await?;
+        Ok(Self(Kind::Sqlite(opened)))
+    }
+
+    /// Opens the table of that name, usually named after the application, as in `kennel_events`, in the database, without
+    /// changing anything.
+    ///
+    /// `location` is a URL such as `postgres://user:password@host/database?schema=public`; the schema is `public`
+    /// unless it says otherwise. The password is never printed.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if the URL is wrong, the server refuses the user, there is no such table, or the
+    ///   table is not one of events: it says which tables and columns there are.
+    /// - [`RecorderError::Unavailable`] if the server does not answer: try later.
+    #[cfg(feature = "postgres")]
+    pub async fn open_postgres(location: &str, table: &str) -> Result<Self, RecorderError> {
+        let opened = PythonPostgresTable::open(location, table).await?;
+        Ok(Self(Kind::Postgres(opened)))
     }
 
     /// How many events there are.
     ///
     /// # Errors
     ///
-    /// [`RecorderError::Unavailable`] if the file can't be read: try later.
+    /// [`RecorderError::Unavailable`] if the database can't be read: try later.
     pub async fn count(&mut self) -> Result<u64, RecorderError> {
-        let doing = unavailable("counting the events of the Python library");
-        let row = sqlx::query(AssertSqlSafe(self.count.as_str()))
-            .fetch_one(&mut self.connection)
-            .await
-            .map_err(&doing)?;
-        unsigned(row.try_get(0).map_err(&doing)?).map_err(doing)
+        match &mut self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(table) => table.count().await,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(table) => table.count().await,
+        }
     }
 
     /// The events with notification ids greater than `after`, ascending, at most `limit`; fewer only at the end.
     ///
     /// # Errors
     ///
-    /// [`RecorderError::Unavailable`] if the file can't be read, or holds a row that is not what the library writes.
+    /// [`RecorderError::Unavailable`] if the database can't be read, or holds a row that is not what the library writes.
     pub async fn page(
         &mut self,
         after: u64,
         limit: u64,
     ) -> Result<Vec<PythonEvent>, RecorderError> {
-        let rows = sqlx::query(AssertSqlSafe(self.page.as_str()))
-            .bind(at_most(after))
-            .bind(at_most(limit))
-            .fetch_all(&mut self.connection)
-            .await;
-        rows.and_then(|rows| rows.iter().map(decode).collect())
-            .map_err(unavailable("reading the events of the Python library"))
+        match &mut self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(table) => table.page(after, limit).await,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(table) => table.page(after, limit).await,
+        }
     }
 }
 
-fn decode(row: &SqliteRow) -> Result<PythonEvent, sqlx::Error> {
-    Ok(PythonEvent {
-        notification_id: unsigned(row.try_get(0)?)?,
-        originator_id: row.try_get(1)?,
-        originator_version: unsigned(row.try_get(2)?)?,
-        topic: row.try_get(3)?,
-        state: Bytes::from(row.try_get::<Vec<u8>, _>(4)?),
-    })
-}
-
-/// The names of the tables, and whether they are without row ids.
-async fn tables(connection: &mut SqliteConnection) -> Result<Vec<(String, bool)>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT name, wr FROM pragma_table_list
-          WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)? != 0)))
-        .collect()
-}
-
-async fn columns(
-    connection: &mut SqliteConnection,
+/// The table has all the columns of `expected`, in whatever order, and no other.
+pub(crate) fn check_columns(
     table: &str,
-) -> Result<Vec<String>, sqlx::Error> {
-    let rows = sqlx::query("SELECT name FROM pragma_table_info(?)")
-        .bind(table)
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    columns: &[String],
+    expected: &[&str],
+) -> Result<(), RecorderError> {
+    let has = |expected: &&str| columns.iter().any(|column| column == expected);
+    if columns.len() == expected.len() && expected.iter().all(has) {
+        return Ok(());
+    }
+    Err(mismatch(format!(
+        "the table `{table}` is not one in which version 9 of the library keeps events: its columns are {}, expected {}",
+        columns.join(", "),
+        expected.join(", ")
+    )))
 }
 
-const fn mismatch(reason: String) -> RecorderError {
+pub(crate) fn no_table(place: &str, table: &str, tables: &[&str]) -> RecorderError {
+    mismatch(format!(
+        "{place} has no table `{table}`; it has: {}",
+        tables.join(", ")
+    ))
+}
+
+pub(crate) fn no_ids(table: &str) -> RecorderError {
+    mismatch(format!(
+        "the table `{table}` has no notification ids: name that of the application's events, not one of snapshots"
+    ))
+}
+
+pub(crate) const fn mismatch(reason: String) -> RecorderError {
     RecorderError::Mismatch { reason }
 }

@@ -11,6 +11,7 @@
 //! [`init_telemetry`] sets up.
 
 mod auth;
+mod command;
 mod config;
 mod context;
 mod database_url;
@@ -19,11 +20,11 @@ mod error_pages;
 mod extract;
 mod greeting;
 mod health;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod import;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod import_program;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod import_report;
 mod index;
 mod layers;
@@ -43,15 +44,18 @@ mod start_error;
 mod state;
 mod stop_signal;
 mod store;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod store_options;
 mod telemetry;
 
+pub use command::BoxCommand;
 pub use config::{Config, ConfigError, Delivery};
 pub use context::BoundedContext;
 pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};
 pub use greeting::Greeting;
-#[cfg(feature = "sqlite")]
-pub use import_program::{ImportOptions, import};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use import_program::{ImportArguments, ImportOptions};
 pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
@@ -62,4 +66,6 @@ pub use setting::{SETTINGS, Setting, Shape};
 pub use start_error::StartError;
 pub use stop_signal::StopSignal;
 pub use store::{ParseStoreError, Store};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store_options::StoreOptions;
 pub use telemetry::{LogFormat, ParseLogFormatError, init_telemetry};

@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::{Args, Command, FromArgMatches};
+use clap::{Args, Command, FromArgMatches, Subcommand};
 
 use crate::config::unknown_variables;
 use crate::{
-    BoundedContext, Config, ConfigError, Running, ServeOptions, Service, StartError, StopSignal,
-    Stopped, init_telemetry,
+    BoundedContext, BoxCommand, Config, ConfigError, Running, ServeOptions, Service, StartError,
+    StopSignal, Stopped, init_telemetry,
 };
 
 /// Runs a program that has these boxes, until it is told to stop. It is all of `main`.
@@ -121,8 +121,7 @@ impl Program {
         };
         Ok(match told {
             Told::Serve(options) => serve(self.contexts, &options, async |_| Ok(())).await,
-            #[cfg(feature = "sqlite")]
-            Told::Import(options) => crate::import(self.contexts, &options).await,
+            Told::Box(command) => command.run(self.contexts).await,
         })
     }
 
@@ -142,19 +141,11 @@ impl Program {
         .subcommand(ServeOptions::augment_args(
             Command::new("serve").about(about),
         ));
-        #[cfg(feature = "sqlite")]
-        let command = command.subcommand(crate::ImportOptions::augment_args(
-            Command::new("import").about(
-                "Imports the events of an application of the Python library `eventsourcing` into a box.",
-            ),
-        ));
+        let command = BoxCommand::augment_subcommands(command);
         let matches = command.try_get_matches_from(arguments)?;
         match matches.subcommand() {
-            #[cfg(feature = "sqlite")]
-            Some(("import", import)) => {
-                crate::ImportOptions::from_arg_matches(import).map(Told::Import)
-            }
-            Some((_, serve)) => ServeOptions::from_arg_matches(serve).map(Told::Serve),
+            Some(("serve", serve)) => ServeOptions::from_arg_matches(serve).map(Told::Serve),
+            Some(_) => BoxCommand::from_arg_matches(&matches).map(Told::Box),
             None => ServeOptions::from_arg_matches(&matches).map(Told::Serve),
         }
     }
@@ -163,8 +154,7 @@ impl Program {
 /// What the command line tells a program to do.
 enum Told {
     Serve(ServeOptions),
-    #[cfg(feature = "sqlite")]
-    Import(crate::ImportOptions),
+    Box(BoxCommand),
 }
 
 fn exit_code(code: i32) -> ExitCode {

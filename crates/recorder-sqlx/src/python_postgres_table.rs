@@ -1,0 +1,147 @@
+//! The table of events that the Python library `eventsourcing` keeps in a PostgreSQL database.
+
+use std::time::Duration;
+
+use boxes_recorder::RecorderError;
+use bytes::Bytes;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use tokio::time::timeout;
+
+use crate::PythonEvent;
+use crate::numbers::{at_most, unsigned};
+use crate::postgres_error::{unavailable, while_opening};
+use crate::postgres_place::Place;
+use crate::python_table::{check_columns, no_ids, no_table};
+use crate::server_error::timed_out;
+
+/// How long it may take until the table is found.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// So that nothing is changed, and no program of the application is kept from writing for long.
+const SESSION: [(&str, &str); 2] = [
+    ("default_transaction_read_only", "on"),
+    ("statement_timeout", "60s"),
+];
+
+/// The schema that the library uses if nothing else is said.
+const DEFAULT_SCHEMA: &str = "public";
+
+/// The columns of a table of events, as version 9 of the library makes it.
+const COLUMNS: [&str; 5] = [
+    "originator_id",
+    "originator_version",
+    "topic",
+    "state",
+    "notification_id",
+];
+
+/// The connection, and what is asked over it.
+#[derive(Debug)]
+pub(crate) struct PythonPostgresTable {
+    connection: PgConnection,
+    page: String,
+    count: String,
+}
+
+impl PythonPostgresTable {
+    pub(crate) async fn open(location: &str, table: &str) -> Result<Self, RecorderError> {
+        let place = Place::parse(location, DEFAULT_SCHEMA)?;
+        let options = place
+            .options
+            .clone()
+            .application_name("boxes import")
+            .options(SESSION);
+        let finding = async {
+            let mut connection = options.connect().await?;
+            let tables = tables(&mut connection, &place.schema).await?;
+            let columns = columns(&mut connection, &place.schema, table).await?;
+            Ok((connection, tables, columns))
+        };
+        let (connection, tables, columns) = timeout(OPEN_TIMEOUT, finding)
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))
+            .map_err(while_opening)?;
+        if columns.is_empty() {
+            let names: Vec<&str> = tables.iter().map(String::as_str).collect();
+            let schema = format!("the schema `{}`", place.schema);
+            return Err(no_table(&schema, table, &names));
+        }
+        let without_ids = COLUMNS.split_last().map_or(&[][..], |(_, columns)| columns);
+        if check_columns(table, &columns, without_ids).is_ok() {
+            return Err(no_ids(table));
+        }
+        check_columns(table, &columns, &COLUMNS)?;
+        let table = format!(
+            "{}.\"{}\"",
+            place.quoted_schema(),
+            table.replace('"', "\"\"")
+        );
+        Ok(Self {
+            connection,
+            page: format!(
+                "SELECT notification_id, originator_id::text, originator_version, topic, state FROM {table}
+                  WHERE notification_id > $1 ORDER BY notification_id LIMIT $2"
+            ),
+            count: format!("SELECT count(*) FROM {table}"),
+        })
+    }
+
+    pub(crate) async fn count(&mut self) -> Result<u64, RecorderError> {
+        let doing = unavailable("counting the events of the Python library");
+        let row = sqlx::query(AssertSqlSafe(self.count.as_str()))
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(&doing)?;
+        unsigned(row.try_get(0).map_err(&doing)?).map_err(doing)
+    }
+
+    pub(crate) async fn page(
+        &mut self,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<PythonEvent>, RecorderError> {
+        let rows = sqlx::query(AssertSqlSafe(self.page.as_str()))
+            .bind(at_most(after))
+            .bind(at_most(limit))
+            .fetch_all(&mut self.connection)
+            .await;
+        rows.and_then(|rows| rows.iter().map(decode).collect())
+            .map_err(unavailable("reading the events of the Python library"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<PythonEvent, sqlx::Error> {
+    Ok(PythonEvent {
+        notification_id: unsigned(row.try_get(0)?)?,
+        originator_id: row.try_get(1)?,
+        originator_version: unsigned(row.try_get(2)?)?,
+        topic: row.try_get(3)?,
+        state: Bytes::from(row.try_get::<Vec<u8>, _>(4)?),
+    })
+}
+
+async fn tables(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY tablename",
+    )
+    .bind(schema)
+    .fetch_all(connection)
+    .await
+}
+
+/// The columns of the table, none if there is no such table that the user may see.
+async fn columns(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT column_name::text FROM information_schema.columns
+          WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position",
+    )
+    .bind(schema)
+    .bind(table)
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,52 @@
+//! The commands of a program beside those that serve.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::BoundedContext;
+use crate::program::exit_code_of;
+
+/// What every program made with the kit can do beside serving: to be flattened into the commands of one that has a
+/// command line of its own.
+///
+/// ```
+/// use boxes_service::BoxCommand;
+/// use clap::Parser;
+///
+/// #[derive(Parser)]
+/// #[command(name = "shop")]
+/// enum Cli {
+///     /// Something of the program's own.
+///     Greet,
+///     #[command(flatten)]
+///     Box(BoxCommand),
+/// }
+///
+/// let cli = Cli::parse_from(["shop", "import", "orders", "--from", "sqlite:legacy.db"]);
+/// assert!(matches!(cli, Cli::Box(BoxCommand::Import(_)))); // then `command.run(contexts).await`
+/// ```
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum BoxCommand {
+    /// Imports the events of an application of the Python library `eventsourcing` into a box.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    Import(crate::ImportOptions),
+}
+
+impl BoxCommand {
+    /// Does what was asked for, and prints what came of it. What goes wrong is printed in one sentence.
+    #[allow(
+        clippy::unused_async,
+        unused_variables,
+        unreachable_code,
+        reason = "a program without a database has fewer commands"
+    )]
+    pub async fn run(self, contexts: impl IntoIterator<Item = BoundedContext>) -> ExitCode {
+        let contexts: Vec<BoundedContext> = contexts.into_iter().collect();
+        exit_code_of(match self {
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            Self::Import(options) => crate::import_program::import(&contexts, &options).await,
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! The command line of a command that works on the store of one box.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use boxes_recorder::Recorder;
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::program::environment;
+use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store};
+
+/// The settings that say where a box keeps its events; the others mean nothing to a command that only works on these.
+const OF_STORES: [&str; 5] = ["BOXES_SERVE", "config", "data", "store", "page-size"];
+
+/// Those that say how events are encrypted and compressed.
+const OF_MAPPERS: [&str; 4] = ["keys-file", "encrypt", "in-the-clear", "compress"];
+
+/// The options of `A`, a box, and where it keeps its events: for each command that works on a store, beside those that
+/// serve.
+#[derive(Debug, Clone)]
+pub struct StoreOptions<A> {
+    pub(crate) own: A,
+    settings: ServeOptions,
+}
+
+/// The box that a command works on.
+#[derive(Debug)]
+pub(crate) struct StoreOfBox {
+    pub(crate) config: Config,
+    /// The name of the box.
+    pub(crate) name: String,
+    store: Store,
+}
+
+impl<A> StoreOptions<A> {
+    /// The box that is named, if the program has it and keeps it in a store that lasts.
+    pub(crate) fn find(&self, contexts: &[BoundedContext]) -> Result<StoreOfBox> {
+        let config = Config::load(&self.settings, environment())?;
+        let name = config.serve.first().cloned().unwrap_or_default();
+        let names: Vec<&str> = contexts.iter().map(BoundedContext::name).collect();
+        if !names.contains(&name.as_str()) {
+            return Err(refused(format!(
+                "there is no box `{name}`; this program has: {}",
+                names.join(", ")
+            )));
+        }
+        let store = config.store_of(&name);
+        if store == Store::Memory {
+            return Err(refused(format!(
+                "the box `{name}` keeps its events in memory: what is done to them would be gone at once"
+            )));
+        }
+        Ok(StoreOfBox {
+            config,
+            name,
+            store,
+        })
+    }
+}
+
+impl StoreOfBox {
+    /// Opens the store; one that is not there is made.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Recorder>> {
+        Ok(self.store.open(&self.name, self.config.page_size).await?)
+    }
+}
+
+/// A command line that asks for what can't be.
+pub(crate) fn refused(reason: String) -> crate::Failure {
+    ConfigError::Together { reason }.into()
+}
+
+/// How far something is, shown to people alone: `importing events ████ 12/100`.
+pub(crate) fn progress_bar(doing: &'static str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(doing);
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {elapsed_precise}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+impl<A: Args> Args for StoreOptions<A> {
+    fn augment_args(command: Command) -> Command {
+        let command =
+            ServeOptions::augment_args(A::augment_args(command)).mut_arg("BOXES_SERVE", |arg| {
+                arg.help("The box")
+                    .required(true)
+                    .action(ArgAction::Set)
+                    .num_args(1)
+            });
+        SETTINGS
+            .iter()
+            .filter(|setting| setting.flag.is_some())
+            .filter(|setting| {
+                !OF_STORES.contains(&setting.id()) && !OF_MAPPERS.contains(&setting.id())
+            })
+            .fold(command, |command, setting| {
+                command.mut_arg(setting.id(), |arg| arg.hide(true))
+            })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<A: FromArgMatches> FromArgMatches for StoreOptions<A> {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        Ok(Self {
+            own: A::from_arg_matches(matches)?,
+            settings: ServeOptions::from_arg_matches(matches)?,
+        })
+    }
+
+    fn update_from_arg_matches(
+        &mut self,
+        matches: &ArgMatches,
+    ) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
