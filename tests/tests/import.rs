@@ -14,7 +14,7 @@ use boxes::mapper::Mapper;
 use boxes::prelude::*;
 use boxes::recorder::{Notification, Recorder, StreamRange};
 use boxes::recorder_sqlx::{OpenLog, SqliteRecorder};
-use boxes_testing::python;
+use boxes_testing::{postgres_url, python};
 use boxes_tests::{BoxProcess, until};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -45,12 +45,8 @@ impl Folder {
 
     /// Lets the application record events of new dogs.
     fn kennel(&self, n_dogs: u32, n_tricks: u32, modes: &[&str]) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/kennel.py");
-        let mut command = Command::new(python());
-        command.arg(script).arg(self.path("legacy.db"));
-        command.args([n_dogs.to_string(), n_tricks.to_string()]);
-        let output = command.args(modes).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
+        let file = self.path("legacy.db");
+        kennel(file.to_str().unwrap(), n_dogs, n_tricks, modes);
     }
 
     /// Changes the tables of the application behind its back.
@@ -66,13 +62,17 @@ impl Folder {
     }
 
     fn command(&self, data: &str, more: &[&str]) -> Command {
+        let from = format!("sqlite:{}", self.path("legacy.db").display());
+        self.command_from(&from, data, more)
+    }
+
+    fn command_from(&self, from: &str, data: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
             command.env_remove(name);
         }
-        let from = format!("sqlite:{}", self.path("legacy.db").display());
         command
-            .args(["import", "orders", "--from", &from, "--data"])
+            .args(["import", "orders", "--from", from, "--data"])
             .arg(self.path(data))
             .args(more)
             .stdin(Stdio::null());
@@ -108,6 +108,16 @@ impl Folder {
         let recorder = self.recorder(data).await;
         recorder.select_notifications(1, 100_000).await.unwrap()
     }
+}
+
+/// Lets the application record events of new dogs in an SQLite file or a PostgreSQL database.
+fn kennel(place: &str, n_dogs: u32, n_tricks: u32, modes: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/kennel.py");
+    let mut command = Command::new(python());
+    command.arg(script).arg(place);
+    command.args([n_dogs.to_string(), n_tricks.to_string()]);
+    let output = command.args(modes).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -310,6 +320,71 @@ fn what_can_not_be_imported_is_refused_in_a_sentence_that_says_why_and_leaves_th
     );
     folder.sql("delete from stored_events where rowid <> 1");
     assert!(folder.imported(&[]).contains("this run recorded 1 of them"));
+}
+
+#[tokio::test]
+async fn a_table_in_postgresql_is_imported_as_one_in_sqlite_is() {
+    let database = postgres_url();
+    kennel(&database, 2, 3, &[]);
+    let script =
+        "import psycopg, sys; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2])";
+    let (server, schema) = database.split_once("?schema=").unwrap();
+    let sql = |sql: String| {
+        let mut python = Command::new(python());
+        let output = python.args(["-c", script, server, &sql]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    sql(format!(
+        "delete from {schema}.kennel_events where notification_id = 4"
+    ));
+    kennel(&database, 1, 0, &[]);
+
+    let folder = Folder(TempDir::new().unwrap());
+    let import = |more: &[&str]| {
+        let more = [&["--table", "kennel_events"], more].concat();
+        let output = folder.command_from(&database, "data", &more).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let report = folder.path("ids.csv");
+    let said = import(&["--report", report.to_str().unwrap()]);
+    for part in [
+        "8 events of 3 aggregates are in the box; this run recorded 8 of them.",
+        "Gaps closed: 1, of 1 ids; the last id was 9, and is 8 now.",
+    ] {
+        assert!(said.contains(part), "{part} is missing in:\n{said}");
+    }
+    let report = std::fs::read_to_string(report).unwrap();
+    let expected = "old_id,new_id\n1,1\n2,2\n3,3\n5,4\n6,5\n7,6\n8,7\n9,8\n";
+    assert_eq!(report, expected);
+    let all = folder.notifications("data").await;
+    let events: Vec<DogEvent> = all
+        .iter()
+        .map(|n| Mapper::default().to_own_event(&n.event).unwrap())
+        .collect();
+    let registered = DogEvent::Registered {
+        name: "dog 1".into(),
+    };
+    assert_eq!(events.get(3), Some(&registered));
+    assert!(import(&[]).contains("this run recorded 0 of them"));
+
+    let refused = |table: &str| {
+        let mut command = folder.command_from(&database, "data", &["--table", table]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        text(&output.stderr)
+    };
+    let error = refused("dogs");
+    assert!(
+        error.contains(&format!(
+            "the schema `{schema}` has no table `dogs`; it has: kennel_events, kennel_snapshots"
+        )),
+        "{error}"
+    );
+    let error = refused("kennel_snapshots");
+    assert!(error.contains("has no notification ids"), "{error}");
+    sql(format!("drop schema {schema} cascade"));
 }
 
 #[test]
