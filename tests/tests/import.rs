@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use boxes::mapper::Mapper;
+use boxes::mapper::{Encryption, Keys, Mapper};
 use boxes::prelude::*;
 use boxes::recorder::{Notification, Recorder, StreamRange};
 use boxes::recorder_sqlx::{OpenLog, SqliteRecorder};
@@ -385,6 +385,54 @@ async fn a_table_in_postgresql_is_imported_as_one_in_sqlite_is() {
     let error = refused("kennel_snapshots");
     assert!(error.contains("has no notification ids"), "{error}");
     sql(format!("drop schema {schema} cascade"));
+}
+
+#[tokio::test]
+async fn states_that_are_compressed_and_encrypted_are_read_and_stored_as_the_box_stores_them() {
+    let folder = Folder::new(1, 2, &["compressed", "encrypted"]);
+    let run = |more: &[&str], keys: &[(&str, &str)]| {
+        let how = ["--compressed", "--cipher-key-variable", "LEGACY_KEY"];
+        let mut command = folder.command("data", &[&how, more].concat());
+        command.envs(keys.iter().copied()).output().unwrap()
+    };
+    let legacy = ("LEGACY_KEY", "AAECAwQFBgcICQoLDA0ODw==");
+    let own = "1:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let own = [legacy, ("BOXES_KEYS", own)];
+
+    for (key, expected) in [
+        (None, "names LEGACY_KEY, which is not set"),
+        (Some("secret"), "LEGACY_KEY can't be used: a cipher key"),
+        (
+            Some("AQECAwQFBgcICQoLDA0ODw=="),
+            "id 1 (kennel:Dog.Registered) is not read: can't be decrypted",
+        ),
+    ] {
+        let keys: Vec<_> = key.iter().map(|key| ("LEGACY_KEY", *key)).collect();
+        let error = text(&run(&[], &keys).stderr);
+        assert!(
+            error.contains(expected) && !error.contains("secret"),
+            "{error}"
+        );
+    }
+    for n_new in [3, 0] {
+        let output = run(&[], &own);
+        let said = text(&output.stdout);
+        let expected = format!("this run recorded {n_new} of them");
+        assert!(said.contains(&expected), "{said}{}", text(&output.stderr));
+    }
+    let keys: Keys = own[1].1.parse().unwrap();
+    let mapper = Mapper::default().encrypted(Encryption::all(keys).required());
+    let trick = |trick: &str| DogEvent::TrickAdded {
+        trick: trick.into(),
+    };
+    let events: Vec<DogEvent> = folder
+        .notifications("data")
+        .await
+        .iter()
+        .skip(1)
+        .map(|n| mapper.to_own_event(&n.event).unwrap())
+        .collect();
+    assert_eq!(events, [trick("trick 0"), trick("trick 1")]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod keys;
 mod legacy_cipher;
 mod mapper;
 mod metadata;
+mod python_states;
 mod topics;
 mod transcoding;
 mod variant_de;
@@ -27,6 +28,7 @@ pub use keys::{KEY_BYTES, Key, KeyId, KeyProvider, Keys, KeysError};
 pub use legacy_cipher::{LegacyCipher, LegacyCipherError};
 pub use mapper::{Envelope, Mapper};
 pub use metadata::Metadata;
+pub use python_states::{PythonStates, PythonStatesError};
 pub use topics::Topics;
 pub use transcoding::DEFAULT_MAX_INFLATED;
 

@@ -119,6 +119,26 @@ impl Mapper {
         self.transcoding.write(plain)
     }
 
+    /// The event, whose state is plain JSON on one line, as this mapper stores it: compressed, encrypted, or as it is.
+    ///
+    /// For those that have events without their types, such as an import.
+    ///
+    /// # Errors
+    ///
+    /// [`MapperError::Encrypt`] if its state is too long to be encrypted.
+    pub fn write_json(&self, plain: StoredEvent) -> Result<StoredEvent, MapperError> {
+        self.transcoding.write(plain)
+    }
+
+    /// The state of the event as plain JSON, whatever was done to it; the other way of [`write_json`](Self::write_json).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`to_event`](Self::to_event), except those that a type is needed for.
+    pub fn read_json(&self, stored: &StoredEvent) -> Result<Bytes, MapperError> {
+        self.transcoding.read(stored)
+    }
+
     /// The event that is stored, or `None` if its topic is none of `E`'s.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use boxes_mapper::Metadata;
+use boxes_mapper::{Mapper, MapperError, Metadata, PythonStates, PythonStatesError};
 use boxes_recorder::{
     Append, Encoding, Notification, Position, Recorder, RecorderError, StoredEvent, Tracking,
 };
@@ -45,9 +45,19 @@ pub(crate) enum ImportError {
     )]
     NoUuid { old_id: u64, originator_id: String },
     #[error(
-        "the state of the event with id {old_id} ({topic}) is not JSON on one line: states that are compressed or encrypted can't be imported; let the Python application write them as plain JSON into a new table first"
+        "the state of the event with id {old_id} ({topic}) is not JSON on one line: if the application compresses or encrypts states, say so by --compressed or --cipher-key-variable; if it has a transcoder of its own, let it write a new table as JSON first"
     )]
     NoJson { old_id: u64, topic: String },
+    #[error("the state of the event with id {old_id} ({topic}) is not read")]
+    State {
+        old_id: u64,
+        topic: String,
+        source: PythonStatesError,
+    },
+    #[error(
+        "the event with id {old_id} can't be stored, or what an earlier run stored can't be read"
+    )]
+    Mapper { old_id: u64, source: MapperError },
     #[error("the events with ids from {first} to {last} can't be imported")]
     Refused {
         first: u64,
@@ -65,6 +75,19 @@ pub(crate) fn follower(table: &str) -> String {
     format!("import:python:{table}")
 }
 
+/// How a row becomes an event of the box.
+#[derive(Debug)]
+pub(crate) struct Translation<'a> {
+    /// How states stand in the table.
+    pub(crate) states: PythonStates,
+    /// How they are stored in the box.
+    pub(crate) mapper: &'a Mapper,
+    /// New topics by old ones; others are kept.
+    pub(crate) topics: BTreeMap<String, String>,
+    /// The time of events that do not say when they happened.
+    pub(crate) now: Timestamp,
+}
+
 /// Brings all events of the table into the log, in their order, under the ids that come next.
 ///
 /// What an earlier run brought is compared instead, so the report is always the whole one. `progress` is told
@@ -73,9 +96,8 @@ pub(crate) async fn import(
     recorder: &dyn Recorder,
     source: &mut PythonTable,
     follower: String,
-    topics: &BTreeMap<String, String>,
+    translation: &Translation<'_>,
     mut report: ImportReport,
-    now: Timestamp,
     mut progress: impl FnMut(u64),
 ) -> Result<ImportSummary, ImportError> {
     let mut position = recorder.tracking(&follower).await?;
@@ -100,10 +122,10 @@ pub(crate) async fn import(
         };
         let events: Vec<Made> = rows
             .iter()
-            .map(|row| made(row, topics, now))
+            .map(|row| translation.made(row))
             .collect::<Result<_, _>>()?;
         if after < earlier {
-            compare(recorder, &rows, &events, new_id).await?;
+            compare(recorder, translation.mapper, &rows, &events, new_id).await?;
         } else {
             let step = Tracking {
                 follower: follower.clone(),
@@ -111,7 +133,8 @@ pub(crate) async fn import(
                 from: position,
                 to: last,
             };
-            record(recorder, &rows, &events, new_id, step).await?;
+            let stored = translation.stored(&rows, &events)?;
+            record(recorder, &rows, stored, new_id, step).await?;
             position = Some(Position {
                 epoch: EPOCH,
                 id: last,
@@ -120,7 +143,7 @@ pub(crate) async fn import(
         }
         for (row, event) in rows.iter().zip(&events) {
             new_id = new_id.saturating_add(1);
-            report.event(row, new_id, &event.stored.topic, event.has_time)?;
+            report.event(row, new_id, &event.plain.topic, event.has_time)?;
         }
         after = last;
         progress(new_id);
@@ -132,7 +155,7 @@ pub(crate) async fn import(
 async fn record(
     recorder: &dyn Recorder,
     rows: &[PythonEvent],
-    events: &[Made],
+    events: Vec<StoredEvent>,
     before: u64,
     step: Tracking,
 ) -> Result<(), ImportError> {
@@ -140,8 +163,8 @@ async fn record(
     if recorder.head().await? != before {
         return Err(ImportError::Used);
     }
-    let append = Append::new(events.iter().map(|event| event.stored.clone()).collect());
-    let answers = recorder.record(&[append.with_tracking(step)]).await?;
+    let append = Append::new(events).with_tracking(step);
+    let answers = recorder.record(&[append]).await?;
     for answer in answers {
         answer.map_err(|source| ImportError::Refused {
             first: rows.first().map_or(0, |row| row.notification_id),
@@ -155,6 +178,7 @@ async fn record(
 /// Holds rows against what an earlier run made of them, as the events after `before`.
 async fn compare(
     recorder: &dyn Recorder,
+    mapper: &Mapper,
     rows: &[PythonEvent],
     events: &[Made],
     before: u64,
@@ -167,11 +191,15 @@ async fn compare(
     let mut new_id = before;
     for (row, event) in rows.iter().zip(events) {
         new_id = new_id.saturating_add(1);
-        if !found.next().is_some_and(|found| event.is_in(found)) {
-            return Err(ImportError::Changed {
-                old_id: row.notification_id,
-                new_id,
-            });
+        let old_id = row.notification_id;
+        let is_same = match found.next() {
+            Some(found) => event
+                .is_in(found, mapper)
+                .map_err(|source| ImportError::Mapper { old_id, source })?,
+            None => false,
+        };
+        if !is_same {
+            return Err(ImportError::Changed { old_id, new_id });
         }
     }
     Ok(())
@@ -179,54 +207,82 @@ async fn compare(
 
 /// What becomes of a row.
 struct Made {
-    stored: StoredEvent,
+    /// Its state is plain JSON.
+    plain: StoredEvent,
     /// Whether the row says when it happened.
     has_time: bool,
 }
 
 impl Made {
-    /// Whether the notification was made of the same row. The time of an import is not the row's.
-    fn is_in(&self, found: &Notification) -> bool {
-        let mut stored = self.stored.clone();
+    /// Whether the notification was made of the same row. The time of an import is not the row's, and an earlier run may
+    /// have stored states in another way.
+    fn is_in(&self, found: &Notification, mapper: &Mapper) -> Result<bool, MapperError> {
+        let mut found = found.event.clone();
+        found.state = mapper.read_json(&found)?;
+        found.encoding = self.plain.encoding.clone();
         if !self.has_time {
-            stored.occurred_on = found.event.occurred_on;
+            found.occurred_on = self.plain.occurred_on;
         }
-        stored == found.event
+        Ok(found == self.plain)
     }
 }
 
-fn made(
-    row: &PythonEvent,
-    topics: &BTreeMap<String, String>,
-    now: Timestamp,
-) -> Result<Made, ImportError> {
-    let originator_id = Uuid::try_parse(&row.originator_id).map_err(|_| ImportError::NoUuid {
-        old_id: row.notification_id,
-        originator_id: row.originator_id.clone(),
-    })?;
-    if !is_json_on_one_line(&row.state) {
-        return Err(ImportError::NoJson {
-            old_id: row.notification_id,
-            topic: row.topic.clone(),
-        });
+impl Translation<'_> {
+    fn made(&self, row: &PythonEvent) -> Result<Made, ImportError> {
+        let old_id = row.notification_id;
+        let originator_id =
+            Uuid::try_parse(&row.originator_id).map_err(|_| ImportError::NoUuid {
+                old_id,
+                originator_id: row.originator_id.clone(),
+            })?;
+        let state = self
+            .states
+            .read(&row.state)
+            .map_err(|source| ImportError::State {
+                old_id,
+                topic: row.topic.clone(),
+                source,
+            })?;
+        if !is_json_on_one_line(&state) {
+            return Err(ImportError::NoJson {
+                old_id,
+                topic: row.topic.clone(),
+            });
+        }
+        let time = time(&state);
+        let topic = self.topics.get(&row.topic).unwrap_or(&row.topic).clone();
+        Ok(Made {
+            plain: StoredEvent {
+                // The same in every run.
+                event_id: Uuid::new_v5(&originator_id, &row.originator_version.to_be_bytes()),
+                originator_id,
+                originator_version: row.originator_version,
+                topic: topic.into(),
+                schema_version: 1,
+                encoding: Encoding::JSON,
+                state,
+                metadata: Metadata::default().to_bytes(),
+                occurred_on: time.unwrap_or(self.now),
+            },
+            has_time: time.is_some(),
+        })
     }
-    let time = time(&row.state);
-    let topic = topics.get(&row.topic).unwrap_or(&row.topic).clone();
-    Ok(Made {
-        stored: StoredEvent {
-            // The same in every run.
-            event_id: Uuid::new_v5(&originator_id, &row.originator_version.to_be_bytes()),
-            originator_id,
-            originator_version: row.originator_version,
-            topic: topic.into(),
-            schema_version: 1,
-            encoding: Encoding::JSON,
-            state: row.state.clone(),
-            metadata: Metadata::default().to_bytes(),
-            occurred_on: time.unwrap_or(now),
-        },
-        has_time: time.is_some(),
-    })
+
+    /// The events as the box stores them.
+    fn stored(
+        &self,
+        rows: &[PythonEvent],
+        events: &[Made],
+    ) -> Result<Vec<StoredEvent>, ImportError> {
+        let store = |(row, event): (&PythonEvent, &Made)| {
+            let stored = self.mapper.write_json(event.plain.clone());
+            stored.map_err(|source| ImportError::Mapper {
+                old_id: row.notification_id,
+                source,
+            })
+        };
+        rows.iter().zip(events).map(store).collect()
+    }
 }
 
 fn is_json_on_one_line(state: &[u8]) -> bool {
@@ -264,26 +320,35 @@ mod tests {
         }
     }
 
+    fn made(row: &PythonEvent) -> Result<Made, ImportError> {
+        let translation = Translation {
+            states: PythonStates::default(),
+            mapper: &Mapper::default(),
+            topics: BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        translation.made(row)
+    }
+
     #[test]
     fn the_time_of_a_state_is_kept_and_one_without_gets_that_of_the_import() {
-        let now = Timestamp::UNIX_EPOCH;
         let state = br#"{"timestamp":{"_type_":"datetime_iso","_data_":"2026-01-02T03:04:05.678901+00:00"}}"#;
-        let timed = made(&row(state), &BTreeMap::new(), now).unwrap();
+        let timed = made(&row(state)).unwrap();
         assert_eq!(
-            timed.stored.occurred_on.to_string(),
+            timed.plain.occurred_on.to_string(),
             "2026-01-02T03:04:05.678901Z"
         );
         assert!(timed.has_time);
-        let untimed = made(&row(b"{}"), &BTreeMap::new(), now).unwrap();
-        assert_eq!(untimed.stored.occurred_on, now);
+        let untimed = made(&row(b"{}")).unwrap();
+        assert_eq!(untimed.plain.occurred_on, Timestamp::UNIX_EPOCH);
         assert!(!untimed.has_time);
     }
 
     #[test]
     fn a_state_is_kept_byte_for_byte_and_refused_where_a_page_could_not_hold_it() {
         let state = b"{ \"n\" : 1.50 }";
-        let kept = made(&row(state), &BTreeMap::new(), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(kept.stored.state, &state[..]);
+        let kept = made(&row(state)).unwrap();
+        assert_eq!(kept.plain.state, &state[..]);
         for state in [
             &b"x\x9c\xabV\xca"[..],
             b"{\"n\":\n1}",
@@ -291,7 +356,7 @@ mod tests {
             b"{} {}",
             b"\"\xff\"",
         ] {
-            let refused = made(&row(state), &BTreeMap::new(), Timestamp::UNIX_EPOCH);
+            let refused = made(&row(state));
             assert!(matches!(
                 refused,
                 Err(ImportError::NoJson { old_id: 7, .. })

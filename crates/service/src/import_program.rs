@@ -1,17 +1,18 @@
 //! The command `import` of a program.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use boxes_application::{Edge, SystemEdge};
+use boxes_mapper::PythonStates;
 use boxes_recorder::RecorderError;
 use boxes_recorder_sqlx::PythonTable;
 use clap::Args;
+use zeroize::Zeroizing;
 
-use crate::import::{follower, import as import_table};
+use crate::import::{Translation, follower, import as import_table};
 use crate::import_report::ImportReport;
-use crate::store_options::{StoreOptions, progress_bar};
+use crate::store_options::{StoreOptions, progress_bar, refused};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `import` says.
@@ -33,6 +34,12 @@ pub struct ImportArguments {
     /// Events of this topic get another one; may be repeated. Other topics are kept as they are.
     #[arg(long, value_name = "OLD=NEW", value_parser = parse_topic)]
     topic: Vec<(String, String)>,
+    /// The application compresses states: it has a `COMPRESSOR_TOPIC`.
+    #[arg(long)]
+    compressed: bool,
+    /// The application encrypts states: the name of the variable that holds its key here, as in `CIPHER_KEY`.
+    #[arg(long, value_name = "VARIABLE")]
+    cipher_key_variable: Option<String>,
     /// Write here which old id became which new one, as CSV.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -56,20 +63,44 @@ pub(crate) async fn import(contexts: &[BoundedContext], options: &ImportOptions)
     let recorder = into.open().await?;
     let report = ImportReport::new(own.report.as_deref())?;
     let bar = progress_bar("importing events", source.count().await?);
-    let topics: BTreeMap<String, String> = own.topic.iter().cloned().collect();
+    let translation = Translation {
+        states: states(own)?,
+        mapper: &into.config.mapper,
+        topics: own.topic.iter().cloned().collect(),
+        now: SystemEdge.now(),
+    };
     let summary = import_table(
         &*recorder,
         &mut source,
         follower(&own.table),
-        &topics,
+        &translation,
         report,
-        SystemEdge.now(),
         |n_done| bar.set_position(n_done),
     )
     .await?;
     bar.finish_and_clear();
     print!("{summary}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// How the command line says that states stand in the table.
+fn states(own: &ImportArguments) -> Result<PythonStates> {
+    let states = if own.compressed {
+        PythonStates::default().compressed()
+    } else {
+        PythonStates::default()
+    };
+    let Some(variable) = &own.cipher_key_variable else {
+        return Ok(states);
+    };
+    let key = std::env::var(variable).map(Zeroizing::new).map_err(|_| {
+        refused(format!(
+            "--cipher-key-variable names {variable}, which is not set: it holds the CIPHER_KEY of the application"
+        ))
+    })?;
+    states
+        .encrypted(&key)
+        .map_err(|error| refused(format!("{variable} can't be used: {error}")))
 }
 
 async fn open_source(from: &Store, table: &str) -> std::result::Result<PythonTable, RecorderError> {
