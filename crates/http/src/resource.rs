@@ -94,6 +94,8 @@ struct Served {
 struct Growing {
     id: SectionId,
     last: u64,
+    /// Others wrote beyond it before it was read.
+    is_archived: bool,
     format: &'static str,
     page: Arc<Rendered>,
 }
@@ -243,7 +245,11 @@ impl Served {
             let tag = if let Some(tag) = tag.known(request, &codings, codings.plain()) {
                 tag
             } else {
-                let growing = self.growing_page(id, last, format).await?;
+                let mut growing = self.growing_page(id, last, format).await?;
+                if wanted.is_none() && growing.is_archived {
+                    // Others wrote beyond it. By its own address it may be kept for ever, by this one it may not.
+                    growing = self.current_page(format).await?;
+                }
                 let Some(tag) = growing.page.known(request, &codings) else {
                     return self.grown(growing.page, request, &codings).await;
                 };
@@ -319,17 +325,30 @@ impl Served {
             return Ok(made.clone());
         }
         let section = self.read(id).await?;
-        let made = Growing {
-            id,
-            // Archived meanwhile: its last one is the newest of the page.
-            last: section.last.unwrap_or(id.high()),
-            format: format.tag(),
-            page: self.render(&section, format),
-        };
-        if !section.archived {
+        let made = self.growing(&section, format);
+        if !made.is_archived {
             *growing = Some(made.clone());
         }
         Ok(made)
+    }
+
+    /// The page that is the current one for the log itself, which looks at the store for it where it has to.
+    async fn current_page(&self, format: &dyn Representation) -> Result<Growing, Problem> {
+        let read = self.log.current().await;
+        let whole = read.and_then(|section| section.check().map(|()| section));
+        let section = whole.map_err(|error| self.problem(&error))?;
+        Ok(self.growing(&section, format))
+    }
+
+    fn growing(&self, section: &Section, format: &dyn Representation) -> Growing {
+        Growing {
+            id: section.id,
+            // Archived meanwhile: its last one is the newest of the page.
+            last: section.last.unwrap_or(section.id.high()),
+            is_archived: section.archived,
+            format: format.tag(),
+            page: self.render(section, format),
+        }
     }
 
     async fn notification(&self, id: u64, request: &HeaderMap) -> Result<Response, Problem> {

@@ -546,10 +546,8 @@ async fn a_place_that_is_none_of_the_log_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_place_that_another_process_wrote_is_one_of_the_log() {
-    let log = SmallLog::with(5, 13).await;
-    // This process asks for the head so seldom that it never learns of it by that.
+/// As another process serves it, which asks for the head so seldom that it never learns of it by that.
+async fn served_by_another_process(log: &SmallLog) -> Url {
     let bounds = GroupCommitBounds {
         head_poll_interval: support::DEADLINE * 1_000,
         ..GroupCommitBounds::default()
@@ -557,7 +555,27 @@ async fn a_place_that_another_process_wrote_is_one_of_the_log() {
     let another = GroupCommit::start(Arc::clone(log.writer().recorder()), bounds)
         .await
         .unwrap();
-    let url = serve(Arc::new(LocalNotificationLog::new(&another)), options()).await;
+    serve(Arc::new(LocalNotificationLog::new(&another)), options()).await
+}
+
+#[tokio::test]
+async fn the_current_page_is_kept_by_nobody_when_another_process_wrote_beyond_it() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served_by_another_process(&log).await;
+    assert_eq!(get(&url, "/log").await.json()["last"], 13);
+    log.append(20).await;
+    let current = get(&url, "").await;
+    assert_eq!(current.header("cache-control"), Some("no-cache"));
+    let page = current.json();
+    assert_eq!((&page["id"], &page["last"]), (&json!("31,35"), &json!(33)));
+    let known = get_if_changed(&url, "", current.header("etag").unwrap()).await;
+    assert_eq!(known.status, 304);
+}
+
+#[tokio::test]
+async fn a_place_that_another_process_wrote_is_one_of_the_log() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served_by_another_process(&log).await;
     assert_eq!(get(&url, "/log").await.json()["last"], 13);
     log.append(20).await;
     for place in ["13", "14", "15", "16", "33"] {
