@@ -8,7 +8,25 @@ use uuid::Uuid;
 use crate::OpenLog;
 
 /// The version of the tables of every store; a log that was written by a program with a greater one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+///
+/// Version n is what step n leads to, from version n - 1; a new database takes all of them, from the first. So there is one
+/// description of the tables, and what was made long ago has the same as what is made now. A step that was released is
+/// not changed any more. It runs while older programs still work on the log, so it must not be in their way: it adds.
+pub(crate) const SCHEMA_VERSION: u32 = 2;
+
+/// The steps of every engine, as many as there are versions.
+pub(crate) type SchemaSteps<S> = [S; 2];
+
+/// The steps that are to be taken from a version of the schema, 0 for a new database, each with the version that it
+/// leads to.
+pub(crate) fn steps_from<S>(
+    steps: &SchemaSteps<S>,
+    version: u32,
+) -> impl Iterator<Item = (u32, &S)> {
+    (1..=SCHEMA_VERSION)
+        .zip(steps)
+        .filter(move |(to, _)| *to > version)
+}
 
 /// What the database says of its log.
 #[derive(Debug)]
@@ -25,7 +43,7 @@ impl Found {
     /// # Errors
     ///
     /// [`RecorderError::Mismatch`] if it is another: a newer schema, another box, another page size.
-    pub(crate) fn check(self, expected: &OpenLog) -> Result<LogIdentity, RecorderError> {
+    pub(crate) fn check(&self, expected: &OpenLog) -> Result<LogIdentity, RecorderError> {
         let mismatch = |reason| Err(RecorderError::Mismatch { reason });
         if self.schema_version > SCHEMA_VERSION {
             return mismatch(format!(
@@ -57,9 +75,14 @@ impl Found {
             ));
         }
         Ok(LogIdentity {
-            name: self.name,
+            name: self.name.clone(),
             epoch: self.epoch,
             page_size,
         })
+    }
+
+    /// Whether it is the expected log, in a schema of the past.
+    pub(crate) fn is_older(&self, expected: &OpenLog) -> bool {
+        self.schema_version < SCHEMA_VERSION && self.check(expected).is_ok()
     }
 }

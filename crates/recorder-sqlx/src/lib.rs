@@ -8,7 +8,8 @@
 //! looking up what this process wrote itself.
 //!
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
-//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row; `busy` waits for
+//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row; `sqlite_key_values`
+//! is what is kept beside the log; `busy` waits for
 //! other processes; `sqlite_error` says what went wrong in words of the port.
 //!
 //! Beside them `PythonTable` (feature `sqlite` or `postgres`) reads what the Python library `eventsourcing` keeps, to be
@@ -20,7 +21,7 @@
 //! a row; `postgres_hints` tells other processes of commits; `postgres_error` says what went wrong in words of the port.
 //!
 //! The files of MySQL are named and divided likewise, without hints. Behind both servers: `sql` is a statement, `numbers`
-//! those of the port as SQL has them, `backoff` the pauses between attempts.
+//! those of the port as SQL has them, `backoff` the pauses between attempts; `server_key_values` is what is kept beside the log.
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod backoff;
@@ -34,6 +35,8 @@ mod mysql;
 mod mysql_error;
 #[cfg(feature = "mysql")]
 mod mysql_event;
+#[cfg(feature = "mysql")]
+mod mysql_key_values;
 #[cfg(feature = "mysql")]
 mod mysql_place;
 #[cfg(feature = "mysql")]
@@ -56,6 +59,8 @@ mod postgres_event;
 #[cfg(feature = "postgres")]
 mod postgres_hints;
 #[cfg(feature = "postgres")]
+mod postgres_key_values;
+#[cfg(feature = "postgres")]
 mod postgres_place;
 #[cfg(feature = "postgres")]
 mod postgres_readers;
@@ -76,6 +81,8 @@ mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_key_values;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_readers;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod sql;
@@ -85,6 +92,8 @@ mod sqlite;
 mod sqlite_error;
 #[cfg(feature = "sqlite")]
 mod sqlite_event;
+#[cfg(feature = "sqlite")]
+mod sqlite_key_values;
 #[cfg(feature = "sqlite")]
 mod sqlite_readers;
 #[cfg(feature = "sqlite")]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, LogIdentity, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::OpenLog;
 use crate::mysql_error::{unavailable, while_opening};
 use crate::mysql_event::decode;
+use crate::mysql_key_values::{self, KeyValues};
 use crate::mysql_place::Place;
 use crate::mysql_readers::Readers;
 use crate::mysql_schema;
@@ -54,6 +56,7 @@ pub struct MysqlRecorder {
     statements: Arc<Statements>,
     writer: Writer,
     readers: Readers,
+    key_values: Arc<KeyValues>,
 }
 
 impl MysqlRecorder {
@@ -89,6 +92,11 @@ impl MysqlRecorder {
             .map_err(while_opening)?;
         let log = log?;
         let readers = Readers::new(place.options.clone(), place.max_readers);
+        let key_values = KeyValues::new(
+            place.options.clone(),
+            mysql_key_values::statements(&place),
+            readers.clone(),
+        );
         Ok(Self {
             writer: Writer::new(
                 place.options.clone(),
@@ -99,6 +107,7 @@ impl MysqlRecorder {
             log,
             statements,
             readers,
+            key_values: Arc::new(key_values),
         })
     }
 
@@ -108,6 +117,7 @@ impl MysqlRecorder {
     /// Without it the connections are closed when the recorder is dropped.
     pub async fn close(&self) {
         self.writer.close().await;
+        self.key_values.close().await;
         self.readers.close().await;
     }
 }
@@ -186,5 +196,8 @@ impl Recorder for MysqlRecorder {
             .map(decode_position)
             .transpose()
             .map_err(unavailable(DOING))
+    }
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        Some(Arc::<KeyValues>::clone(&self.key_values))
     }
 }

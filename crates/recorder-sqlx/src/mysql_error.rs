@@ -20,7 +20,7 @@ pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
         Some(1044) => "the MySQL server lets the user not into this database: grant it",
         Some(1049) => "the MySQL server has no database of this name: create it",
         Some(1142) => {
-            "the user may not make or use the box's tables: grant CREATE, SELECT, INSERT and UPDATE on the database"
+            "the user may not make or use the box's tables: grant CREATE, SELECT, INSERT, UPDATE and DELETE on the database"
         }
         _ => return unavailable("opening the database")(error),
     };
@@ -32,6 +32,11 @@ pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
 /// Whether the tables are not there.
 pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
     number(error) == Some(1146)
+}
+
+/// Whether there is a row of this key already.
+pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
+    number(error) == Some(1062)
 }
 
 /// Whether the connection is of no use any more, so that another one may do.

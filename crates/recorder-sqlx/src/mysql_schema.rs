@@ -4,7 +4,7 @@ use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
 use sqlx::{MySqlConnection, Row};
 
 use crate::OpenLog;
-use crate::found_log::{Found, SCHEMA_VERSION};
+use crate::found_log::{Found, SCHEMA_VERSION, steps_from};
 use crate::mysql_error::is_missing_table;
 use crate::mysql_place::Place;
 use crate::mysql_statements::Statements;
@@ -12,16 +12,19 @@ use crate::server_error::timed_out;
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.
 ///
-/// Safe when several processes do so at once: a lock of the server lets one make it, and the others find it. MySQL has no
-/// transactions for tables, so the log's row is written last: without it, the making is gone on with. Tables that have
-/// their log are only read, so a user who may make nothing can open them. The lock goes with the connection.
+/// One that an older program made is brought to the tables of this one. Safe when several processes do so at once: a lock
+/// of the server lets one do it, and the others find it done. MySQL has no transactions for tables, so the log's row, or
+/// the version in it, is written last: until then what was cut short is gone on with. Tables that are as they should be are
+/// only read, so a user who may make nothing can open them. The lock goes with the connection.
 pub(crate) async fn open(
     connection: &mut MySqlConnection,
     place: &Place,
     statements: &Statements,
     expected: &OpenLog,
 ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
-    if let Some(found) = find(connection, statements).await? {
+    if let Some(found) = find(connection, statements).await?
+        && !found.is_older(expected)
+    {
         return Ok(found.check(expected));
     }
     let locked: Option<i64> = sqlx::query("SELECT GET_LOCK(?, 20)")
@@ -33,7 +36,12 @@ pub(crate) async fn open(
         return Err(timed_out());
     }
     let found = match find(connection, statements).await? {
-        Some(found) => found,
+        Some(found) => {
+            if found.is_older(expected) {
+                migrate(connection, statements, found.schema_version).await?;
+            }
+            found
+        }
         None => make(connection, statements, expected).await?,
     };
     Ok(found.check(expected))
@@ -74,9 +82,9 @@ async fn make(
         page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
         schema_version: SCHEMA_VERSION,
     };
-    sqlx::raw_sql(statements.make.text())
-        .execute(&mut *connection)
-        .await?;
+    for (_, step) in steps_from(&statements.schema_steps, 0) {
+        sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
+    }
     sqlx::query(statements.insert_log.text())
         .bind(&made.name)
         .bind(made.epoch)
@@ -85,4 +93,19 @@ async fn make(
         .execute(connection)
         .await?;
     Ok(made)
+}
+
+async fn migrate(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    from: u32,
+) -> Result<(), sqlx::Error> {
+    for (to, step) in steps_from(&statements.schema_steps, from) {
+        sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
+        sqlx::query(statements.set_schema_version.text())
+            .bind(i64::from(to))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, MySql};
 
+use crate::found_log::SchemaSteps;
 use crate::mysql_place::Place;
 use crate::sql::Sql;
 
@@ -30,7 +31,8 @@ impl Rows {
 /// Every statement, with the tables named in it.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    pub(crate) make: Sql,
+    pub(crate) schema_steps: SchemaSteps<Sql>,
+    pub(crate) set_schema_version: Sql,
     pub(crate) describe: Sql,
     pub(crate) insert_log: Sql,
     pub(crate) begin: Sql,
@@ -52,6 +54,7 @@ impl Statements {
         let log = place.quoted_table("notification_log");
         let events = place.quoted_table("stored_event");
         let tracking = place.quoted_table("tracking");
+        let key_value = place.quoted_table("key_value");
         let sql = Sql::new;
         let head = format!("SELECT COALESCE(MAX(id), 0) FROM {events}");
         let stream = |order: &str| {
@@ -67,8 +70,9 @@ impl Statements {
             // Ids are given by the writer under the lock: no AUTO_INCREMENT, so they are dense. Versions are checked
             // under the same lock; the unique key is the backstop, and the way by which an aggregate is read. Names of
             // followers are bytes: compared as texts, those that differ in spaces at the end would be one.
-            make: sql(format!(
-                "CREATE TABLE IF NOT EXISTS {log} (
+            schema_steps: [
+                sql(format!(
+                    "CREATE TABLE IF NOT EXISTS {log} (
                      only_row tinyint NOT NULL DEFAULT 1 PRIMARY KEY,
                      name text NOT NULL,
                      epoch binary(16) NOT NULL,
@@ -93,7 +97,17 @@ impl Statements {
                      epoch binary(16) NOT NULL,
                      position bigint NOT NULL
                  ) {table};"
-            )),
+                )),
+                sql(format!(
+                    "CREATE TABLE IF NOT EXISTS {key_value} (
+                     kind varbinary(32) NOT NULL,
+                     entry_key varbinary(512) NOT NULL,
+                     value longblob NOT NULL,
+                     PRIMARY KEY (kind, entry_key)
+                 ) {table};"
+                )),
+            ],
+            set_schema_version: sql(format!("UPDATE {log} SET schema_version = ?")),
             describe: sql(format!(
                 "SELECT name, epoch, page_size, schema_version FROM {log}"
             )),

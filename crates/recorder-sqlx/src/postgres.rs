@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, LogIdentity, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use crate::numbers::{at_most, unsigned};
 use crate::postgres_error::{unavailable, while_opening};
 use crate::postgres_event::decode;
 use crate::postgres_hints::Hints;
+use crate::postgres_key_values::{self, KeyValues};
 use crate::postgres_place::Place;
 use crate::postgres_readers::Readers;
 use crate::postgres_schema;
@@ -53,6 +55,7 @@ pub struct PostgresRecorder {
     statements: Arc<Statements>,
     writer: Writer,
     readers: Readers,
+    key_values: Arc<KeyValues>,
     hints: Hints,
 }
 
@@ -83,12 +86,18 @@ impl PostgresRecorder {
             .unwrap_or_else(|_| Err(timed_out()))
             .map_err(while_opening)??;
         let readers = Readers::new(place.options.clone(), place.max_readers);
+        let key_values = KeyValues::new(
+            place.options.clone(),
+            postgres_key_values::statements(&place),
+            readers.clone(),
+        );
         Ok(Self {
             writer: Writer::new(place.options.clone(), Arc::clone(&statements), log.clone()),
             hints: Hints::start(place.options.clone(), place.channel(), readers.clone()),
             log,
             statements,
             readers,
+            key_values: Arc::new(key_values),
         })
     }
 
@@ -99,6 +108,7 @@ impl PostgresRecorder {
     pub async fn close(&self) {
         self.hints.stop();
         self.writer.close().await;
+        self.key_values.close().await;
         self.readers.close().await;
     }
 }
@@ -180,6 +190,10 @@ impl Recorder for PostgresRecorder {
             .map(decode_position)
             .transpose()
             .map_err(unavailable(DOING))
+    }
+
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        Some(Arc::<KeyValues>::clone(&self.key_values))
     }
 
     fn head_hints(&self) -> Option<watch::Receiver<u64>> {

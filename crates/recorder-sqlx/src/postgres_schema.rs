@@ -4,21 +4,24 @@ use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use crate::OpenLog;
-use crate::found_log::{Found, SCHEMA_VERSION};
+use crate::found_log::{Found, SCHEMA_VERSION, steps_from};
 use crate::postgres_place::Place;
 use crate::postgres_statements::Statements;
 
 /// Finds the log in the schema, or makes it if there is none, and says which it is.
 ///
-/// Safe when several processes do so at once: the log's lock lets one make it, and the others find it. A schema that has
-/// its log is only read, so a user who may make nothing can open it.
+/// One that an older program made is brought to the tables of this one. Safe when several processes do so at once: the
+/// log's lock lets one do it, and the others find it done. A schema that has its log in these tables is only read, so a
+/// user who may make nothing can open it.
 pub(crate) async fn open(
     connection: &mut PgConnection,
     place: &Place,
     statements: &Statements,
     expected: &OpenLog,
 ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
-    if let Some(found) = find(connection, place, statements).await? {
+    if let Some(found) = find(connection, place, statements).await?
+        && !found.is_older(expected)
+    {
         return Ok(found.check(expected));
     }
     // The level is named, because the server's default may be one that can't see what others made meanwhile.
@@ -29,7 +32,12 @@ pub(crate) async fn open(
         .execute(&mut *transaction)
         .await?;
     let found = match find(&mut transaction, place, statements).await? {
-        Some(found) => found,
+        Some(found) => {
+            if found.is_older(expected) {
+                migrate(&mut transaction, statements, found.schema_version).await?;
+            }
+            found
+        }
         None => make(&mut transaction, place, statements, expected).await?,
     };
     transaction.commit().await?;
@@ -88,11 +96,9 @@ async fn make(
             .execute(&mut *connection)
             .await?;
     }
-    sqlx::raw_sql(statements.make.text())
-        .execute(&mut *connection)
-        .await?;
-    let number =
-        |value: u32| i32::try_from(value).map_err(|error| sqlx::Error::Encode(error.into()));
+    for (_, step) in steps_from(&statements.schema_steps, 0) {
+        sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
+    }
     sqlx::query(statements.insert_log.text())
         .bind(&made.name)
         .bind(made.epoch)
@@ -101,4 +107,23 @@ async fn make(
         .execute(connection)
         .await?;
     Ok(made)
+}
+
+async fn migrate(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    from: u32,
+) -> Result<(), sqlx::Error> {
+    for (_, step) in steps_from(&statements.schema_steps, from) {
+        sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
+    }
+    sqlx::query(statements.set_schema_version.text())
+        .bind(number(SCHEMA_VERSION)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn number(value: u32) -> Result<i32, sqlx::Error> {
+    i32::try_from(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

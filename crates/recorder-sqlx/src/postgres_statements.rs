@@ -1,5 +1,6 @@
 //! The SQL of one schema.
 
+use crate::found_log::SchemaSteps;
 use crate::postgres_place::Place;
 use crate::sql::Sql;
 
@@ -8,7 +9,8 @@ use crate::sql::Sql;
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) lock: Sql,
-    pub(crate) make: Sql,
+    pub(crate) schema_steps: SchemaSteps<Sql>,
+    pub(crate) set_schema_version: Sql,
     pub(crate) describe: Sql,
     pub(crate) insert_log: Sql,
     pub(crate) begin: Sql,
@@ -42,7 +44,7 @@ impl Statements {
             lock: sql(format!("SELECT pg_advisory_xact_lock({key})")),
             // Ids are given by the writer under the lock: no sequence, so they are dense. Versions are checked under the
             // same lock; the unique key is the backstop, and the way by which an aggregate is read.
-            make: sql(format!(
+            schema_steps: [sql(format!(
                 "CREATE TABLE {s}.notification_log (
                      only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
                      name text NOT NULL,
@@ -68,6 +70,17 @@ impl Statements {
                      epoch uuid NOT NULL,
                      position bigint NOT NULL
                  );"
+            )),
+            sql(format!(
+                "CREATE TABLE {s}.key_value (
+                     kind text COLLATE \"C\" NOT NULL,
+                     entry_key bytea NOT NULL,
+                     value bytea NOT NULL,
+                     PRIMARY KEY (kind, entry_key)
+                 );"
+            ))],
+            set_schema_version: sql(format!(
+                "UPDATE {s}.notification_log SET schema_version = $1"
             )),
             describe: sql(format!(
                 "SELECT name, epoch, page_size, schema_version FROM {s}.notification_log"

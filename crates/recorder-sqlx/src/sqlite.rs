@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, LogIdentity, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -16,6 +18,7 @@ use crate::OpenLog;
 use crate::busy::Patience;
 use crate::sqlite_error::{is_no_database, unavailable};
 use crate::sqlite_event::{at_most, decode, event_columns};
+use crate::sqlite_key_values::SqliteKeyValues;
 use crate::sqlite_readers::Readers;
 use crate::sqlite_schema;
 use crate::sqlite_writer::{Writer, head, position};
@@ -87,8 +90,8 @@ const NOTIFICATIONS: &str = concat!(
 #[derive(Debug)]
 pub struct SqliteRecorder {
     log: LogIdentity,
-    writer: Writer,
-    readers: Readers,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
 }
 
 impl SqliteRecorder {
@@ -110,6 +113,8 @@ impl SqliteRecorder {
             .synchronous(SqliteSynchronous::Full)
             // Waiting is done by `Patience`.
             .busy_timeout(Duration::ZERO)
+            // What is deleted is overwritten: it may have been a key, whose deletion has to mean something.
+            .pragma("secure_delete", "ON")
             .pragma("cache_size", WRITER_CACHE_KIB)
             .pragma("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES);
@@ -132,8 +137,8 @@ impl SqliteRecorder {
         };
         Ok(Self {
             log,
-            writer: Writer::new(writing, connection),
-            readers: Readers::new(reading, MAX_READERS),
+            writer: Arc::new(Writer::new(writing, connection)),
+            readers: Arc::new(Readers::new(reading, MAX_READERS)),
         })
     }
 
@@ -251,5 +256,12 @@ impl Recorder for SqliteRecorder {
         self.readers
             .read("reading the position of a follower", read)
             .await
+    }
+
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        Some(Arc::new(SqliteKeyValues {
+            writer: Arc::clone(&self.writer),
+            readers: Arc::clone(&self.readers),
+        }))
     }
 }

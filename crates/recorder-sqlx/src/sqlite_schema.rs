@@ -4,11 +4,12 @@ use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
 use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::OpenLog;
-use crate::found_log::{Found, SCHEMA_VERSION};
+use crate::found_log::{Found, SCHEMA_VERSION, SchemaSteps, steps_from};
 
 // Ids are given by the writer under the write lock (no AUTOINCREMENT), so they are dense. Versions are checked
 // under the same lock; the unique index is the backstop, and the way by which an aggregate is read.
-const TABLES: &str = "
+const STEPS: SchemaSteps<&str> = [
+    "
 CREATE TABLE notification_log (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     name TEXT NOT NULL,
@@ -34,23 +35,40 @@ CREATE TABLE tracking (
     epoch BLOB NOT NULL,
     position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-";
+",
+    // With a rowid, because values may be large; the keys alone are read from the index.
+    "
+CREATE TABLE key_value (
+    kind TEXT NOT NULL,
+    entry_key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (kind, entry_key)
+) STRICT;
+",
+];
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.
 ///
-/// Safe when several processes do so at once: one makes it, the others find it. A database that has its log
-/// is only read.
+/// One that an older program made is brought to the schema of this one. Safe when several processes do so at once: one
+/// does it, the others find it done. A database that has its log in this schema is only read.
 pub(crate) async fn open(
     connection: &mut SqliteConnection,
     expected: &OpenLog,
 ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
-    if let Some(found) = find(connection).await? {
+    if let Some(found) = find(connection).await?
+        && !found.is_older(expected)
+    {
         return Ok(found.check(expected));
     }
     // From here on under the write lock, so look again.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let found = match find(&mut transaction).await? {
-        Some(found) => found,
+        Some(found) => {
+            if found.is_older(expected) {
+                migrate(&mut transaction, found.schema_version).await?;
+            }
+            found
+        }
         None => make(&mut transaction, expected).await?,
     };
     transaction.commit().await?;
@@ -85,7 +103,9 @@ async fn make(connection: &mut SqliteConnection, expected: &OpenLog) -> Result<F
         page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
         schema_version: SCHEMA_VERSION,
     };
-    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
+    for (_, step) in steps_from(&STEPS, 0) {
+        sqlx::raw_sql(*step).execute(&mut *connection).await?;
+    }
     sqlx::query("INSERT INTO notification_log (only_row, name, epoch, page_size, schema_version) VALUES (1, ?, ?, ?, ?)")
         .bind(&made.name)
         .bind(made.epoch)
@@ -94,4 +114,15 @@ async fn make(connection: &mut SqliteConnection, expected: &OpenLog) -> Result<F
         .execute(connection)
         .await?;
     Ok(made)
+}
+
+async fn migrate(connection: &mut SqliteConnection, from: u32) -> Result<(), sqlx::Error> {
+    for (_, step) in steps_from(&STEPS, from) {
+        sqlx::raw_sql(*step).execute(&mut *connection).await?;
+    }
+    sqlx::query("UPDATE notification_log SET schema_version = ?")
+        .bind(SCHEMA_VERSION)
+        .execute(connection)
+        .await?;
+    Ok(())
 }

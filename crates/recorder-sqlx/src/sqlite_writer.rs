@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use boxes_recorder::{Admission, Append, Position, RecorderError, StoredEvent};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions, Row, Sqlite, SqliteConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -76,22 +77,80 @@ impl Writer {
 
     pub(crate) async fn record(&self, batch: &[Append]) -> Result<Outcomes, RecorderError> {
         let mut state = self.state.lock().await;
-        if state.closed {
-            return Err(RecorderError::Closed);
-        }
-        let mut connection = match state.connection.take() {
-            Some(connection) => connection,
-            None => self
-                .options
-                .connect()
-                .await
-                .map_err(unavailable("opening the database"))?,
-        };
+        let mut connection = self.take_connection(&mut state).await?;
         let outcomes = transact(&mut connection, &mut state.cache, batch)
             .await
             .map_err(unavailable("recording"))?;
         state.connection = Some(connection);
         Ok(outcomes)
+    }
+
+    /// One statement, which is a transaction of its own, as soon as no other process is in the way. Says how many rows it
+    /// changed.
+    pub(crate) async fn execute<'q>(
+        &self,
+        doing: &'static str,
+        query: impl Fn() -> Query<'q, Sqlite, SqliteArguments> + Send,
+    ) -> Result<u64, RecorderError> {
+        let mut state = self.state.lock().await;
+        let mut connection = self.take_connection(&mut state).await?;
+        let patience = Patience::of(LOCK_TIMEOUT);
+        let done = loop {
+            match query().execute(&mut connection).await {
+                Ok(done) => break done,
+                Err(error) if patience.wait_after(&error).await => {}
+                Err(error) => return Err(unavailable(doing)(error)),
+            }
+        };
+        state.connection = Some(connection);
+        Ok(done.rows_affected())
+    }
+
+    /// Moves what was written ahead into the database, as soon as nobody reads what was there before.
+    pub(crate) async fn checkpoint(
+        &self,
+        doing: &'static str,
+        statement: &'static str,
+    ) -> Result<(), RecorderError> {
+        let mut state = self.state.lock().await;
+        let mut connection = self.take_connection(&mut state).await?;
+        let patience = Patience::of(LOCK_TIMEOUT);
+        loop {
+            let done = sqlx::query(statement)
+                .fetch_one(&mut connection)
+                .await
+                // It fails by saying that somebody was in the way, not by an error.
+                .and_then(|row| Ok(row.try_get::<i64, _>(0)? == 0));
+            match done {
+                Ok(true) => break,
+                Ok(false) if patience.wait_for_readers().await => {}
+                Ok(false) => {
+                    return Err(RecorderError::Unavailable {
+                        reason: format!("{doing}: somebody reads what was there before"),
+                        source: None,
+                    });
+                }
+                Err(error) if patience.wait_after(&error).await => {}
+                Err(error) => return Err(unavailable(doing)(error)),
+            }
+        }
+        state.connection = Some(connection);
+        Ok(())
+    }
+
+    /// The connection, or a new one. One that is not put back is closed, and SQLite rolls back what it did.
+    async fn take_connection(&self, state: &mut State) -> Result<SqliteConnection, RecorderError> {
+        if state.closed {
+            return Err(RecorderError::Closed);
+        }
+        match state.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self
+                .options
+                .connect()
+                .await
+                .map_err(unavailable("opening the database")),
+        }
     }
 
     /// Takes no more, and gives the connection, if there is one.

@@ -36,3 +36,9 @@ impl Store for Sqlite {
 }
 
 boxes_testing::recorder_contract!(Sqlite::new());
+
+mod key_values {
+    use super::Sqlite;
+
+    boxes_testing::key_value_contract!(Sqlite::new());
+}

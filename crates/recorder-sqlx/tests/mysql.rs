@@ -38,6 +38,12 @@ impl Store for Mysql {
 
 boxes_testing::recorder_contract!(Mysql::new());
 
+mod key_values {
+    use super::Mysql;
+
+    boxes_testing::key_value_contract!(Mysql::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_that_open_an_empty_database_at_once_find_one_log() {
     let url = mysql_url();

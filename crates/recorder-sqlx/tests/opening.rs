@@ -334,3 +334,34 @@ async fn a_closed_recorder_leaves_one_file_and_answers_that_it_is_closed() {
         [event(1)]
     );
 }
+
+#[tokio::test]
+async fn an_erased_value_is_in_no_file_any_more() {
+    let folder = Folder::new();
+    let recorder = folder.open(orders()).await.unwrap();
+    let values = recorder.key_value_store().unwrap();
+    let secret = b"a secret that must be gone";
+    let holds_it = || {
+        let files = fs::read_dir(folder.0.path()).unwrap();
+        files
+            .filter(|file| {
+                let bytes = fs::read(file.as_ref().unwrap().path()).unwrap();
+                bytes.windows(secret.len()).any(|window| window == secret)
+            })
+            .count()
+    };
+    values.put("key", b"kept", b"another").await.unwrap();
+    values.put("key", b"a", secret).await.unwrap();
+    // Once in what was written ahead, and again in the database itself.
+    folder.tamper("PRAGMA wal_checkpoint(PASSIVE)").await;
+    recorder.record(&one(1)).await.unwrap().remove(0).unwrap();
+    assert_eq!(holds_it(), 2);
+    values.erase("key", b"a").await.unwrap();
+    assert_eq!(holds_it(), 0);
+    assert_eq!(values.get("key", b"a").await.unwrap(), None);
+    assert_eq!(
+        values.get("key", b"kept").await.unwrap().unwrap(),
+        "another"
+    );
+    assert_eq!(recorder.head().await.unwrap(), 1);
+}

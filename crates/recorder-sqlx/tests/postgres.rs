@@ -31,3 +31,9 @@ impl Store for Postgres {
 }
 
 boxes_testing::recorder_contract!(Postgres::new());
+
+mod key_values {
+    use super::Postgres;
+
+    boxes_testing::key_value_contract!(Postgres::new());
+}

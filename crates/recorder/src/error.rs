@@ -32,7 +32,7 @@ pub enum RecorderError {
         recorded: Option<Position>,
     },
     /// What was asked can't be recorded by any store: mend the caller.
-    #[error("the append is invalid: {reason}")]
+    #[error("what was asked is invalid: {reason}")]
     Invalid {
         /// What is wrong with it.
         reason: String,

@@ -8,7 +8,7 @@
 //! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements; [`Admission`]
 //! decides for every engine which appends of a batch conflict; [`MemoryRecorder`] is the smallest engine;
 //! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction;
-//! [`NotificationScan`] reads a whole log, page by page.
+//! [`NotificationScan`] reads a whole log, page by page; a [`KeyValueStore`] keeps beside the log what is no event.
 
 mod admission;
 mod append;
@@ -18,8 +18,10 @@ mod error;
 mod fixture;
 mod group_commit;
 mod head;
+mod key_value_store;
 mod log_identity;
 mod memory;
+mod memory_key_value_store;
 mod notification_scan;
 mod recorder;
 mod stored_event;
@@ -28,8 +30,12 @@ pub use admission::Admission;
 pub use append::{Append, Position, Tracking};
 pub use error::RecorderError;
 pub use group_commit::{GroupCommit, GroupCommitBounds};
+pub use key_value_store::{
+    Entry, KeyValueBounds, KeyValueStore, MAX_KEY_BYTES, MAX_KIND_BYTES, MAX_VALUE_BYTES,
+};
 pub use log_identity::{DEFAULT_PAGE_SIZE, LogIdentity};
 pub use memory::MemoryRecorder;
+pub use memory_key_value_store::MemoryKeyValueStore;
 pub use notification_scan::{NotificationScan, ScannedPage};
 pub use recorder::{Recorder, StreamRange};
 pub use stored_event::{Encoding, Notification, StoredEvent};

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Admission, Append, LogIdentity, Notification, Position, Recorder, RecorderError, StoredEvent,
-    StreamRange,
+    Admission, Append, KeyValueStore, LogIdentity, MemoryKeyValueStore, Notification, Position,
+    Recorder, RecorderError, StoredEvent, StreamRange,
 };
 
 /// A store in the memory of this process: for tests, and for boxes whose past may end with the process.
@@ -22,6 +22,7 @@ use crate::{
 pub struct MemoryRecorder {
     log: LogIdentity,
     store: Arc<RwLock<Store>>,
+    key_values: MemoryKeyValueStore,
 }
 
 #[derive(Default)]
@@ -40,6 +41,7 @@ impl MemoryRecorder {
         Self {
             log,
             store: Arc::default(),
+            key_values: MemoryKeyValueStore::default(),
         }
     }
 
@@ -154,6 +156,10 @@ impl Recorder for MemoryRecorder {
 
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
         Ok(self.read().positions.get(follower).copied())
+    }
+
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        Some(Arc::new(self.key_values.clone()))
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{Append, LogIdentity, Notification, Position, RecorderError, StoredEvent};
+use crate::{
+    Append, KeyValueStore, LogIdentity, Notification, Position, RecorderError, StoredEvent,
+};
 
 /// Which events of one aggregate, and in what order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +120,11 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     ///
     /// [`RecorderError::Unavailable`] if the store does not answer: try later.
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError>;
+
+    /// What is kept beside the log, in the same database, if the engine has a place for it: all that come with the kit do.
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        None
+    }
 
     /// Heads that other processes say they have committed, if the store can pass such word on.
     ///

@@ -9,6 +9,7 @@
 )]
 
 mod given;
+pub mod key_value_contract;
 mod live_reading;
 pub mod log_fixture;
 mod notification_log_slices;

@@ -39,6 +39,12 @@ impl Store for Memory {
 
 boxes_testing::recorder_contract!(Memory(MemoryRecorder::new(log())));
 
+mod key_values {
+    use super::{Memory, MemoryRecorder, log};
+
+    boxes_testing::key_value_contract!(Memory(MemoryRecorder::new(log())));
+}
+
 fn naive(flaw: Flaw) -> NaiveStore {
     NaiveStore(Mutex::new(Arc::new(Naive::empty(flaw))))
 }

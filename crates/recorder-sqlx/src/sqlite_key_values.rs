@@ -1,0 +1,131 @@
+//! What is kept beside the log in a SQLite file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
+use bytes::Bytes;
+use sqlx::{Row, SqliteConnection};
+
+use crate::sqlite_event::at_most;
+use crate::sqlite_readers::Readers;
+use crate::sqlite_writer::Writer;
+
+const GET: &str = "SELECT value FROM key_value WHERE kind = ? AND entry_key = ?";
+const INSERT: &str = "INSERT OR IGNORE INTO key_value (kind, entry_key, value) VALUES (?, ?, ?)";
+const PUT: &str = "INSERT INTO key_value (kind, entry_key, value) VALUES (?, ?, ?)
+                   ON CONFLICT (kind, entry_key) DO UPDATE SET value = excluded.value";
+const DELETE: &str = "DELETE FROM key_value WHERE kind = ? AND entry_key = ?";
+const LIST: &str = "SELECT entry_key, value FROM key_value WHERE kind = ? AND entry_key > ? ORDER BY entry_key LIMIT ?";
+const LIST_KEYS: &str =
+    "SELECT entry_key FROM key_value WHERE kind = ? AND entry_key > ? ORDER BY entry_key LIMIT ?";
+
+/// Moves what was written ahead into the database, where what was deleted is overwritten, and cuts the file in which it
+/// stood.
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+/// The key-value store of one SQLite file, by the connections of its recorder.
+#[derive(Debug)]
+pub(crate) struct SqliteKeyValues {
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) readers: Arc<Readers>,
+}
+
+#[async_trait]
+impl KeyValueStore for SqliteKeyValues {
+    async fn get(&self, kind: &str, key: &[u8]) -> Result<Option<Bytes>, RecorderError> {
+        KeyValueBounds::check(kind, key)?;
+        let get = async |connection: &mut SqliteConnection| {
+            let row = sqlx::query(GET)
+                .bind(kind)
+                .bind(key)
+                .fetch_optional(connection)
+                .await?;
+            row.map(|row| bytes(&row, 0)).transpose()
+        };
+        self.readers.read("reading a value", get).await
+    }
+
+    async fn put_if_absent(
+        &self,
+        kind: &str,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<bool, RecorderError> {
+        KeyValueBounds::check_entry(kind, key, value)?;
+        let query = || sqlx::query(INSERT).bind(kind).bind(key).bind(value);
+        Ok(self.writer.execute("keeping a value", query).await? > 0)
+    }
+
+    async fn put(&self, kind: &str, key: &[u8], value: &[u8]) -> Result<(), RecorderError> {
+        KeyValueBounds::check_entry(kind, key, value)?;
+        let query = || sqlx::query(PUT).bind(kind).bind(key).bind(value);
+        self.writer.execute("keeping a value", query).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
+        KeyValueBounds::check(kind, key)?;
+        let query = || sqlx::query(DELETE).bind(kind).bind(key);
+        self.writer.execute("deleting a value", query).await?;
+        Ok(())
+    }
+
+    async fn erase(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
+        self.delete(kind, key).await?;
+        self.writer
+            .checkpoint(
+                "erasing a deleted value from the write-ahead log",
+                CHECKPOINT,
+            )
+            .await
+    }
+
+    async fn list(
+        &self,
+        kind: &str,
+        after: &[u8],
+        limit: u64,
+    ) -> Result<Vec<Entry>, RecorderError> {
+        KeyValueBounds::check_kind(kind)?;
+        let list = async |connection: &mut SqliteConnection| {
+            let rows = sqlx::query(LIST)
+                .bind(kind)
+                .bind(after)
+                .bind(at_most(limit))
+                .fetch_all(connection)
+                .await?;
+            let entry = |row| {
+                Ok(Entry {
+                    key: bytes(row, 0)?,
+                    value: bytes(row, 1)?,
+                })
+            };
+            rows.iter().map(entry).collect()
+        };
+        self.readers.read("reading values", list).await
+    }
+
+    async fn list_keys(
+        &self,
+        kind: &str,
+        after: &[u8],
+        limit: u64,
+    ) -> Result<Vec<Bytes>, RecorderError> {
+        KeyValueBounds::check_kind(kind)?;
+        let list = async |connection: &mut SqliteConnection| {
+            let rows = sqlx::query(LIST_KEYS)
+                .bind(kind)
+                .bind(after)
+                .bind(at_most(limit))
+                .fetch_all(connection)
+                .await?;
+            rows.iter().map(|row| bytes(row, 0)).collect()
+        };
+        self.readers.read("reading the keys of values", list).await
+    }
+}
+
+fn bytes(row: &sqlx::sqlite::SqliteRow, column: usize) -> Result<Bytes, sqlx::Error> {
+    Ok(row.try_get::<Vec<u8>, _>(column)?.into())
+}
