@@ -140,7 +140,7 @@ fn the_file_in_the_readme_is_one_that_the_program_takes() {
     let readme = read("deploy/README.md");
     let example = readme
         .split("```toml\n")
-        .nth(1)
+        .last()
         .unwrap()
         .split("```")
         .next()

@@ -72,7 +72,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["boxes-recorder-sqlx"]),
     // The demo of the example boxes is a client like any other, and so are tests.
     ("reqwest", &["boxes-http", "boxes-testing", "monolith"]),
-    ("rustls", &["boxes-http"]),
+    ("rustls", &["boxes-http", "boxes-service"]),
+    ("tokio-rustls", &["boxes-service"]),
     ("axum", &["boxes-http", "boxes-service", "boxes"]),
     ("http", &["boxes-service"]),
     ("hyper", &["boxes-service"]),

@@ -17,6 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use url::Url;
 
+use crate::authorities::untrusted;
 use crate::coding::{Coding, DecodeError};
 use crate::prefer::PREFERENCE_APPLIED;
 use crate::tls::install_crypto_provider;
@@ -221,13 +222,15 @@ impl Fetcher {
         if error.is_redirect() {
             return self.garbage(&format!("sent the request on: {}", innermost(&error)));
         }
-        let what = if error.is_timeout() {
-            "did not answer in time"
-        } else {
-            "does not answer"
+        let reason = match untrusted(&error) {
+            Some(what) => format!("{self} {what}"),
+            None if error.is_timeout() => {
+                format!("{self} did not answer in time: {}", innermost(&error))
+            }
+            None => format!("{self} does not answer: {}", innermost(&error)),
         };
         LogError::Unavailable {
-            reason: format!("{self} {what}: {}", innermost(&error)),
+            reason,
             retry_after: None,
             source: Some(Arc::new(error)),
         }
@@ -266,11 +269,12 @@ fn client(base: &Url, options: &RemoteOptions) -> Result<Client, reqwest::Error>
         .referer(false)
         .no_proxy()
         .http1_only();
-    if base.scheme() == "https" {
-        return builder.build();
+    match &options.authorities {
+        // Without TLS no certificates are needed: a system that has none is no obstacle.
+        _ if base.scheme() != "https" => builder.tls_certs_only([]).build(),
+        None => builder.build(),
+        Some(authorities) => builder.tls_certs_only(authorities.certificates()).build(),
     }
-    // Without TLS no certificates are needed: a system that has none is no obstacle.
-    builder.tls_certs_only([]).build()
 }
 
 /// What lies at the bottom of an error: `Connection refused`, and not `error sending request`.

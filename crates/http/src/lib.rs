@@ -14,11 +14,12 @@
 //! (`compat_eventsourcing_9.rs`, …), from anywhere in the log where they ask so (`log_range.rs`).
 //!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
-//! `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
+//! `authorities.rs` and `bearer_token.rs` are whom it trusts and what it shows; `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
 //! `log_problem.rs` turns errors into problems and back.
 
 mod accept;
 mod accept_encoding;
+mod authorities;
 mod bearer_token;
 mod cloud_events;
 mod coding;
@@ -46,6 +47,7 @@ mod resource;
 mod tls;
 mod waiting;
 
+pub use authorities::{Authorities, InvalidAuthorities};
 pub use bearer_token::{BearerToken, InvalidToken};
 pub use dialects::Dialects;
 pub use options::{InvalidPath, NotificationLogOptions};

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::BearerToken;
+use crate::{Authorities, BearerToken};
 
 /// How a log far away is reached. Every bound has a name and a default.
 #[derive(Debug, Clone)]
 pub struct RemoteOptions {
     /// Shown with every request to the log's own origin, and to no other.
     pub token: Option<BearerToken>,
+    /// Who is trusted to say which host a log at `https://` is; `None` for those that the system trusts.
+    pub authorities: Option<Authorities>,
     /// The name that the log must have, if that is known: another one's pages are refused.
     pub expected_name: Option<String>,
     /// How long connecting may take.
@@ -45,6 +47,7 @@ impl Default for RemoteOptions {
     fn default() -> Self {
         Self {
             token: None,
+            authorities: None,
             expected_name: None,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             request_timeout: Self::DEFAULT_REQUEST_TIMEOUT,

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use boxes_http::{NotificationLogOptions, RemoteOptions};
+use boxes_http::{Authorities, NotificationLogOptions, RemoteOptions};
 use boxes_mapper::Mapper;
 use thiserror::Error;
 use url::Url;
@@ -16,7 +16,7 @@ use crate::layers::{Given, Layers, is_box_name, read_bounded};
 use crate::setting::{self, Setting};
 use crate::store::Store;
 use crate::telemetry::LogFormat;
-use crate::{ServeOptions, Token, Tokens};
+use crate::{ServeOptions, TlsFiles, Token, Tokens};
 
 /// What a service is told: every setting with its value.
 ///
@@ -30,6 +30,8 @@ pub struct Config {
     pub bind: SocketAddr,
     /// The base of the links in pages; `None` makes them paths.
     pub public_url: Option<Url>,
+    /// The files with which HTTPS is spoken; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Folder of the databases that are not placed elsewhere.
     pub data: PathBuf,
     /// Where a box keeps its events, by box; `{data}/{box}.db` for those that are not named.
@@ -44,6 +46,9 @@ pub struct Config {
     pub tokens: Tokens,
     /// The bearer tokens that this service sends, by followed box; under an empty name for all others.
     pub upstream_tokens: BTreeMap<String, Token>,
+    /// Who vouches for followed services at `https://`, by followed box; under an empty name for all others. The
+    /// authorities of the system for those that are not named.
+    pub upstream_authorities: BTreeMap<String, Authorities>,
     /// How the boxes store their events: in the clear, or compressed and encrypted.
     pub mapper: Mapper,
     /// How long a request for news of a followed service may wait there.
@@ -126,6 +131,7 @@ impl Default for Config {
             serve: Vec::new(),
             bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
+            tls: None,
             data: PathBuf::from("data"),
             stores: BTreeMap::new(),
             follow: BTreeMap::new(),
@@ -133,6 +139,7 @@ impl Default for Config {
             delivery: Delivery::Concurrent,
             tokens: Tokens::default(),
             upstream_tokens: BTreeMap::new(),
+            upstream_authorities: BTreeMap::new(),
             mapper: Mapper::default(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
@@ -151,8 +158,8 @@ impl Default for Config {
     }
 }
 
-/// The largest file of tokens or keys, in bytes.
-const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+/// The largest file of tokens, keys or certificates, in bytes.
+const MAX_SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
 impl Config {
     /// What the command line, the environment and the configuration file say, in that order of precedence.
@@ -284,6 +291,8 @@ impl Config {
             set.tokens(&setting::READ_TOKENS, &setting::READ_TOKENS_FILE)?,
         );
         config.upstream_tokens = set.upstream_tokens()?;
+        config.upstream_authorities = set.upstream_authorities()?;
+        config.tls = set.tls()?;
         config.mapper = encryption::mapper(&layers)?;
         Ok(config)
     }
@@ -319,6 +328,14 @@ impl Config {
         self.upstream_tokens
             .get(name)
             .or_else(|| self.upstream_tokens.get(""))
+    }
+
+    /// Who vouches for the named upstream; `None` for the authorities of the system.
+    #[must_use]
+    pub fn upstream_authorities(&self, name: &str) -> Option<&Authorities> {
+        self.upstream_authorities
+            .get(name)
+            .or_else(|| self.upstream_authorities.get(""))
     }
 }
 
@@ -465,6 +482,40 @@ impl Reader<'_> {
         }
         Ok(tokens)
     }
+
+    /// The authorities that vouch for each upstream.
+    fn upstream_authorities(&self) -> Result<BTreeMap<String, Authorities>, ConfigError> {
+        let mut authorities = BTreeMap::new();
+        for (name, given) in self.layers.entries(&setting::UPSTREAM_CA)? {
+            let text = read_secret_file(&given)?;
+            let found =
+                Authorities::from_pem(text.as_bytes()).map_err(|error| ConfigError::Value {
+                    origin: given.origin.to_string(),
+                    problem: format!("names {}, which can't be used: {error}", given.value),
+                })?;
+            authorities.insert(name, found);
+        }
+        Ok(authorities)
+    }
+
+    fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        let file = |setting| {
+            let given = self.layers.one(setting)?;
+            let path = given.map(|given| given.parse("a file", folder));
+            path.transpose()
+        };
+        match (file(&setting::TLS_CERTIFICATE)?, file(&setting::TLS_KEY)?) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (Some(_), None) => Err(ConfigError::Together {
+                reason: "a certificate is given and no key: set --tls-key or BOXES_TLS_KEY, too"
+                    .to_owned(),
+            }),
+            (None, Some(_)) => Err(ConfigError::Together {
+                reason: "a key for TLS is given and no certificate: set --tls-certificate or BOXES_TLS_CERTIFICATE, too".to_owned(),
+            }),
+        }
+    }
 }
 
 pub(crate) fn read_secret_file(given: &Given) -> Result<zeroize::Zeroizing<String>, ConfigError> {
@@ -483,6 +534,7 @@ fn token(text: &str, origin: &str) -> Result<Token, ConfigError> {
     })
 }
 
+/// A path that is not empty.
 fn folder(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }

@@ -4,15 +4,17 @@
 //! the same with a name and a version. Behind that: `setting` is the one table of all that a service can be
 //! told, [`ServeOptions`] are its command line, `layers` puts flags over variables over the file, and
 //! [`Config`] is what comes out; `plan` fits the declared boxes to it; [`Service`] starts them, with `routes`
-//! and `logs` for what is served, `auth` before it and `server` beneath it; [`Running`] stops them.
+//! and `logs` for what is served, `auth` before it and `server`, `connection` and `certificate` beneath it; [`Running`] stops them.
 //!
 //! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
 //! other errors into problems, too. What an operator sees: `index`, `health`, `metrics`, and the log that
 //! [`init_telemetry`] sets up.
 
 mod auth;
+mod certificate;
 mod command;
 mod config;
+mod connection;
 mod context;
 mod database_url;
 mod encryption;
@@ -48,6 +50,7 @@ mod store;
 mod store_options;
 mod telemetry;
 
+pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
 pub use config::{Config, ConfigError, Delivery};
 pub use context::BoundedContext;

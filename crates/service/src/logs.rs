@@ -60,6 +60,7 @@ pub(crate) fn follow(
         .map_err(|error| unusable(error.to_string()))?;
     let options = RemoteOptions {
         token,
+        authorities: config.upstream_authorities(upstream).cloned(),
         // An address that leads to another box is a mistake that no reader would notice by itself.
         expected_name: Some(upstream.to_owned()),
         request_timeout: config.upstream_timeout,

@@ -125,6 +125,12 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
             .keys()
             .map(|name| ("a token for an upstream", name)),
     );
+    let by_upstream = by_upstream.chain(
+        config
+            .upstream_authorities
+            .keys()
+            .map(|name| ("--upstream-ca", name)),
+    );
     for (setting, name) in by_upstream.filter(|(_, name)| !name.is_empty()) {
         if !followed.contains(&name.as_str()) {
             let followed = if followed.is_empty() {

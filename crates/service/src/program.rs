@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Command, FromArgMatches, Subcommand};
 
 use crate::config::unknown_variables;
+use crate::stop_signal::HangupSignal;
 use crate::{
     BoundedContext, BoxCommand, Config, ConfigError, Running, ServeOptions, Service, StartError,
     StopSignal, Stopped, init_telemetry,
@@ -47,7 +48,10 @@ impl Failure {
 
     fn is_of_configuration(&self) -> bool {
         self.downcast_ref::<ConfigError>().is_some()
-            || matches!(self.downcast_ref(), Some(StartError::Config(_)))
+            || matches!(
+                self.downcast_ref(),
+                Some(StartError::Config(_) | StartError::Certificate(_))
+            )
     }
 }
 
@@ -213,18 +217,33 @@ async fn try_serve(
         () = signal.received() => return Ok(ExitCode::SUCCESS),
     };
     println!("{}", running.greeting());
+    let done = async {
+        meanwhile(&running).await?;
+        std::future::pending().await
+    };
     let done = tokio::select! {
-        done = meanwhile(&running) => done,
+        done = done => done,
+        failed = renew_certificate(&running) => failed,
         () = signal.received() => return Ok(stop(running, signal).await),
     };
-    match done {
-        Ok(()) => {
-            signal.received().await;
-            Ok(stop(running, signal).await)
-        }
-        Err(failure) => {
-            stop(running, signal).await;
-            Err(failure)
+    stop(running, signal).await;
+    done
+}
+
+/// Reads the certificate again whenever the program is hung up on, as those who renew certificates do. Where there
+/// is none, a terminal that is closed ends the program, as ever.
+async fn renew_certificate(running: &Running) -> Result {
+    if !running.speaks_tls() {
+        return std::future::pending().await;
+    }
+    let mut signal = HangupSignal::listen()?;
+    loop {
+        signal.received().await;
+        match running.reload_certificate() {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => {
+                tracing::error!(%error, "the certificate can't be read again; the old one is still shown");
+            }
         }
     }
 }

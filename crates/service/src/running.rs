@@ -9,6 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::CertificateError;
+use crate::certificate::ShownCertificate;
 use crate::server::Server;
 use crate::state::State;
 
@@ -20,6 +22,8 @@ pub struct Running {
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
     pub(crate) base_url: String,
+    /// What is shown to clients that speak TLS, if they do.
+    pub(crate) certificate: Option<Arc<ShownCertificate>>,
     pub(crate) shutdown_timeout: Duration,
     /// Followers, and those who watch them.
     pub(crate) tasks: TaskTracker,
@@ -44,7 +48,7 @@ pub enum Stopped {
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Running {
-    /// Where this machine reaches it: `http://127.0.0.1:8080`, without a slash at the end, whatever the public base.
+    /// Where this machine reaches it: `http://127.0.0.1:8080`, or `https://` where TLS is spoken, without a slash at the end, whatever the public base.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
@@ -65,6 +69,23 @@ impl Running {
     #[must_use]
     pub fn app(&self, name: &str) -> Option<App> {
         self.boxes().find(|app| app.name() == name).cloned()
+    }
+
+    /// Reads the files of the certificate and its key again, and shows what they hold to those who connect from now on.
+    /// Does nothing where plain HTTP is spoken.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError`] if what they hold can't be used; what was shown before is still shown.
+    pub fn reload_certificate(&self) -> Result<(), CertificateError> {
+        self.certificate
+            .as_ref()
+            .map_or(Ok(()), |certificate| certificate.read_again())
+    }
+
+    /// Whether HTTPS is spoken.
+    pub(crate) const fn speaks_tls(&self) -> bool {
+        self.certificate.is_some()
     }
 
     /// Stops: accepts no more connections, ends those who wait for news, finishes the requests under way, lets

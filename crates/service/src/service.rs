@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::certificate::{ShownCertificate, acceptor};
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
 use crate::plan::{Place, Plan, PlannedBox};
 use crate::routes::{BoxRoutes, assemble};
@@ -41,6 +42,9 @@ impl Service {
         config: Config,
     ) -> Result<Running, StartError> {
         let plan = Plan::new(contexts, &config)?;
+        let certificate = config.tls.clone().map(ShownCertificate::read).transpose()?;
+        let certificate = certificate.map(Arc::new);
+        let tls = certificate.clone().map(acceptor).transpose()?;
         let listener = TcpListener::bind(config.bind)
             .await
             .map_err(|source| StartError::Bind {
@@ -51,6 +55,8 @@ impl Service {
             address: config.bind,
             source,
         })?;
+
+        let scheme = if tls.is_some() { "https" } else { "http" };
 
         let stopping = CancellationToken::new();
         let metrics = Metrics::new();
@@ -91,10 +97,11 @@ impl Service {
         let delivery = run(started.followers, config.delivery, &state, &tasks, &killing).await;
         tasks.close();
         Ok(Running {
-            server: Server::start(listener, router, config.max_connections, stopping),
+            server: Server::start(listener, router, tls, config.max_connections, stopping),
             state,
             address,
-            base_url: format!("http://{}", reachable(address)),
+            base_url: format!("{scheme}://{}", reachable(address)),
+            certificate,
             shutdown_timeout: config.shutdown_timeout,
             tasks,
             killing,

@@ -76,6 +76,16 @@ settings! {
         default: "none: links are paths",
         help: "The base of the links in pages, where clients reach this service by another address than it binds",
     }
+    TLS_CERTIFICATE {
+        key: Some("tls_certificate"), flag: Some("tls-certificate"), variable: "BOXES_TLS_CERTIFICATE", value: "FILE", shape: Shape::One,
+        default: "none: plain HTTP",
+        help: "File with the certificate of this service (PEM), and those between it and an authority that clients know; with --tls-key, HTTPS is spoken. Read again at SIGHUP",
+    }
+    TLS_KEY {
+        key: Some("tls_key"), flag: Some("tls-key"), variable: "BOXES_TLS_KEY", value: "FILE", shape: Shape::One,
+        default: "none",
+        help: "File with the private key of the certificate (PEM)",
+    }
     DATA {
         key: Some("data"), flag: Some("data"), variable: "BOXES_DATA", value: "FOLDER", shape: Shape::One,
         default: "data",
@@ -130,6 +140,11 @@ settings! {
         key: Some("upstream_token_file"), flag: Some("upstream-token-file"), variable: "BOXES_UPSTREAM_TOKEN_FILE", value: "[BOX=]FILE", shape: Shape::EntriesOrAll,
         default: "none",
         help: "File with the bearer token to send to followed services; with `BOX=`, to that one only. Repeatable",
+    }
+    UPSTREAM_CA {
+        key: Some("upstream_ca"), flag: Some("upstream-ca"), variable: "BOXES_UPSTREAM_CA", value: "[BOX=]FILE", shape: Shape::EntriesOrAll,
+        default: "the authorities that the system trusts",
+        help: "File with the certificates of the authorities (PEM) that vouch for followed services at https://, instead of those of the system; with `BOX=`, for that one only. Repeatable",
     }
     KEYS {
         key: None, flag: None, variable: "BOXES_KEYS", value: "NUMBER:KEY", shape: Shape::One,

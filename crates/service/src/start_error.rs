@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use boxes_recorder::RecorderError;
 use thiserror::Error;
 
-use crate::ConfigError;
+use crate::{CertificateError, ConfigError};
 
 /// Why a service does not start; nothing runs then. The message and those of its sources make one sentence that
 /// says what to mend, as [`Failure`](crate::Failure) prints it.
@@ -23,6 +23,9 @@ pub enum StartError {
     /// The configuration does not fit: mend it.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The certificate of the service or its key can't be used: mend the files, or name others.
+    #[error("HTTPS can't be spoken")]
+    Certificate(#[from] CertificateError),
     /// The folder of a database can't be made.
     #[error("the folder {} can't be made", path.display())]
     Folder {

@@ -46,3 +46,33 @@ impl StopSignal {
         }
     }
 }
+
+/// Being told to read again what may have changed: by SIGHUP, where there is such a thing.
+#[derive(Debug)]
+pub(crate) struct HangupSignal {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl HangupSignal {
+    /// Begins to listen: from now on, the signal does not end the process.
+    pub(crate) fn listen() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self {
+                hangup: signal(SignalKind::hangup())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Waits until the signal comes; called again, until the next time.
+    pub(crate) async fn received(&mut self) {
+        #[cfg(unix)]
+        self.hangup.recv().await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    }
+}

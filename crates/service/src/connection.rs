@@ -1,0 +1,148 @@
+//! Serves one connection, from the first byte to the last.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use boxes_http::{PROBLEM_JSON, ProblemKind};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::certificate::HTTP_2;
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the head of a request, and may keep a connection open without one.
+///
+/// Longer than the 90 seconds after which reqwest, and so the kit's own readers, drop an idle connection: it
+/// should not be the server that closes one on which a request is under way.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// The longest head of a request, in bytes.
+const MAX_HEAD_BYTES: u32 = 64 * 1024;
+
+/// Requests that one connection may have under way, by HTTP/2.
+const MAX_STREAMS: u32 = 128;
+
+/// How often a client on HTTP/2 is asked whether it is still there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The first byte of a client that speaks TLS: that of a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How connections are served.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    pub(crate) router: Router,
+    /// `None` for plain HTTP.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// Cancelled to let requests under way end, and then the connection.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled to end it wherever it is.
+    pub(crate) killing: CancellationToken,
+}
+
+impl Connections {
+    /// Serves one, to its end.
+    pub(crate) async fn serve(self, stream: TcpStream) {
+        // Answers are written whole: to hold their last part back for more gains nothing and costs a round trip.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+        let Some(tls) = self.tls.clone() else {
+            return self.http_1(stream).await;
+        };
+        let agreed = tokio::select! {
+            agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&tls, stream)) => agreed,
+            () = self.stopping.cancelled() => return,
+            () = self.killing.cancelled() => return,
+        };
+        match agreed {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+                self.http_2(stream).await;
+            }
+            Ok(Ok(stream)) => self.http_1(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a client did not agree on TLS"),
+            Err(_) => tracing::debug!("a client did not agree on TLS in time"),
+        }
+    }
+
+    async fn http_1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(usize::try_from(MAX_HEAD_BYTES).unwrap_or(usize::MAX))
+            .serve_connection(TokioIo::new(stream), service);
+        self.run(connection).await;
+    }
+
+    async fn http_2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .max_concurrent_streams(MAX_STREAMS)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_INTERVAL)
+            .serve_connection(TokioIo::new(stream), service);
+        self.run(connection).await;
+    }
+
+    async fn run<C>(&self, connection: C)
+    where
+        C: GracefulConnection,
+        C::Error: std::fmt::Display,
+    {
+        let mut connection = pin!(connection);
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "a connection broke");
+                    }
+                    return;
+                }
+                () = self.stopping.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.killing.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Agrees with the client on TLS. One that speaks plain HTTP is told so, in plain HTTP.
+async fn handshake(
+    tls: &TlsAcceptor,
+    mut stream: TcpStream,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? > 0 && first != [TLS_HANDSHAKE] {
+        stream.write_all(speak_tls().as_bytes()).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::other("it does not speak TLS"));
+    }
+    tls.accept(stream).await
+}
+
+/// The answer to plain HTTP where TLS is spoken.
+fn speak_tls() -> String {
+    let problem = boxes_http::Problem::new(&ProblemKind::MALFORMED_REQUEST)
+        .with_detail("this port speaks TLS: its address begins with https://");
+    let (status, body) = (problem.status(), problem.document().to_string());
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM_JSON}\r\ncache-control: no-store\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}

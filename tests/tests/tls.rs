@@ -1,0 +1,376 @@
+//! Boxes that speak HTTPS, and follow each other by it.
+
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails by panicking"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use boxes::http::{Authorities, install_crypto_provider};
+use boxes::notification_log::NotificationLog;
+use boxes::prelude::*;
+use boxes::service::{Config, Running, Service, Stopped, Store, TlsFiles};
+use boxes_tests::{DEADLINE, Entries, until, write_entries};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client, Version};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// An authority of one's own.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self::named("boxes")
+    }
+
+    fn named(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        Self { issuer, pem }
+    }
+
+    /// Writes a certificate for `host` and its key into the folder.
+    fn issue(&self, host: &str, folder: &Path) -> TlsFiles {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let files = TlsFiles {
+            certificate: folder.join("service.pem"),
+            key: folder.join("service.key"),
+        };
+        std::fs::write(&files.certificate, certificate.pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    }
+
+    fn trusted(&self) -> Authorities {
+        Authorities::from_pem(self.pem.as_bytes()).unwrap()
+    }
+
+    fn client(&self) -> Client {
+        install_crypto_provider();
+        let certificate = Certificate::from_pem(self.pem.as_bytes()).unwrap();
+        Client::builder()
+            .tls_certs_only([certificate])
+            .tls_info(true)
+            .timeout(DEADLINE)
+            .build()
+            .unwrap()
+    }
+}
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "archive.entry")]
+enum Written {
+    Written { n: u32 },
+}
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "index.card")]
+enum Card {
+    Filed { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Cards;
+
+impl Aggregate for Cards {
+    type Event = Card;
+    fn apply(&mut self, _: &Card) {}
+}
+
+async fn on_written(written: Notification<Written>, app: App) -> Result<(), Error> {
+    let Written::Written { n } = written.event;
+    app.upsert(Id::named("cards"), |_: &Cards| Card::Filed { n })
+        .await
+}
+
+fn config(name: &str) -> Config {
+    Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        stores: [(name.to_owned(), Store::Memory)].into(),
+        ..Config::default()
+    }
+}
+
+async fn archive(tls: Option<TlsFiles>) -> Running {
+    let config = Config {
+        tls,
+        ..config("archive")
+    };
+    let archive = BoundedContext::new("archive").aggregate::<Entries>();
+    Service::start([archive], config).await.unwrap()
+}
+
+/// Files what it reads at the address, which it trusts if these authorities vouch for it.
+async fn index(base_url: &str, authorities: Option<Authorities>) -> Running {
+    let url = format!("{base_url}/archive/notifications").parse().unwrap();
+    let config = Config {
+        follow: [("archive".to_owned(), url)].into(),
+        upstream_authorities: authorities
+            .map(|authorities| ("archive".to_owned(), authorities))
+            .into_iter()
+            .collect(),
+        ..config("index")
+    };
+    let index = BoundedContext::new("index")
+        .aggregate::<Cards>()
+        .follow("archive", on_written);
+    Service::start([index], config).await.unwrap()
+}
+
+async fn head(running: &Running, name: &str) -> u64 {
+    let log = running.app(name).unwrap().notification_log();
+    log.describe().await.unwrap().last
+}
+
+/// What is in the way of the follower.
+async fn error(running: &Running) -> String {
+    let mut found = String::new();
+    until("the follower says what is in its way", async || {
+        let url = format!("{}/readyz", running.base_url());
+        let ready = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+        let ready: Value = serde_json::from_slice(&ready).unwrap();
+        found = ready["followers"][0]["error"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        !found.is_empty()
+    })
+    .await;
+    found
+}
+
+#[tokio::test]
+async fn a_box_follows_another_by_https_with_an_authority_of_their_own() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let archive = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
+    assert!(archive.base_url().starts_with("https://127.0.0.1:"));
+    let index = index(archive.base_url(), Some(authority.trusted())).await;
+    write_entries(&archive, 45).await;
+    until("all entries are filed", async || {
+        head(&index, "index").await == 45
+    })
+    .await;
+    assert_eq!(index.shutdown().await, Stopped::Drained);
+    assert_eq!(archive.shutdown().await, Stopped::Drained);
+}
+
+#[tokio::test]
+async fn clients_get_http_2_where_they_know_it_and_otherwise_1() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let archive = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
+    write_entries(&archive, 25).await;
+    let url = format!("{}/archive/notifications/1,20", archive.base_url());
+    let new = authority.client().get(&url).send().await.unwrap();
+    assert_eq!(
+        (new.status().as_u16(), new.version()),
+        (200, Version::HTTP_2)
+    );
+    let certificate = Certificate::from_pem(authority.pem.as_bytes()).unwrap();
+    let old = Client::builder()
+        .tls_certs_only([certificate])
+        .http1_only()
+        .build()
+        .unwrap();
+    let old = old.get(&url).send().await.unwrap();
+    assert_eq!(
+        (old.status().as_u16(), old.version()),
+        (200, Version::HTTP_11)
+    );
+    assert_eq!(old.bytes().await.unwrap(), new.bytes().await.unwrap());
+    assert_eq!(archive.shutdown().await, Stopped::Drained);
+}
+
+#[tokio::test]
+async fn shutdown_ends_who_waits_by_http_2() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let archive = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
+    let stream = format!("{}/archive/notifications/stream", archive.base_url());
+    let mut stream = authority.client().get(&stream).send().await.unwrap();
+    assert_eq!(stream.version(), Version::HTTP_2);
+    assert!(stream.chunk().await.unwrap().is_some(), "it has begun");
+    let (stopped, rest) = tokio::join!(archive.shutdown(), stream.bytes());
+    assert_eq!((stopped, rest.unwrap().len()), (Stopped::Drained, 0));
+}
+
+#[tokio::test]
+async fn a_follower_says_why_it_does_not_trust_who_answers() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let secure = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
+    let mut found = String::new();
+    // Another authority, and one that calls itself the same.
+    for other in [Authority::named("other"), Authority::new()] {
+        let stranger = index(secure.base_url(), Some(other.trusted())).await;
+        found = error(&stranger).await;
+        assert!(
+            found.contains("shows a certificate that no authority trusted here vouches for"),
+            "{found}"
+        );
+    }
+    assert!(found.contains(secure.base_url()), "{found}");
+
+    let elsewhere = TempDir::new().unwrap();
+    let misnamed = archive(Some(authority.issue("shop.example", elsewhere.path()))).await;
+    let follower = index(misnamed.base_url(), Some(authority.trusted())).await;
+    let found = error(&follower).await;
+    assert!(
+        found.contains("certificate that is for another host"),
+        "{found}"
+    );
+
+    let plain = archive(None).await;
+    let base = plain.base_url().replace("http://", "https://");
+    let follower = index(&base, Some(authority.trusted())).await;
+    let found = error(&follower).await;
+    assert!(found.contains("does not speak TLS"), "{found}");
+
+    let base = secure.base_url().replace("https://", "http://");
+    let answer = reqwest::get(format!("{base}/archive/notifications")).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("this port speaks TLS"), "{text}");
+}
+
+/// The program with these files, and where it listens.
+struct Program {
+    child: Child,
+    base_url: String,
+    /// Open, because the program goes on to write.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(data: &Path, files: &TlsFiles) -> Self {
+        let mut command = shop();
+        command.arg("--data").arg(data);
+        command.arg("--tls-certificate").arg(&files.certificate);
+        command.arg("--tls-key").arg(&files.key);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let base_url = line
+            .trim()
+            .strip_prefix("Listening at ")
+            .unwrap()
+            .to_owned();
+        Self {
+            child,
+            base_url,
+            _stdout: stdout,
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn shop() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
+        command.env_remove(name);
+    }
+    command.args(["--bind", "127.0.0.1:0"]);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The certificate that is shown to somebody who connects anew.
+async fn shown(authority: &Authority, base_url: &str) -> Vec<u8> {
+    let answer = authority.client().get(format!("{base_url}/healthz")).send();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let info = answer.extensions().get::<TlsInfo>().unwrap();
+    info.peer_certificate().unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_after_sighup_without_a_restart() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let files = authority.issue("127.0.0.1", folder.path());
+    let mut program = Program::start(folder.path(), &files);
+    let first = shown(&authority, &program.base_url).await;
+    assert_eq!(shown(&authority, &program.base_url).await, first);
+
+    authority.issue("127.0.0.1", folder.path());
+    program.signal("-HUP");
+    let mut second = first.clone();
+    until("the renewed certificate is shown", async || {
+        second = shown(&authority, &program.base_url).await;
+        second != first
+    })
+    .await;
+
+    std::fs::write(&files.key, "no key").unwrap();
+    program.signal("-HUP");
+    assert_eq!(shown(&authority, &program.base_url).await, second);
+    program.signal("-TERM");
+    let mut ended = None;
+    until("the program ends", async || {
+        ended = program.child.try_wait().unwrap();
+        ended.is_some()
+    })
+    .await;
+    assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_certificate_that_can_not_be_used_is_a_sentence_and_exit_code_2() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let files = authority.issue("127.0.0.1", folder.path());
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (certificate, key) = (text(&files.certificate), text(&files.key));
+    let refusal = |arguments: &[&str]| {
+        let output = shop().args(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        stderr
+    };
+    let alone = refusal(&["--tls-certificate", &certificate]);
+    assert!(alone.contains("set --tls-key or BOXES_TLS_KEY"), "{alone}");
+    let alone = refusal(&["--tls-key", &key]);
+    assert!(alone.contains("set --tls-certificate"), "{alone}");
+    let swapped = refusal(&["--tls-certificate", &key, "--tls-key", &certificate]);
+    assert!(
+        swapped.contains("error: HTTPS can't be spoken: ")
+            && swapped.contains(&format!("{key} holds no certificate")),
+        "{swapped}"
+    );
+    let no_authority = refusal(&["--upstream-ca", &key]);
+    assert!(
+        no_authority.contains("--upstream-ca names")
+            && no_authority.contains("holds no certificate of an authority"),
+        "{no_authority}"
+    );
+    let nobody = refusal(&["--upstream-ca", &format!("cellar={certificate}")]);
+    assert!(nobody.contains("--upstream-ca names `cellar`"), "{nobody}");
+}
