@@ -299,7 +299,9 @@ fn shop() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
         command.env_remove(name);
     }
-    command.args(["--bind", "127.0.0.1:0"]);
+    command
+        .args(["--bind", "127.0.0.1:0"])
+        .env("BOXES_LOG", "off");
     command.stdin(Stdio::null());
     command
 }
