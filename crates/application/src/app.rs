@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use boxes_domain::{Aggregate, Decision, Id};
 use boxes_mapper::{Mapper, Topics};
-use boxes_notification_log::LocalNotificationLog;
+use boxes_notification_log::{DerivedLog, LocalNotificationLog};
 use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -15,7 +15,7 @@ use crate::after_commit::AfterCommit;
 use crate::conflict::{conflict_backoff, wait_after_conflict};
 use crate::repository::{Repository, aggregate_name};
 use crate::transaction::{Existing, Transaction};
-use crate::{Edge, Error, SystemEdge};
+use crate::{Edge, Error, PublicLog, SystemEdge};
 
 /// How a box runs.
 #[derive(Debug, Clone)]
@@ -135,6 +135,16 @@ impl App {
     #[must_use]
     pub fn notification_log(&self) -> LocalNotificationLog {
         LocalNotificationLog::new(&self.inner.writer)
+    }
+
+    /// A log of that name that publishes what `public` makes of the box's own one.
+    #[must_use]
+    pub fn public_log(&self, name: &str, public: &PublicLog) -> DerivedLog {
+        public.derive(
+            Arc::new(self.notification_log()),
+            name,
+            self.inner.mapper.clone(),
+        )
     }
 
     /// Begins the life of an aggregate with what `decision` says.

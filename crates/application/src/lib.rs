@@ -4,7 +4,7 @@
 //! aggregates; a policy reacts to a [`Notification`] of another box, and [`Policies`] hold them; a
 //! [`Follower`] reads another box's log and runs the policies, whose events are committed together with the
 //! position that they follow from; [`SynchronousDelivery`] runs followers within the command that caused
-//! their work, for one process.
+//! their work, for one process; a [`PublicLog`] is what a box publishes of its events where that is not all.
 
 mod after_commit;
 mod app;
@@ -14,6 +14,7 @@ mod edge;
 mod error;
 mod follower;
 mod policy;
+mod public_log;
 mod repository;
 mod transaction;
 
@@ -24,3 +25,4 @@ pub use edge::{Edge, SystemEdge};
 pub use error::Error;
 pub use follower::{Follower, FollowerError, FollowerOptions, FollowerState, FollowerStatus};
 pub use policy::{Notification, Policies};
+pub use public_log::PublicLog;

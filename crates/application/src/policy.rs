@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use boxes_domain::Event;
-use boxes_mapper::{Mapper, Metadata};
+use boxes_mapper::{Mapper, MapperError, Metadata};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -31,6 +31,25 @@ pub struct Notification<E> {
     pub occurred_on: Timestamp,
     /// Why it happened.
     pub metadata: Metadata,
+}
+
+impl<E: Event> Notification<E> {
+    /// What stands in a log, or `None` if its topic is none of `E`'s.
+    pub(crate) fn read(
+        notification: &boxes_recorder::Notification,
+        mapper: &Mapper,
+    ) -> Result<Option<Self>, MapperError> {
+        let stored = &notification.event;
+        Ok(mapper.to_event::<E>(stored)?.map(|event| Self {
+            id: notification.id,
+            event,
+            event_id: stored.event_id,
+            originator_id: stored.originator_id,
+            originator_version: stored.originator_version,
+            occurred_on: stored.occurred_on,
+            metadata: Metadata::from_bytes(&stored.metadata),
+        }))
+    }
 }
 
 /// The policies of a box: for each box that it follows, what it does when something happened there.
@@ -127,20 +146,10 @@ where
         app: App,
     ) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            let stored = &notification.event;
-            let Some(event) = mapper.to_event::<E>(stored)? else {
-                return Ok(());
-            };
-            let notification = Notification {
-                id: notification.id,
-                event,
-                event_id: stored.event_id,
-                originator_id: stored.originator_id,
-                originator_version: stored.originator_version,
-                occurred_on: stored.occurred_on,
-                metadata: Metadata::from_bytes(&stored.metadata),
-            };
-            (self.function)(notification, app).await
+            match Notification::read(notification, mapper)? {
+                Some(notification) => (self.function)(notification, app).await,
+                None => Ok(()),
+            }
         }
         .boxed()
     }

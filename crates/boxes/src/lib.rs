@@ -84,7 +84,7 @@ pub mod prelude {
     pub use axum::routing::{delete, get, patch, post, put};
     pub use serde::{Deserialize, Serialize};
 
-    pub use boxes_application::{App, Error, Notification, Recorded};
+    pub use boxes_application::{App, Error, Notification, PublicLog, Recorded};
     pub use boxes_domain::{Aggregate, Decision, Event, Id, Rejection};
     pub use boxes_service::{BoundedContext, Json, Path, Problem};
 }

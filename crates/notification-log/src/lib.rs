@@ -4,12 +4,13 @@
 //! and is near ([`LocalNotificationLog`], over a recorder) or far (`boxes_http::RemoteNotificationLog`): both
 //! give the same sections, the same emptiness and the same errors; a [`NotificationLogReader`] goes from
 //! section to section and hands out every notification once, in order; a [`LogSlice`] is a range of a log, such as its
-//! last ten; a [`Backoff`] says how long its owner
+//! last ten; a [`DerivedLog`] is made of another log, notification by notification; a [`Backoff`] says how long its owner
 //! waits when that fails.
 //!
 //! Source: Vernon, *Implementing Domain-Driven Design*, chapters 8 and 13.
 
 mod backoff;
+mod derived_log;
 mod error;
 mod local;
 mod log_slice;
@@ -20,6 +21,7 @@ mod section;
 mod section_id;
 
 pub use backoff::Backoff;
+pub use derived_log::{DerivedLog, Translation, WITHHELD_TOPIC};
 pub use error::LogError;
 pub use local::LocalNotificationLog;
 pub use log_slice::LogSlice;

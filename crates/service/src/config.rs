@@ -12,7 +12,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::encryption;
-use crate::layers::{Given, Layers, is_box_name, read_bounded};
+use crate::layers::{Given, Layers, is_box_name, is_log_name, read_bounded};
 use crate::setting::{self, Setting};
 use crate::store::Store;
 use crate::telemetry::LogFormat;
@@ -430,10 +430,10 @@ impl Reader<'_> {
     ) -> Result<BTreeMap<String, T>, ConfigError> {
         let mut entries = BTreeMap::new();
         for (name, given) in self.layers.entries(setting)? {
-            if !is_box_name(&name) {
+            if !is_log_name(&name) {
                 return Err(ConfigError::Value {
                     origin: given.origin.to_string(),
-                    problem: format!("names `{name}`, which can't be a box"),
+                    problem: format!("names `{name}`, which can't be a box or a log of one"),
                 });
             }
             let value = given.parse(expected, &read)?;

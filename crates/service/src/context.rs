@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use axum::Router;
 use axum::routing::MethodRouter;
 use axum::routing::get;
-use boxes_application::{App, Error, Notification, Policies};
+use boxes_application::{App, Error, Notification, Policies, PublicLog};
 use boxes_domain::{Aggregate, Event};
 use boxes_mapper::Topics;
 
-use crate::layers::is_box_name;
+use crate::layers::{is_box_name, is_log_name};
 
 /// The declaration of a box: its aggregates, the boxes that it follows, and its routes.
 ///
@@ -61,7 +61,25 @@ pub struct BoundedContext {
     topics: Topics,
     policies: Policies,
     routes: Router<App>,
+    logs: Logs,
     mistakes: Vec<String>,
+}
+
+/// The logs of a box.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Logs {
+    /// What stands in the place of the box's own log.
+    pub(crate) instead: Option<PublicLog>,
+    /// Those beside it, with their names within the box.
+    pub(crate) beside: Vec<(String, PublicLog)>,
+}
+
+/// What a declaration says.
+pub(crate) struct Parts {
+    pub(crate) topics: Topics,
+    pub(crate) policies: Policies,
+    pub(crate) routes: Router<App>,
+    pub(crate) logs: Logs,
 }
 
 impl BoundedContext {
@@ -78,6 +96,7 @@ impl BoundedContext {
             topics: Topics::default(),
             policies: Policies::default(),
             routes: Router::new(),
+            logs: Logs::default(),
             mistakes,
         }
     }
@@ -100,7 +119,8 @@ impl BoundedContext {
 
     /// Declares what it does when one of the events `E` happened in the box `upstream`.
     ///
-    /// Called more than once for one upstream, the policies run in this order, in one transaction.
+    /// `upstream` is the name of a box, for its own log, or of one of the [logs beside it](Self::publish), as in
+    /// `orders/sales`. Called more than once for one upstream, the policies run in this order, in one transaction.
     pub fn follow<E, F, Fut>(mut self, upstream: impl Into<String>, policy: F) -> Self
     where
         E: Event,
@@ -108,8 +128,11 @@ impl BoundedContext {
         Fut: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let upstream = upstream.into();
-        check_name(&upstream, &mut self.mistakes);
-        if upstream == self.name {
+        if !is_log_name(&upstream) {
+            let shown: String = upstream.chars().take(80).collect();
+            self.mistakes.push(format!("`{shown}` is no name of a log to follow: that of a box, or of a box and one of its logs, as in `orders/sales`"));
+        }
+        if upstream.split('/').next() == Some(&*self.name) {
             self.mistakes.push(
                 "it follows itself, and would answer its own answers: react in the command"
                     .to_owned(),
@@ -119,10 +142,56 @@ impl BoundedContext {
         self
     }
 
+    /// Publishes `log` beside the box's own one: named `orders/sales` if the box is `orders` and `name` is `sales`, and
+    /// served at `/orders/sales/notifications`.
+    ///
+    /// ```
+    /// # use boxes_application::PublicLog;
+    /// # use boxes_domain::Event;
+    /// # use boxes_service::BoundedContext;
+    /// # use serde::{Deserialize, Serialize};
+    /// /// The part of the events that others may know.
+    /// #[derive(Event, Clone, Serialize, Deserialize)]
+    /// #[event(topic = "orders.order", crate = "boxes_domain")]
+    /// enum Sale {
+    ///     Placed { customer: String },
+    ///     Shipped,
+    /// }
+    ///
+    /// let orders = BoundedContext::new("orders").publish("sales", PublicLog::revision(1).pass::<Sale>());
+    /// assert_eq!(orders.logs().collect::<Vec<_>>(), ["orders", "orders/sales"]);
+    /// ```
+    pub fn publish(mut self, name: impl Into<String>, log: PublicLog) -> Self {
+        let name = name.into();
+        check_name(&name, &mut self.mistakes);
+        if self.logs.beside.iter().any(|(other, _)| *other == name) {
+            let mistake = format!("it publishes two logs named `{name}`");
+            self.mistakes.push(mistake);
+        }
+        self.logs.beside.push((name, log));
+        self
+    }
+
+    /// Publishes `log` in the place of the box's own one, which nobody else sees then: neither over HTTP nor in the same
+    /// process.
+    pub fn publish_instead(mut self, log: PublicLog) -> Self {
+        if self.logs.instead.replace(log).is_some() {
+            self.mistakes
+                .push("it publishes two logs in the place of its own one".to_owned());
+        }
+        self
+    }
+
+    /// The names of its logs: that of the box first.
+    pub fn logs(&self) -> impl Iterator<Item = String> {
+        let beside = self.logs.beside.iter().map(|(log, _)| log);
+        std::iter::once(self.name.clone()).chain(beside.map(|log| format!("{}/{log}", self.name)))
+    }
+
     /// Adds routes, whose paths begin with the name of the box: `/books/{id}` of the box `library` is served
     /// at `/library/books/{id}`.
     ///
-    /// `/notifications`, `/compat` and what is below them, `/openapi.json` and `/asyncapi.json` are taken.
+    /// For each log, `/notifications`, `/compat` and what is below them are taken, and `/openapi.json` and `/asyncapi.json`.
     pub fn routes(mut self, routes: impl FnOnce() -> Router<App>) -> Self {
         self.routes = self.routes.merge(routes());
         self
@@ -136,7 +205,7 @@ impl BoundedContext {
 
     /// What can be told from the declaration alone to be wrong.
     pub(crate) fn mistakes(&self) -> impl Iterator<Item = String> {
-        let taken = taken_routes(&self.routes)
+        let taken = taken_routes(&self.routes, &self.logs)
             .map(|path| format!("its route `{path}` is taken by the kit"));
         let mistakes = self.mistakes.iter().cloned().chain(taken);
         mistakes.map(|mistake| format!("the box `{}` can't run: {mistake}", self.name))
@@ -147,8 +216,13 @@ impl BoundedContext {
         self.policies.upstreams()
     }
 
-    pub(crate) fn into_parts(self) -> (Topics, Policies, Router<App>) {
-        (self.topics, self.policies, self.routes)
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            topics: self.topics,
+            policies: self.policies,
+            routes: self.routes,
+            logs: self.logs,
+        }
     }
 }
 
@@ -163,7 +237,7 @@ impl fmt::Debug for BoundedContext {
     }
 }
 
-/// What the kit serves below the path of a box, or will.
+/// What the kit serves below the path of a log, or will.
 const TAKEN: [&str; 10] = [
     "/notifications",
     "/notifications/{page}",
@@ -179,7 +253,7 @@ const TAKEN: [&str; 10] = [
 
 /// The paths of the kit that the routes have as well. One of theirs would hide the log for some method, and
 /// axum would not mind: so each is tried with a route that goes with no other one, at which it panics.
-fn taken_routes(routes: &Router<App>) -> impl Iterator<Item = &'static str> {
+fn taken_routes(routes: &Router<App>, logs: &Logs) -> impl Iterator<Item = String> {
     let probe = || {
         let methods = get(nothing)
             .head(nothing)
@@ -193,7 +267,12 @@ fn taken_routes(routes: &Router<App>) -> impl Iterator<Item = &'static str> {
             .connect(nothing)
             .fallback(nothing)
     };
-    TAKEN.into_iter().filter(move |path| {
+    let below = |log: &str| TAKEN.map(|path| format!("{log}{path}"));
+    let beside = logs.beside.iter().map(|(log, _)| format!("/{log}"));
+    let paths = std::iter::once(String::new())
+        .chain(beside)
+        .flat_map(move |log| below(&log));
+    paths.filter(move |path| {
         let routes = routes.clone();
         catch_unwind(AssertUnwindSafe(|| drop(routes.route(path, probe())))).is_err()
     })

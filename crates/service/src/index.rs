@@ -19,7 +19,16 @@ pub(crate) async fn boxes(State(state): State<Arc<state::State>>) -> Response {
         .iter()
         .map(|running| {
             let name = running.app.name();
-            json!({ "box": name, "url": format!("{base}/{name}"), "notifications": format!("{base}/{name}/notifications") })
+            let logs = running.logs.iter().map(|published| {
+                let log = &published.name;
+                json!({ "log": log, "notifications": format!("{base}/{log}/notifications") })
+            });
+            json!({
+                "box": name,
+                "url": format!("{base}/{name}"),
+                "notifications": format!("{base}/{name}/notifications"),
+                "logs": logs.collect::<Vec<_>>(),
+            })
         })
         .collect();
     let body = json!({

@@ -232,7 +232,7 @@ fn named(
             Shape::One | Shape::List => (String::new(), given(&text)),
             Shape::Entries | Shape::EntriesOrAll => match text.split_once('=') {
                 Some((name, value))
-                    if is_box_name(name.trim()) && !value.trim_matches('=').is_empty() =>
+                    if is_log_name(name.trim()) && !value.trim_matches('=').is_empty() =>
                 {
                     (name.trim().to_owned(), given(value.trim()))
                 }
@@ -252,6 +252,14 @@ pub(crate) fn is_box_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// Whether a log can have this name: that of its box, or the box's and its own, as in `orders/sales`.
+pub(crate) fn is_log_name(name: &str) -> bool {
+    match name.split_once('/') {
+        Some((of_box, own)) => is_box_name(of_box) && is_box_name(own),
+        None => is_box_name(name),
+    }
 }
 
 fn read_file(given: &Given) -> Result<(PathBuf, toml::Table), ConfigError> {

@@ -12,12 +12,32 @@ use boxes_notification_log::NotificationLog;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
+use crate::context::Logs;
+use crate::state::PublishedLog;
 use crate::{Config, StartError, Token};
 
-/// The routes of a box's own log: `/{box}/notifications` and what is below it, and the same in the dialects of
-/// older systems below `/{box}/compat`.
+/// The logs of a box that others may read, the one that is named after the box first.
+pub(crate) fn published(app: &App, logs: &Logs) -> Vec<PublishedLog> {
+    let own: Arc<dyn NotificationLog> = match &logs.instead {
+        Some(public) => Arc::new(app.public_log(app.name(), public)),
+        None => Arc::new(app.notification_log()),
+    };
+    let own = PublishedLog {
+        name: app.name().to_owned(),
+        log: own,
+    };
+    let beside = logs.beside.iter().map(|(name, public)| {
+        let name = format!("{}/{name}", app.name());
+        let log: Arc<dyn NotificationLog> = Arc::new(app.public_log(&name, public));
+        PublishedLog { name, log }
+    });
+    std::iter::once(own).chain(beside).collect()
+}
+
+/// The routes of a log: `/{log}/notifications` and what is below it, and the same in the dialects of older systems below
+/// `/{log}/compat`.
 pub(crate) fn serve(
-    app: &App,
+    published: &PublishedLog,
     config: &Config,
     stopping: &CancellationToken,
 ) -> Result<Router, StartError> {
@@ -27,13 +47,13 @@ pub(crate) fn serve(
         cache_bytes: config.page_cache,
         max_waiters: config.max_waiters,
         shutdown: stopping.clone(),
-        ..NotificationLogOptions::new(format!("/{}/notifications", app.name()))
+        ..NotificationLogOptions::new(format!("/{}/notifications", published.name))
     };
-    let log: Arc<dyn NotificationLog> = Arc::new(app.notification_log());
+    let log = Arc::clone(&published.log);
     let invalid = |error: InvalidPath| StartError::Declaration {
         mistakes: vec![error.to_string()],
     };
-    let dialects = Dialects::new(Arc::clone(&log), format!("/{}/compat", app.name()));
+    let dialects = Dialects::new(Arc::clone(&log), format!("/{}/compat", published.name));
     let dialects = dialects
         .map_err(invalid)?
         .restricted(options.restricted)

@@ -53,8 +53,8 @@ impl Plan {
         };
         let here: Vec<String> = declared
             .iter()
-            .map(|context| context.name().to_owned())
-            .filter(|name| is_here(name))
+            .filter(|context| is_here(context.name()))
+            .flat_map(BoundedContext::logs)
             .collect();
         let mut boxes = Vec::new();
         for context in declared
@@ -163,6 +163,15 @@ fn upstream(
             token: config.upstream_token(name).cloned(),
         },
         None if here.iter().any(|here| here == name) => Place::Here,
+        None if here
+            .iter()
+            .any(|log| log.split('/').next() == name.split('/').next()) =>
+        {
+            return together(format!(
+                "`{follower}` follows `{name}`, which its box does not publish; the logs here are {}",
+                here.join(", ")
+            ));
+        }
         None => {
             return together(format!(
                 "`{follower}` follows `{name}`, which does not run in this process: say where it is with --follow {name}=http://HOST:PORT/{name}/notifications"

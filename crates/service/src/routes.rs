@@ -30,8 +30,8 @@ pub(crate) struct BoxRoutes {
     pub(crate) app: App,
     /// Its own routes, as it declares them.
     pub(crate) own: Router<App>,
-    /// Those of its notification log.
-    pub(crate) log: Router,
+    /// Those of its notification logs.
+    pub(crate) logs: Router,
 }
 
 /// Puts all routes together.
@@ -68,7 +68,7 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
     let mut own = Router::new();
     for routes in boxes {
         let path = format!("/{}", routes.app.name());
-        logs = logs.merge(routes.log);
+        logs = logs.merge(routes.logs);
         own = own.nest(&path, routes.own.with_state(routes.app));
     }
     let own = own

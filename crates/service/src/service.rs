@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::certificate::{ShownCertificate, acceptor};
+use crate::context::Parts;
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
 use crate::plan::{Place, Plan, PlannedBox};
 use crate::routes::{BoxRoutes, assemble};
@@ -82,9 +83,13 @@ impl Service {
             .into_iter()
             .zip(&state.boxes)
             .map(|(own, running)| {
+                let mut of_logs = axum::Router::new();
+                for published in &running.logs {
+                    of_logs = of_logs.merge(logs::serve(published, &config, &stopping)?);
+                }
                 Ok(BoxRoutes {
                     own,
-                    log: logs::serve(&running.app, &config, &stopping)?,
+                    logs: of_logs,
                     app: running.app.clone(),
                 })
             })
@@ -134,7 +139,12 @@ impl Started {
             .await
             .map_err(unusable)?;
         let head_at_start = writer.recorder().head().await.map_err(unusable)?;
-        let (topics, policies, routes) = planned.context.into_parts();
+        let Parts {
+            topics,
+            policies,
+            routes,
+            logs: declared,
+        } = planned.context.into_parts();
         let app = App::new(
             writer.clone(),
             AppOptions {
@@ -149,6 +159,7 @@ impl Started {
             .push((app.clone(), planned.upstreams, policies));
         self.routes.push(routes);
         self.boxes.push(RunningBox {
+            logs: logs::published(&app, &declared),
             app,
             writer,
             head_at_start,
@@ -172,12 +183,13 @@ impl Started {
                 let here = self
                     .boxes
                     .iter()
-                    .find(|running| running.app.name() == upstream.name);
+                    .flat_map(|running| &running.logs)
+                    .find(|published| published.name == upstream.name);
                 let Some(here) = here else {
                     // The plan says that it is here.
                     return Ok(());
                 };
-                (Arc::new(here.app.notification_log()), config.poll_interval)
+                (Arc::clone(&here.log), config.poll_interval)
             }
         };
         let (log, newest) = ObservedLog::new(log);

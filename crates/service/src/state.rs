@@ -33,9 +33,19 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct RunningBox {
     pub(crate) app: App,
+    /// The logs that others may read, the one that is named after the box first.
+    pub(crate) logs: Vec<PublishedLog>,
     pub(crate) writer: GroupCommit,
     /// The newest notification when the service started.
     pub(crate) head_at_start: u64,
+}
+
+/// One log.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishedLog {
+    /// That of its box, or `{box}/{log}`: its path as well.
+    pub(crate) name: String,
+    pub(crate) log: Arc<dyn NotificationLog>,
 }
 
 /// One follower.

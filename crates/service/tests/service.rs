@@ -668,7 +668,12 @@ async fn the_index_lists_the_boxes_under_the_public_base() {
     let index = get_json(&running, "/").await;
     assert_eq!(
         index["boxes"][1],
-        json!({ "box": "ears", "url": "https://shop.example/boxes/ears", "notifications": "https://shop.example/boxes/ears/notifications" })
+        json!({
+            "box": "ears",
+            "url": "https://shop.example/boxes/ears",
+            "notifications": "https://shop.example/boxes/ears/notifications",
+            "logs": [{ "log": "ears", "notifications": "https://shop.example/boxes/ears/notifications" }],
+        })
     );
     let running = start(config()).await;
     assert_eq!(

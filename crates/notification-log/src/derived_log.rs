@@ -1,0 +1,139 @@
+//! A log that is made of another one, notification by notification.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use boxes_recorder::{Encoding, LogIdentity, Notification, StoredEvent};
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::{LogDescription, LogError, NotificationLog, Section, SectionLink};
+
+/// The topic of a notification that keeps the place of one that is not published. Its state is an empty object; of the
+/// event in whose place it stands it tells the time alone.
+pub const WITHHELD_TOPIC: &str = "boxes.withheld";
+
+/// What is published of a notification.
+///
+/// The same notification is always translated in the same way, by every process and after every restart: pages are
+/// kept by caches for ever. When that is to change, it is another log: see [`DerivedLog::new`].
+pub trait Translation: Debug + Send + Sync + 'static {
+    /// The event that is published in the place of this one, or `None` if nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the notification can't be understood: the section that holds it can't be read then, and nothing
+    /// is skipped.
+    fn translate(&self, notification: &Notification) -> Result<Option<StoredEvent>, LogError>;
+}
+
+/// A log whose notifications are those of another one, translated.
+///
+/// Every notification keeps its place: where nothing is published stands one of the topic [`WITHHELD_TOPIC`]. So ids are
+/// dense here as well, sections are archived when those of the other log are, and a follower has to know nothing.
+/// Nothing is stored: it is translated when it is read.
+#[derive(Debug, Clone)]
+pub struct DerivedLog {
+    source: Arc<dyn NotificationLog>,
+    translation: Arc<dyn Translation>,
+    name: String,
+    revision: u32,
+}
+
+impl DerivedLog {
+    /// The log of that name, made of `source`.
+    ///
+    /// `revision` counts the translations that were ever published under that name. A log with another revision has
+    /// another epoch: caches and followers take it for another history, and followers stop instead of reading on in what
+    /// they understand differently.
+    #[must_use]
+    pub fn new(
+        source: Arc<dyn NotificationLog>,
+        translation: Arc<dyn Translation>,
+        name: impl Into<String>,
+        revision: u32,
+    ) -> Self {
+        Self {
+            source,
+            translation,
+            name: name.into(),
+            revision,
+        }
+    }
+
+    fn identity(&self, source: &LogIdentity) -> LogIdentity {
+        let revision = self.revision.to_be_bytes();
+        LogIdentity {
+            name: self.name.clone(),
+            epoch: Uuid::new_v5(
+                &source.epoch,
+                &[self.name.as_bytes(), b"\0", &revision].concat(),
+            ),
+            page_size: source.page_size,
+        }
+    }
+
+    fn translated(&self, section: Section) -> Result<Section, LogError> {
+        let log = self.identity(&section.log);
+        let items = section
+            .items
+            .into_iter()
+            .map(|notification| {
+                let event = self.translation.translate(&notification)?;
+                Ok(Notification {
+                    id: notification.id,
+                    event: event.unwrap_or_else(|| withheld(&log, &notification)),
+                })
+            })
+            .collect::<Result<_, LogError>>()?;
+        Ok(Section {
+            // The way to them leads through this log as well.
+            previous: section.previous.map(|link| link.id.into()),
+            next: section.next.map(|link| link.id.into()),
+            log,
+            items,
+            ..section
+        })
+    }
+}
+
+/// Keeps the place of a notification, and has an event id of its own as any other.
+fn withheld(log: &LogIdentity, notification: &Notification) -> StoredEvent {
+    StoredEvent {
+        event_id: Uuid::new_v5(&log.epoch, &notification.id.to_be_bytes()),
+        originator_id: Uuid::nil(),
+        originator_version: notification.id,
+        topic: Cow::Borrowed(WITHHELD_TOPIC),
+        schema_version: 1,
+        encoding: Encoding::JSON,
+        state: Bytes::from_static(b"{}"),
+        metadata: Bytes::from_static(b"{}"),
+        occurred_on: notification.event.occurred_on,
+    }
+}
+
+#[async_trait]
+impl NotificationLog for DerivedLog {
+    async fn describe(&self) -> Result<LogDescription, LogError> {
+        let description = self.source.describe().await?;
+        Ok(LogDescription {
+            log: self.identity(&description.log),
+            ..description
+        })
+    }
+
+    async fn current(&self) -> Result<Section, LogError> {
+        self.translated(self.source.current().await?)
+    }
+
+    async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
+        self.translated(self.source.section(&link.id.into()).await?)
+    }
+
+    async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
+        self.source.wait(after, timeout).await
+    }
+}
