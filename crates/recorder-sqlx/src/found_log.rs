@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use boxes_recorder::{LogIdentity, RecorderError};
+use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
 use uuid::Uuid;
 
 use crate::OpenLog;
+use crate::columns::{Columns, Filled};
 
 /// The version of the tables of every store; a log that was written by a program with a greater one is refused.
 ///
@@ -38,6 +39,37 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// The log that is made where there is none.
+    pub(crate) fn made(expected: &OpenLog) -> Self {
+        Self {
+            name: expected.name.clone(),
+            epoch: expected.new_epoch,
+            page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
+            schema_version: SCHEMA_VERSION,
+        }
+    }
+
+    /// Reads a row of name, epoch, page size and schema version.
+    pub(crate) fn decode<DB: Columns>(row: &DB::Row) -> Result<Self, sqlx::Error> {
+        let number = |column| {
+            u32::try_from(DB::number(row, column)?)
+                .map_err(|error| sqlx::Error::Decode(error.into()))
+        };
+        Ok(Self {
+            name: DB::text(row, 0)?.to_owned(),
+            epoch: DB::uuid(row, 1)?,
+            page_size: number(2)?,
+            schema_version: number(3)?,
+        })
+    }
+
+    /// Fills the row that [`decode`](Self::decode) reads.
+    pub(crate) fn bind<DB: Columns>(&self, query: Filled<DB>) -> Filled<DB> {
+        let query = DB::bind_uuid(DB::bind_text(query, &self.name), self.epoch);
+        let query = DB::bind_number(query, self.page_size.into());
+        DB::bind_number(query, self.schema_version.into())
+    }
+
     /// The log, if it is the one that is expected.
     ///
     /// # Errors

@@ -4,29 +4,36 @@
 //! one SQLite file, `PostgresRecorder` (feature `postgres`) in a schema of a PostgreSQL database, `MysqlRecorder` (feature
 //! `mysql`) in tables of a MySQL or MariaDB database.
 //!
-//! Behind all: `found_log` holds the log that is there against the one that is expected; `version_cache` spares
-//! looking up what this process wrote itself.
+//! Behind all: `found_log` holds the log that is there against the one that is expected; `event_row` reads an event;
+//! `columns` is what the columns hold, and `numbers` those of the port as SQL has them; `version_cache` spares looking up
+//! what this process wrote itself.
 //!
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
-//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` is an event as a row; `sqlite_key_values`
-//! is what is kept beside the log; `busy` waits for
-//! other processes; `sqlite_error` says what went wrong in words of the port.
+//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows;
+//! `sqlite_key_values` is what is kept beside the log; `busy` waits for other processes; `sqlite_error` says what went wrong in words of the port.
 //!
 //! Beside them `PythonTable` (feature `sqlite` or `postgres`) reads what the Python library `eventsourcing` keeps, to be
 //! imported; `python_sqlite_table` and `python_postgres_table` are its two kinds.
 //!
-//! Behind PostgreSQL: `postgres_place` reads the URL; `postgres_statements` is all the SQL of a schema; `postgres_schema`
-//! makes the tables, or refuses those that are there; `postgres_writer` is the one connection that writes, and finds out
-//! what became of a commit that nobody answered; `postgres_readers` are those that read; `postgres_event` is an event as
-//! a row; `postgres_hints` tells other processes of commits; `postgres_error` says what went wrong in words of the port.
+//! Behind both servers: `server` is what one has other than another; `server_place` reads the URL; `server_recorder` is what
+//! both recorders do; `server_statements` is the SQL that both understand; `server_writer` is the one connection that
+//! writes, and finds out what became of a commit that nobody answered; `server_readers` are those that read;
+//! `server_key_values` is what is kept beside the log;
+//! `server_error` says what went wrong in words of the port; `sql` is a statement, `backoff` the pauses between attempts.
 //!
-//! The files of MySQL are named and divided likewise, without hints. Behind both servers: `sql` is a statement, `numbers`
-//! those of the port as SQL has them, `backoff` the pauses between attempts; `server_key_values` is what is kept beside the log.
+//! PostgreSQL's own: `postgres_server` is how it is spoken to; `postgres_schema_name` is where the tables are;
+//! `postgres_statements` is its SQL; `postgres_schema` makes the tables, or refuses those that are there;
+//! `postgres_event` writes events as rows; `postgres_hints` tells other processes of commits; `postgres_error` is what
+//! its errors mean. Those of MySQL are named and divided likewise, without hints; `mysql_tables` is where they are.
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod backoff;
 #[cfg(feature = "sqlite")]
 mod busy;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod columns;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod event_row;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod found_log;
 #[cfg(feature = "mysql")]
@@ -38,16 +45,14 @@ mod mysql_event;
 #[cfg(feature = "mysql")]
 mod mysql_key_values;
 #[cfg(feature = "mysql")]
-mod mysql_place;
-#[cfg(feature = "mysql")]
-mod mysql_readers;
-#[cfg(feature = "mysql")]
 mod mysql_schema;
+#[cfg(feature = "mysql")]
+mod mysql_server;
 #[cfg(feature = "mysql")]
 mod mysql_statements;
 #[cfg(feature = "mysql")]
-mod mysql_writer;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod mysql_tables;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod numbers;
 mod open_log;
 #[cfg(feature = "postgres")]
@@ -61,15 +66,13 @@ mod postgres_hints;
 #[cfg(feature = "postgres")]
 mod postgres_key_values;
 #[cfg(feature = "postgres")]
-mod postgres_place;
-#[cfg(feature = "postgres")]
-mod postgres_readers;
-#[cfg(feature = "postgres")]
 mod postgres_schema;
 #[cfg(feature = "postgres")]
-mod postgres_statements;
+mod postgres_schema_name;
 #[cfg(feature = "postgres")]
-mod postgres_writer;
+mod postgres_server;
+#[cfg(feature = "postgres")]
+mod postgres_statements;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod python_event;
 #[cfg(feature = "postgres")]
@@ -79,11 +82,21 @@ mod python_sqlite_table;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_key_values;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_place;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_readers;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_recorder;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_statements;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_writer;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]

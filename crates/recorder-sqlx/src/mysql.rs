@@ -2,34 +2,18 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
     Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
     StoredEvent, StreamRange,
 };
-use sqlx::{ConnectOptions, Connection, Row};
-use tokio::time::timeout;
+use sqlx::MySql;
 use uuid::Uuid;
 
 use crate::OpenLog;
-use crate::mysql_error::{unavailable, while_opening};
-use crate::mysql_event::decode;
-use crate::mysql_key_values::{self, KeyValues};
-use crate::mysql_place::Place;
-use crate::mysql_readers::Readers;
-use crate::mysql_schema;
-use crate::mysql_statements::Statements;
-use crate::mysql_writer::{Writer, decode_position};
-use crate::numbers::{at_most, unsigned};
-use crate::server_error::timed_out;
-
-/// How long opening may take, with waiting for other processes that open the same log.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What a message to the server has beside the rows, in bytes, at most.
-const STATEMENT_BYTES: u64 = 64 * 1024;
+use crate::server_place::Place;
+use crate::server_recorder::ServerRecorder;
 
 /// A store of one box in tables of a MySQL or MariaDB database: several boxes may share a database, and several
 /// processes, on several machines, a box.
@@ -52,11 +36,7 @@ const STATEMENT_BYTES: u64 = 64 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct MysqlRecorder {
-    log: LogIdentity,
-    statements: Arc<Statements>,
-    writer: Writer,
-    readers: Readers,
-    key_values: Arc<KeyValues>,
+    server: ServerRecorder<MySql>,
 }
 
 impl MysqlRecorder {
@@ -75,40 +55,8 @@ impl MysqlRecorder {
     /// - [`RecorderError::Unavailable`] if the server does not answer: try later.
     pub async fn open(location: &str, log: OpenLog) -> Result<Self, RecorderError> {
         let place = Place::parse(location, &log.name)?;
-        let statements = Arc::new(Statements::of(&place));
-        let opening = async {
-            let mut connection = place.options.connect().await?;
-            let log = mysql_schema::open(&mut connection, &place, &statements, &log).await?;
-            let max_bytes: u64 = sqlx::query("SELECT @@max_allowed_packet")
-                .fetch_one(&mut connection)
-                .await?
-                .try_get(0)?;
-            connection.close().await?;
-            Ok((log, max_bytes.saturating_sub(STATEMENT_BYTES)))
-        };
-        let (log, max_bytes) = timeout(OPEN_TIMEOUT, opening)
-            .await
-            .unwrap_or_else(|_| Err(timed_out()))
-            .map_err(while_opening)?;
-        let log = log?;
-        let readers = Readers::new(place.options.clone(), place.max_readers);
-        let key_values = KeyValues::new(
-            place.options.clone(),
-            mysql_key_values::statements(&place),
-            readers.clone(),
-        );
-        Ok(Self {
-            writer: Writer::new(
-                place.options.clone(),
-                Arc::clone(&statements),
-                log.clone(),
-                usize::try_from(max_bytes).unwrap_or(usize::MAX),
-            ),
-            log,
-            statements,
-            readers,
-            key_values: Arc::new(key_values),
-        })
+        let server = ServerRecorder::open(&place, &log).await?;
+        Ok(Self { server })
     }
 
     /// Closes the connections, after what is being read and written. Afterwards everything is answered with
@@ -116,23 +64,22 @@ impl MysqlRecorder {
     ///
     /// Without it the connections are closed when the recorder is dropped.
     pub async fn close(&self) {
-        self.writer.close().await;
-        self.key_values.close().await;
-        self.readers.close().await;
+        self.server.close().await;
     }
 }
 
 #[async_trait]
 impl Recorder for MysqlRecorder {
     fn log(&self) -> &LogIdentity {
-        &self.log
+        self.server.log()
     }
 
     async fn record(
         &self,
         batch: &[Append],
     ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
-        self.writer.record(batch).await
+        let (outcomes, _) = self.server.record(batch).await?;
+        Ok(outcomes)
     }
 
     async fn select_events(
@@ -140,22 +87,7 @@ impl Recorder for MysqlRecorder {
         originator_id: Uuid,
         range: StreamRange,
     ) -> Result<Vec<StoredEvent>, RecorderError> {
-        const DOING: &str = "reading the events of an aggregate";
-        let statement = if range.descending {
-            &self.statements.stream_descending
-        } else {
-            &self.statements.stream_ascending
-        };
-        let query = || {
-            sqlx::query(statement.text())
-                .bind(originator_id)
-                .bind(at_most(range.after))
-                .bind(at_most(range.until))
-                .bind(at_most(range.limit))
-        };
-        let rows = self.readers.rows(DOING, query).await?;
-        let events = rows.iter().map(|row| Ok(decode(row)?.event));
-        events.collect::<Result<_, _>>().map_err(unavailable(DOING))
+        self.server.select_events(originator_id, range).await
     }
 
     async fn select_notifications(
@@ -163,41 +95,18 @@ impl Recorder for MysqlRecorder {
         first: u64,
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError> {
-        const DOING: &str = "reading notifications";
-        let query = || {
-            sqlx::query(self.statements.notifications.text())
-                .bind(at_most(first))
-                .bind(at_most(limit))
-        };
-        let rows = self.readers.rows(DOING, query).await?;
-        rows.iter()
-            .map(decode)
-            .collect::<Result<_, _>>()
-            .map_err(unavailable(DOING))
+        self.server.select_notifications(first, limit).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {
-        const DOING: &str = "reading the head of the log";
-        let query = || sqlx::query(self.statements.head.text());
-        let rows = self.readers.rows(DOING, query).await?;
-        let row = rows.first().ok_or(sqlx::Error::RowNotFound);
-        row.and_then(|row| unsigned(row.try_get(0)?))
-            .map_err(unavailable(DOING))
+        self.server.head().await
     }
 
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
-        const DOING: &str = "reading the position of a follower";
-        let query = || {
-            let query = self.statements.positions.of_rows(1);
-            query.bind(follower.as_bytes())
-        };
-        let rows = self.readers.rows(DOING, query).await?;
-        rows.first()
-            .map(decode_position)
-            .transpose()
-            .map_err(unavailable(DOING))
+        self.server.tracking(follower).await
     }
+
     fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
-        Some(Arc::<KeyValues>::clone(&self.key_values))
+        Some(self.server.key_values())
     }
 }

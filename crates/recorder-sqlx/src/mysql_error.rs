@@ -1,31 +1,19 @@
-//! What MySQL and MariaDB say, in words of the port.
+//! What MySQL and MariaDB say of failures, and what it means.
 
-use boxes_recorder::RecorderError;
 use sqlx::mysql::MySqlDatabaseError;
 
 use crate::server_error;
 
-/// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
-///
-/// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
-/// for the log and not for those who asked.
-pub(crate) fn unavailable(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
-    move |error| RecorderError::unavailable(format!("{doing}: {}", kind(&error)), error)
-}
-
-/// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
-pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
-    let reason = match number(&error) {
-        Some(1045) => "the MySQL server refuses the user or the password: mend the URL",
-        Some(1044) => "the MySQL server lets the user not into this database: grant it",
-        Some(1049) => "the MySQL server has no database of this name: create it",
-        Some(1142) => {
-            "the user may not make or use the box's tables: grant CREATE, SELECT, INSERT, UPDATE and DELETE on the database"
-        }
-        _ => return unavailable("opening the database")(error),
-    };
-    RecorderError::Mismatch {
-        reason: reason.to_owned(),
+/// What has to be mended before the log can be opened.
+pub(crate) fn to_mend(error: &sqlx::Error) -> Option<&'static str> {
+    match number(error)? {
+        1045 => Some("the MySQL server refuses the user or the password: mend the URL"),
+        1044 => Some("the MySQL server lets the user not into this database: grant it"),
+        1049 => Some("the MySQL server has no database of this name: create it"),
+        1142 => Some(
+            "the user may not make or use the box's tables: grant CREATE, SELECT, INSERT, UPDATE and DELETE on the database",
+        ),
+        _ => None,
     }
 }
 
@@ -59,7 +47,8 @@ fn number(error: &sqlx::Error) -> Option<u16> {
     Some(error.try_downcast_ref::<MySqlDatabaseError>()?.number())
 }
 
-fn kind(error: &sqlx::Error) -> &'static str {
+/// The kind of failure, in words that name no address and no text of the driver.
+pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
     let Some(number) = number(error) else {
         return server_error::kind(error);
     };

@@ -1,13 +1,13 @@
 //! The tables, made or refused.
 
-use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
-use sqlx::{MySqlConnection, Row};
+use boxes_recorder::{LogIdentity, RecorderError};
+use sqlx::{MySql, MySqlConnection, Row};
 
 use crate::OpenLog;
-use crate::found_log::{Found, SCHEMA_VERSION, steps_from};
+use crate::found_log::{Found, steps_from};
 use crate::mysql_error::is_missing_table;
-use crate::mysql_place::Place;
 use crate::mysql_statements::Statements;
+use crate::mysql_tables::Tables;
 use crate::server_error::timed_out;
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.
@@ -18,7 +18,7 @@ use crate::server_error::timed_out;
 /// only read, so a user who may make nothing can open them. The lock goes with the connection.
 pub(crate) async fn open(
     connection: &mut MySqlConnection,
-    place: &Place,
+    tables: &Tables,
     statements: &Statements,
     expected: &OpenLog,
 ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
@@ -28,7 +28,7 @@ pub(crate) async fn open(
         return Ok(found.check(expected));
     }
     let locked: Option<i64> = sqlx::query("SELECT GET_LOCK(?, 20)")
-        .bind(place.lock_name())
+        .bind(tables.lock_name())
         .fetch_one(&mut *connection)
         .await?
         .try_get(0)?;
@@ -58,17 +58,7 @@ async fn find(
         Err(error) if is_missing_table(&error) => None,
         described => described?,
     };
-    let number =
-        |value: i64| u32::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()));
-    row.map(|row| {
-        Ok(Found {
-            name: row.try_get(0)?,
-            epoch: row.try_get(1)?,
-            page_size: number(row.try_get(2)?)?,
-            schema_version: number(row.try_get(3)?)?,
-        })
-    })
-    .transpose()
+    row.as_ref().map(Found::decode::<MySql>).transpose()
 }
 
 async fn make(
@@ -76,22 +66,12 @@ async fn make(
     statements: &Statements,
     expected: &OpenLog,
 ) -> Result<Found, sqlx::Error> {
-    let made = Found {
-        name: expected.name.clone(),
-        epoch: expected.new_epoch,
-        page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
-        schema_version: SCHEMA_VERSION,
-    };
+    let made = Found::made(expected);
     for (_, step) in steps_from(&statements.schema_steps, 0) {
         sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
     }
-    sqlx::query(statements.insert_log.text())
-        .bind(&made.name)
-        .bind(made.epoch)
-        .bind(i64::from(made.page_size))
-        .bind(i64::from(made.schema_version))
-        .execute(connection)
-        .await?;
+    let insert = sqlx::query(statements.insert_log.text());
+    made.bind::<MySql>(insert).execute(connection).await?;
     Ok(made)
 }
 

@@ -1,11 +1,11 @@
 //! The SQL of the tables of one box.
 
-use sqlx::mysql::MySqlArguments;
-use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, MySql};
 
+use crate::columns::Filled;
+use crate::event_row::event_columns;
 use crate::found_log::SchemaSteps;
-use crate::mysql_place::Place;
+use crate::mysql_tables::Tables;
 use crate::sql::Sql;
 
 /// Statements of up to so many rows are prepared once for each number of rows and kept; the driver keeps 100.
@@ -21,49 +21,35 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// The statement for `n` rows, from 1 up.
-    pub(crate) fn of_rows<'q>(&self, n: usize) -> Query<'q, MySql, MySqlArguments> {
+    pub(crate) fn of_rows(&self, n: usize) -> Filled<MySql> {
         let rows = vec![self.row; n].join(", ");
         let text = format!("{}{rows}{}", self.before, self.after);
         sqlx::query(AssertSqlSafe(text)).persistent(n <= MAX_KEPT_ROWS)
     }
 }
 
-/// Every statement, with the tables named in it.
+/// The statements that are MySQL's own.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) schema_steps: SchemaSteps<Sql>,
     pub(crate) set_schema_version: Sql,
     pub(crate) describe: Sql,
     pub(crate) insert_log: Sql,
-    pub(crate) begin: Sql,
     pub(crate) versions: Rows,
     pub(crate) positions: Rows,
     pub(crate) save_positions: Rows,
     pub(crate) insert: Rows,
-    pub(crate) is_recorded: Sql,
-    pub(crate) stream_ascending: Sql,
-    pub(crate) stream_descending: Sql,
-    pub(crate) notifications: Sql,
-    pub(crate) head: Sql,
 }
 
-const COLUMNS: &str = "id, originator_id, originator_version, event_id, topic, schema_version, encoding, state, metadata, occurred_on";
+const COLUMNS: &str = event_columns!();
 
 impl Statements {
-    pub(crate) fn of(place: &Place) -> Self {
-        let log = place.quoted_table("notification_log");
-        let events = place.quoted_table("stored_event");
-        let tracking = place.quoted_table("tracking");
-        let key_value = place.quoted_table("key_value");
+    pub(crate) fn of(tables: &Tables) -> Self {
+        let log = tables.quoted("notification_log");
+        let events = tables.quoted("stored_event");
+        let tracking = tables.quoted("tracking");
+        let key_value = tables.quoted("key_value");
         let sql = Sql::new;
-        let head = format!("SELECT COALESCE(MAX(id), 0) FROM {events}");
-        let stream = |order: &str| {
-            sql(format!(
-                "SELECT {COLUMNS} FROM {events}
-                 WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
-                 ORDER BY originator_version {order} LIMIT ?"
-            ))
-        };
         let table = "ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
         Self {
             // `IF NOT EXISTS`, because MySQL commits each of them for itself: one that was cut short is gone on with.
@@ -114,11 +100,6 @@ impl Statements {
             insert_log: sql(format!(
                 "INSERT INTO {log} (name, epoch, page_size, schema_version) VALUES (?, ?, ?, ?)"
             )),
-            // The head is read by a statement of its own: one that waits for the lock sees what was there before it
-            // waited. In one message, because each is a way to the server and back.
-            begin: sql(format!(
-                "START TRANSACTION; SELECT epoch FROM {log} FOR UPDATE; {head}"
-            )),
             versions: Rows {
                 before: format!(
                     "SELECT originator_id, MAX(originator_version) FROM {events} WHERE originator_id IN ("
@@ -144,15 +125,6 @@ impl Statements {
                 row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 after: "",
             },
-            is_recorded: sql(format!(
-                "SELECT id FROM {events} WHERE id = ? AND event_id = ?"
-            )),
-            stream_ascending: stream("ASC"),
-            stream_descending: stream("DESC"),
-            notifications: sql(format!(
-                "SELECT {COLUMNS} FROM {events} WHERE id >= ? ORDER BY id LIMIT ?"
-            )),
-            head: sql(head),
         }
     }
 }

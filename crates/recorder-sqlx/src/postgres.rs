@@ -2,33 +2,20 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
     Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
     StoredEvent, StreamRange,
 };
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Postgres;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::OpenLog;
-use crate::numbers::{at_most, unsigned};
-use crate::postgres_error::{unavailable, while_opening};
-use crate::postgres_event::decode;
 use crate::postgres_hints::Hints;
-use crate::postgres_key_values::{self, KeyValues};
-use crate::postgres_place::Place;
-use crate::postgres_readers::Readers;
-use crate::postgres_schema;
-use crate::postgres_statements::Statements;
-use crate::postgres_writer::{Writer, decode_position};
-use crate::server_error::timed_out;
-
-/// How long opening may take, with waiting for other processes that open the same log.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::server_place::Place;
+use crate::server_recorder::ServerRecorder;
 
 /// A store of one box in a schema of a PostgreSQL database: several boxes may share a database, and several processes,
 /// on several machines, a box.
@@ -51,11 +38,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Debug)]
 pub struct PostgresRecorder {
-    log: LogIdentity,
-    statements: Arc<Statements>,
-    writer: Writer,
-    readers: Readers,
-    key_values: Arc<KeyValues>,
+    server: ServerRecorder<Postgres>,
     hints: Hints,
 }
 
@@ -73,32 +56,14 @@ impl PostgresRecorder {
     ///   that was expected (another box's, another page size, a newer schema): mend the configuration.
     /// - [`RecorderError::Unavailable`] if the server does not answer: try later.
     pub async fn open(location: &str, log: OpenLog) -> Result<Self, RecorderError> {
-        let place = Place::parse(location, &log.name)?;
-        let statements = Arc::new(Statements::of(&place));
-        let opening = async {
-            let mut connection = place.options.connect().await?;
-            let log = postgres_schema::open(&mut connection, &place, &statements, &log).await?;
-            connection.close().await?;
-            Ok(log)
-        };
-        let log = timeout(OPEN_TIMEOUT, opening)
-            .await
-            .unwrap_or_else(|_| Err(timed_out()))
-            .map_err(while_opening)??;
-        let readers = Readers::new(place.options.clone(), place.max_readers);
-        let key_values = KeyValues::new(
-            place.options.clone(),
-            postgres_key_values::statements(&place),
-            readers.clone(),
+        let place = Place::<Postgres>::parse(location, &log.name)?;
+        let server = ServerRecorder::open(&place, &log).await?;
+        let hints = Hints::start(
+            place.options,
+            place.tables.channel(),
+            server.readers().clone(),
         );
-        Ok(Self {
-            writer: Writer::new(place.options.clone(), Arc::clone(&statements), log.clone()),
-            hints: Hints::start(place.options.clone(), place.channel(), readers.clone()),
-            log,
-            statements,
-            readers,
-            key_values: Arc::new(key_values),
-        })
+        Ok(Self { server, hints })
     }
 
     /// Closes the connections, after what is being read and written. Afterwards everything is answered with
@@ -107,23 +72,21 @@ impl PostgresRecorder {
     /// Without it the connections are closed when the recorder is dropped.
     pub async fn close(&self) {
         self.hints.stop();
-        self.writer.close().await;
-        self.key_values.close().await;
-        self.readers.close().await;
+        self.server.close().await;
     }
 }
 
 #[async_trait]
 impl Recorder for PostgresRecorder {
     fn log(&self) -> &LogIdentity {
-        &self.log
+        self.server.log()
     }
 
     async fn record(
         &self,
         batch: &[Append],
     ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
-        let (outcomes, head) = self.writer.record(batch).await?;
+        let (outcomes, head) = self.server.record(batch).await?;
         self.hints.committed(head);
         Ok(outcomes)
     }
@@ -133,22 +96,7 @@ impl Recorder for PostgresRecorder {
         originator_id: Uuid,
         range: StreamRange,
     ) -> Result<Vec<StoredEvent>, RecorderError> {
-        const DOING: &str = "reading the events of an aggregate";
-        let statement = if range.descending {
-            &self.statements.stream_descending
-        } else {
-            &self.statements.stream_ascending
-        };
-        let query = || {
-            sqlx::query(statement.text())
-                .bind(originator_id)
-                .bind(at_most(range.after))
-                .bind(at_most(range.until))
-                .bind(at_most(range.limit))
-        };
-        let rows = self.readers.rows(DOING, query).await?;
-        let events = rows.iter().map(|row| Ok(decode(row)?.event));
-        events.collect::<Result<_, _>>().map_err(unavailable(DOING))
+        self.server.select_events(originator_id, range).await
     }
 
     async fn select_notifications(
@@ -156,44 +104,19 @@ impl Recorder for PostgresRecorder {
         first: u64,
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError> {
-        const DOING: &str = "reading notifications";
-        let query = || {
-            sqlx::query(self.statements.notifications.text())
-                .bind(at_most(first))
-                .bind(at_most(limit))
-        };
-        let rows = self.readers.rows(DOING, query).await?;
-        rows.iter()
-            .map(decode)
-            .collect::<Result<_, _>>()
-            .map_err(unavailable(DOING))
+        self.server.select_notifications(first, limit).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {
-        const DOING: &str = "reading the head of the log";
-        let query = || sqlx::query(self.statements.head.text());
-        let rows = self.readers.rows(DOING, query).await?;
-        let row = rows.first().ok_or(sqlx::Error::RowNotFound);
-        row.and_then(|row| unsigned(sqlx::Row::try_get(row, 0)?))
-            .map_err(unavailable(DOING))
+        self.server.head().await
     }
 
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
-        const DOING: &str = "reading the position of a follower";
-        if follower.contains('\0') {
-            // Never recorded, and no text to PostgreSQL.
-            return Ok(None);
-        }
-        let query = || sqlx::query(self.statements.positions.text()).bind(vec![follower]);
-        let rows = self.readers.rows(DOING, query).await?;
-        rows.first()
-            .map(decode_position)
-            .transpose()
-            .map_err(unavailable(DOING))
+        self.server.tracking(follower).await
     }
 
     fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
-        Some(Arc::<KeyValues>::clone(&self.key_values))
+        Some(self.server.key_values())
     }
 
     fn head_hints(&self) -> Option<watch::Receiver<u64>> {

@@ -1,31 +1,18 @@
-//! What PostgreSQL says, in words of the port.
-
-use boxes_recorder::RecorderError;
+//! What PostgreSQL says of failures, and what it means.
 
 use crate::server_error;
 
-/// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
-///
-/// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
-/// for the log and not for those who asked.
-pub(crate) fn unavailable(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
-    move |error| RecorderError::unavailable(format!("{doing}: {}", kind(&error)), error)
-}
-
-/// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
-pub(crate) fn while_opening(error: sqlx::Error) -> RecorderError {
-    let reason = match state(&error).as_deref() {
-        Some("28P01" | "28000") => {
-            "the PostgreSQL server refuses the user or the password: mend the URL"
+/// What has to be mended before the log can be opened.
+pub(crate) fn to_mend(error: &sqlx::Error) -> Option<&'static str> {
+    match state(error)?.as_str() {
+        "28P01" | "28000" => {
+            Some("the PostgreSQL server refuses the user or the password: mend the URL")
         }
-        Some("3D000") => "the PostgreSQL server has no database of this name: create it",
-        Some("42501") => {
-            "the user may not make or use the box's schema: create it for the user, or grant CREATE on the database"
-        }
-        _ => return unavailable("opening the database")(error),
-    };
-    RecorderError::Mismatch {
-        reason: reason.to_owned(),
+        "3D000" => Some("the PostgreSQL server has no database of this name: create it"),
+        "42501" => Some(
+            "the user may not make or use the box's schema: create it for the user, or grant CREATE on the database",
+        ),
+        _ => None,
     }
 }
 
@@ -49,7 +36,8 @@ fn state(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-fn kind(error: &sqlx::Error) -> &'static str {
+/// The kind of failure, in words that name no address and no text of the driver.
+pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
     let Some(state) = state(error) else {
         return server_error::kind(error);
     };

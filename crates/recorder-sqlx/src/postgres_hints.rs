@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use sqlx::Postgres;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::postgres_readers::Readers;
+use crate::server_readers::Readers;
 
 /// How long is waited between two hints: what is committed meanwhile is one hint.
 const SEND_INTERVAL: Duration = Duration::from_millis(5);
@@ -33,7 +34,11 @@ pub(crate) struct Hints {
 
 impl Hints {
     /// Starts to send, with the connections of `readers`.
-    pub(crate) fn start(options: PgConnectOptions, channel: String, readers: Readers) -> Self {
+    pub(crate) fn start(
+        options: PgConnectOptions,
+        channel: String,
+        readers: Readers<Postgres>,
+    ) -> Self {
         let committed = watch::Sender::new(0);
         let sending = tokio::spawn(send(committed.subscribe(), channel.clone(), readers));
         Self {
@@ -88,7 +93,7 @@ impl fmt::Debug for Hints {
     }
 }
 
-async fn send(mut committed: watch::Receiver<u64>, channel: String, readers: Readers) {
+async fn send(mut committed: watch::Receiver<u64>, channel: String, readers: Readers<Postgres>) {
     while committed.changed().await.is_ok() {
         let head = committed.borrow_and_update().to_string();
         let notify = || {

@@ -1,11 +1,11 @@
 //! The schema and its tables, made or refused.
 
-use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use boxes_recorder::{LogIdentity, RecorderError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres};
 
 use crate::OpenLog;
 use crate::found_log::{Found, SCHEMA_VERSION, steps_from};
-use crate::postgres_place::Place;
+use crate::postgres_schema_name::SchemaName;
 use crate::postgres_statements::Statements;
 
 /// Finds the log in the schema, or makes it if there is none, and says which it is.
@@ -15,11 +15,11 @@ use crate::postgres_statements::Statements;
 /// user who may make nothing can open it.
 pub(crate) async fn open(
     connection: &mut PgConnection,
-    place: &Place,
+    schema: &SchemaName,
     statements: &Statements,
     expected: &OpenLog,
 ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
-    if let Some(found) = find(connection, place, statements).await?
+    if let Some(found) = find(connection, schema, statements).await?
         && !found.is_older(expected)
     {
         return Ok(found.check(expected));
@@ -31,14 +31,14 @@ pub(crate) async fn open(
     sqlx::raw_sql(statements.lock.text())
         .execute(&mut *transaction)
         .await?;
-    let found = match find(&mut transaction, place, statements).await? {
+    let found = match find(&mut transaction, schema, statements).await? {
         Some(found) => {
             if found.is_older(expected) {
                 migrate(&mut transaction, statements, found.schema_version).await?;
             }
             found
         }
-        None => make(&mut transaction, place, statements, expected).await?,
+        None => make(&mut transaction, schema, statements, expected).await?,
     };
     transaction.commit().await?;
     Ok(found.check(expected))
@@ -46,12 +46,12 @@ pub(crate) async fn open(
 
 async fn find(
     connection: &mut PgConnection,
-    place: &Place,
+    schema: &SchemaName,
     statements: &Statements,
 ) -> Result<Option<Found>, sqlx::Error> {
     let has_table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'notification_log'";
     let table = sqlx::query(has_table)
-        .bind(&place.schema)
+        .bind(schema.as_str())
         .fetch_optional(&mut *connection)
         .await?;
     if table.is_none() {
@@ -60,38 +60,23 @@ async fn find(
     let row = sqlx::query(statements.describe.text())
         .fetch_optional(connection)
         .await?;
-    let number =
-        |value: i32| u32::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()));
-    row.map(|row| {
-        Ok(Found {
-            name: row.try_get(0)?,
-            epoch: row.try_get(1)?,
-            page_size: number(row.try_get(2)?)?,
-            schema_version: number(row.try_get(3)?)?,
-        })
-    })
-    .transpose()
+    row.as_ref().map(Found::decode::<Postgres>).transpose()
 }
 
 async fn make(
     connection: &mut PgConnection,
-    place: &Place,
+    schema: &SchemaName,
     statements: &Statements,
     expected: &OpenLog,
 ) -> Result<Found, sqlx::Error> {
-    let made = Found {
-        name: expected.name.clone(),
-        epoch: expected.new_epoch,
-        page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
-        schema_version: SCHEMA_VERSION,
-    };
+    let made = Found::made(expected);
     // Looked for first: `IF NOT EXISTS` asks for the right to make it also where an administrator already did.
-    let schema = sqlx::query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1")
-        .bind(&place.schema)
+    let is_there = sqlx::query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1")
+        .bind(schema.as_str())
         .fetch_optional(&mut *connection)
         .await?;
-    if schema.is_none() {
-        let create = format!("CREATE SCHEMA IF NOT EXISTS {}", place.quoted_schema());
+    if is_there.is_none() {
+        let create = format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted());
         sqlx::raw_sql(AssertSqlSafe(create))
             .execute(&mut *connection)
             .await?;
@@ -99,13 +84,8 @@ async fn make(
     for (_, step) in steps_from(&statements.schema_steps, 0) {
         sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
     }
-    sqlx::query(statements.insert_log.text())
-        .bind(&made.name)
-        .bind(made.epoch)
-        .bind(number(made.page_size)?)
-        .bind(number(made.schema_version)?)
-        .execute(connection)
-        .await?;
+    let insert = sqlx::query(statements.insert_log.text());
+    made.bind::<Postgres>(insert).execute(connection).await?;
     Ok(made)
 }
 
@@ -118,12 +98,8 @@ async fn migrate(
         sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
     }
     sqlx::query(statements.set_schema_version.text())
-        .bind(number(SCHEMA_VERSION)?)
+        .bind(i64::from(SCHEMA_VERSION))
         .execute(connection)
         .await?;
     Ok(())
-}
-
-fn number(value: u32) -> Result<i32, sqlx::Error> {
-    i32::try_from(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

@@ -1,11 +1,11 @@
 //! The SQL of one schema.
 
+use crate::event_row::event_columns;
 use crate::found_log::SchemaSteps;
-use crate::postgres_place::Place;
+use crate::postgres_schema_name::SchemaName;
 use crate::sql::Sql;
 
-/// Every statement, with the schema named in it. Not by `search_path`: a pooler that shares sessions would lose it, and
-/// one box would write into the tables of another.
+/// The statements that are PostgreSQL's own.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) lock: Sql,
@@ -13,35 +13,20 @@ pub(crate) struct Statements {
     pub(crate) set_schema_version: Sql,
     pub(crate) describe: Sql,
     pub(crate) insert_log: Sql,
-    pub(crate) begin: Sql,
     pub(crate) versions: Sql,
     pub(crate) positions: Sql,
     pub(crate) save_positions: Sql,
     pub(crate) insert: Sql,
-    pub(crate) is_recorded: Sql,
-    pub(crate) stream_ascending: Sql,
-    pub(crate) stream_descending: Sql,
-    pub(crate) notifications: Sql,
-    pub(crate) head: Sql,
 }
 
-const COLUMNS: &str = "id, originator_id, originator_version, event_id, topic, schema_version, encoding, state, metadata, occurred_on";
+const COLUMNS: &str = event_columns!();
 
 impl Statements {
-    pub(crate) fn of(place: &Place) -> Self {
-        let s = place.quoted_schema();
-        let key = place.lock_key();
+    pub(crate) fn of(schema: &SchemaName) -> Self {
+        let s = schema.quoted();
         let sql = Sql::new;
-        let head = format!("SELECT coalesce(max(id), 0) FROM {s}.stored_event");
-        let stream = |order: &str| {
-            sql(format!(
-                "SELECT {COLUMNS} FROM {s}.stored_event
-                 WHERE originator_id = $1 AND originator_version > $2 AND originator_version <= $3
-                 ORDER BY originator_version {order} LIMIT $4"
-            ))
-        };
         Self {
-            lock: sql(format!("SELECT pg_advisory_xact_lock({key})")),
+            lock: sql(schema.lock()),
             // Ids are given by the writer under the lock: no sequence, so they are dense. Versions are checked under the
             // same lock; the unique key is the backstop, and the way by which an aggregate is read.
             schema_steps: [sql(format!(
@@ -83,17 +68,10 @@ impl Statements {
                 "UPDATE {s}.notification_log SET schema_version = $1"
             )),
             describe: sql(format!(
-                "SELECT name, epoch, page_size, schema_version FROM {s}.notification_log"
+                "SELECT name, epoch, page_size::bigint, schema_version::bigint FROM {s}.notification_log"
             )),
             insert_log: sql(format!(
                 "INSERT INTO {s}.notification_log (name, epoch, page_size, schema_version) VALUES ($1, $2, $3, $4)"
-            )),
-            // Each statement of a simple query has a snapshot of its own: the last one sees what was committed before
-            // the lock was there. In one message, because each is a way to the server and back.
-            begin: sql(format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-                 SELECT pg_advisory_xact_lock({key});
-                 SELECT epoch, ({head}) FROM {s}.notification_log"
             )),
             versions: sql(format!(
                 "SELECT wanted.id, newest.originator_version
@@ -116,15 +94,6 @@ impl Statements {
                  SELECT * FROM UNNEST($1::bigint[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
                                       $8::bytea[], $9::bytea[], $10::bigint[])"
             )),
-            is_recorded: sql(format!(
-                "SELECT EXISTS (SELECT 1 FROM {s}.stored_event WHERE id = $1 AND event_id = $2)"
-            )),
-            stream_ascending: stream("ASC"),
-            stream_descending: stream("DESC"),
-            notifications: sql(format!(
-                "SELECT {COLUMNS} FROM {s}.stored_event WHERE id >= $1 ORDER BY id LIMIT $2"
-            )),
-            head: sql(head),
         }
     }
 }

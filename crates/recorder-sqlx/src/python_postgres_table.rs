@@ -5,15 +5,14 @@ use std::time::Duration;
 use boxes_recorder::RecorderError;
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Postgres, Row};
 use tokio::time::timeout;
 
 use crate::PythonEvent;
 use crate::numbers::{at_most, unsigned};
-use crate::postgres_error::{unavailable, while_opening};
-use crate::postgres_place::Place;
 use crate::python_table::{check_columns, no_ids, no_table};
-use crate::server_error::timed_out;
+use crate::server_error::{timed_out, unavailable, while_opening};
+use crate::server_place::Place;
 
 /// How long it may take until the table is found.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -46,7 +45,7 @@ pub(crate) struct PythonPostgresTable {
 
 impl PythonPostgresTable {
     pub(crate) async fn open(location: &str, table: &str) -> Result<Self, RecorderError> {
-        let place = Place::parse(location, DEFAULT_SCHEMA)?;
+        let place = Place::<Postgres>::parse(location, DEFAULT_SCHEMA)?;
         let options = place
             .options
             .clone()
@@ -54,17 +53,17 @@ impl PythonPostgresTable {
             .options(SESSION);
         let finding = async {
             let mut connection = options.connect().await?;
-            let tables = tables(&mut connection, &place.schema).await?;
-            let columns = columns(&mut connection, &place.schema, table).await?;
+            let tables = tables(&mut connection, place.tables.as_str()).await?;
+            let columns = columns(&mut connection, place.tables.as_str(), table).await?;
             Ok((connection, tables, columns))
         };
         let (connection, tables, columns) = timeout(OPEN_TIMEOUT, finding)
             .await
             .unwrap_or_else(|_| Err(timed_out()))
-            .map_err(while_opening)?;
+            .map_err(while_opening::<Postgres>)?;
         if columns.is_empty() {
             let names: Vec<&str> = tables.iter().map(String::as_str).collect();
-            let schema = format!("the schema `{}`", place.schema);
+            let schema = format!("the schema `{}`", place.tables.as_str());
             return Err(no_table(&schema, table, &names));
         }
         let without_ids = COLUMNS.split_last().map_or(&[][..], |(_, columns)| columns);
@@ -74,7 +73,7 @@ impl PythonPostgresTable {
         check_columns(table, &columns, &COLUMNS)?;
         let table = format!(
             "{}.\"{}\"",
-            place.quoted_schema(),
+            place.tables.quoted(),
             table.replace('"', "\"\"")
         );
         Ok(Self {
@@ -88,7 +87,7 @@ impl PythonPostgresTable {
     }
 
     pub(crate) async fn count(&mut self) -> Result<u64, RecorderError> {
-        let doing = unavailable("counting the events of the Python library");
+        let doing = unavailable::<Postgres>("counting the events of the Python library");
         let row = sqlx::query(AssertSqlSafe(self.count.as_str()))
             .fetch_one(&mut self.connection)
             .await
@@ -107,7 +106,9 @@ impl PythonPostgresTable {
             .fetch_all(&mut self.connection)
             .await;
         rows.and_then(|rows| rows.iter().map(decode).collect())
-            .map_err(unavailable("reading the events of the Python library"))
+            .map_err(unavailable::<Postgres>(
+                "reading the events of the Python library",
+            ))
     }
 }
 

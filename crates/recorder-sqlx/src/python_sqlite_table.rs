@@ -9,9 +9,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 
 use crate::PythonEvent;
+use crate::numbers::{at_most, unsigned};
 use crate::python_table::{check_columns, mismatch, no_ids, no_table};
 use crate::sqlite_error::{is_no_database, unavailable};
-use crate::sqlite_event::{at_most, unsigned};
 
 /// How long to wait for another program that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

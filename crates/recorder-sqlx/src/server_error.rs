@@ -1,4 +1,26 @@
-//! What the driver of a server says when the server itself says nothing.
+//! What a server says, or its driver when the server says nothing, in words of the port.
+
+use boxes_recorder::RecorderError;
+
+use crate::server::Server;
+
+/// Turns what went wrong while `doing` into an error of the port: the store can't be used now.
+///
+/// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
+/// for the log and not for those who asked.
+pub(crate) fn unavailable<S: Server>(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
+    move |error| RecorderError::unavailable(format!("{doing}: {}", S::kind(&error)), error)
+}
+
+/// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
+pub(crate) fn while_opening<S: Server>(error: sqlx::Error) -> RecorderError {
+    match S::to_mend(&error) {
+        Some(reason) => RecorderError::Mismatch {
+            reason: reason.to_owned(),
+        },
+        None => unavailable::<S>("opening the database")(error),
+    }
+}
 
 /// The time that was given is over, and nobody has answered.
 pub(crate) fn timed_out() -> sqlx::Error {
@@ -13,7 +35,7 @@ pub(crate) const fn is_broken(error: &sqlx::Error) -> bool {
     )
 }
 
-/// The kind of failure, in words that name no address and no text of the driver.
+/// The kind of failure where the server itself says nothing.
 pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
     match error {
         sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {

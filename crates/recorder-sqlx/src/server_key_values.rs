@@ -7,15 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
 use bytes::Bytes;
-use sqlx::query::Query;
-use sqlx::{Connection, Database};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::pause;
+use crate::columns::Filled;
 use crate::numbers::at_most;
-use crate::server_error::timed_out;
-use crate::server_readers::{MAX_IDLE, Readers, Server};
+use crate::server::{Options, Server};
+use crate::server_error::{timed_out, unavailable};
+use crate::server_readers::Readers;
 use crate::sql::Sql;
 
 /// How long a change may take, with making a connection.
@@ -37,45 +38,25 @@ pub(crate) struct KeyValueStatements {
 
 /// What those who keep values ask of a server in its own way.
 pub(crate) trait KeyValueServer: Server {
-    /// A new connection that writes.
-    fn connect_to_write(
-        options: &Self::Options,
-    ) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
+    /// The statements on the table of one box.
+    fn key_value_statements(tables: &Self::Tables) -> KeyValueStatements;
 
-    /// The statement, with the kind bound.
-    fn query<'q>(statement: &Sql, kind: &'q str) -> Query<'q, Self, Self::Arguments>;
-
-    /// The same, with bytes bound next.
-    fn bind<'q>(
-        query: Query<'q, Self, Self::Arguments>,
-        bytes: &'q [u8],
-    ) -> Query<'q, Self, Self::Arguments>;
-
-    /// The same, with a number bound next.
-    fn bind_number(
-        query: Query<'_, Self, Self::Arguments>,
-        number: i64,
-    ) -> Query<'_, Self, Self::Arguments>;
+    /// The query with the kind in its next place.
+    fn bind_kind(query: Filled<Self>, kind: &str) -> Filled<Self>;
 
     /// Executes a statement, and says how many rows it changed.
-    fn execute<'q>(
-        query: Query<'q, Self, Self::Arguments>,
+    fn execute(
+        query: Filled<Self>,
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
-    /// The bytes in a column.
-    fn bytes(row: &Self::Row, column: usize) -> Result<Bytes, sqlx::Error>;
-
     /// Whether there is a row of this key already.
     fn is_duplicate(error: &sqlx::Error) -> bool;
-
-    /// Whether the same may succeed a moment later.
-    fn is_transient(error: &sqlx::Error) -> bool;
 }
 
 /// The key-value store of one box on a server. It reads by the connections of the recorder, and writes by one of its own.
 pub(crate) struct ServerKeyValues<S: Server> {
-    options: S::Options,
+    options: Options<S>,
     statements: KeyValueStatements,
     readers: Readers<S>,
     writer: Mutex<Writer<S>>,
@@ -89,7 +70,7 @@ struct Writer<S: Server> {
 
 impl<S: KeyValueServer> ServerKeyValues<S> {
     pub(crate) fn new(
-        options: S::Options,
+        options: Options<S>,
         statements: KeyValueStatements,
         readers: Readers<S>,
     ) -> Self {
@@ -115,10 +96,10 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
     }
 
     /// Executes a statement that may be executed twice, and says how many rows it changed.
-    async fn execute<'q>(
+    async fn execute(
         &self,
         doing: &'static str,
-        query: impl Fn() -> Query<'q, S, S::Arguments> + Send,
+        query: impl Fn() -> Filled<S> + Send,
     ) -> Result<u64, RecorderError> {
         let mut writer = self.writer.lock().await;
         if writer.closed {
@@ -127,11 +108,11 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
         let mut retries = 0..MAX_RETRIES;
         loop {
             let kept = writer.connection.take();
-            let kept = kept.filter(|(_, since)| since.elapsed() < MAX_IDLE);
+            let kept = kept.filter(|(_, since)| since.elapsed() < S::MAX_IDLE);
             let executing = async {
                 let mut connection = match kept {
                     Some((connection, _)) => connection,
-                    None => S::connect_to_write(&self.options).await?,
+                    None => self.connect().await?,
                 };
                 let n_rows = match S::execute(query(), &mut connection).await {
                     Err(error) if S::is_duplicate(&error) => 0,
@@ -149,10 +130,17 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
                 }
                 Err(error) => match retries.next() {
                     Some(retry) if S::is_transient(&error) => pause(retry).await,
-                    _ => return Err(S::unavailable(doing, error)),
+                    _ => return Err(unavailable::<S>(doing)(error)),
                 },
             }
         }
+    }
+
+    /// A connection that writes as those do that write events: what is answered is on the disk.
+    async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
+        S::fetch_all_of(&Sql::fixed(S::WRITING), &mut connection).await?;
+        Ok(connection)
     }
 
     async fn rows_after(
@@ -162,26 +150,22 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
         (kind, after, limit): (&str, &[u8], u64),
     ) -> Result<Vec<S::Row>, RecorderError> {
         KeyValueBounds::check_kind(kind)?;
-        let query = || S::bind_number(S::bind(S::query(statement, kind), after), at_most(limit));
+        let query = || S::bind_number(of_key(statement, kind, after), at_most(limit));
         self.readers.rows(doing, query).await
     }
 }
 
 #[async_trait]
-impl<S: KeyValueServer> KeyValueStore for ServerKeyValues<S>
-where
-    S::Connection: Send + Sync,
-    <S as Database>::Row: Send + Sync,
-{
+impl<S: KeyValueServer> KeyValueStore for ServerKeyValues<S> {
     async fn get(&self, kind: &str, key: &[u8]) -> Result<Option<Bytes>, RecorderError> {
         const DOING: &str = "reading a value";
         KeyValueBounds::check(kind, key)?;
-        let query = || S::bind(S::query(&self.statements.get, kind), key);
+        let query = || of_key(&self.statements.get, kind, key);
         let rows = self.readers.rows(DOING, query).await?;
         rows.first()
-            .map(|row| S::bytes(row, 0))
+            .map(|row| S::bytes(row, 0).map(Bytes::from))
             .transpose()
-            .map_err(|error| S::unavailable(DOING, error))
+            .map_err(unavailable::<S>(DOING))
     }
 
     async fn put_if_absent(
@@ -191,25 +175,20 @@ where
         value: &[u8],
     ) -> Result<bool, RecorderError> {
         KeyValueBounds::check_entry(kind, key, value)?;
-        let query = || {
-            S::bind(
-                S::bind(S::query(&self.statements.put_if_absent, kind), key),
-                value,
-            )
-        };
+        let query = || S::bind_bytes(of_key(&self.statements.put_if_absent, kind, key), value);
         Ok(self.execute("keeping a value", query).await? > 0)
     }
 
     async fn put(&self, kind: &str, key: &[u8], value: &[u8]) -> Result<(), RecorderError> {
         KeyValueBounds::check_entry(kind, key, value)?;
-        let query = || S::bind(S::bind(S::query(&self.statements.put, kind), key), value);
+        let query = || S::bind_bytes(of_key(&self.statements.put, kind, key), value);
         self.execute("keeping a value", query).await?;
         Ok(())
     }
 
     async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
         KeyValueBounds::check(kind, key)?;
-        let query = || S::bind(S::query(&self.statements.delete, kind), key);
+        let query = || of_key(&self.statements.delete, kind, key);
         self.execute("deleting a value", query).await?;
         Ok(())
     }
@@ -223,8 +202,8 @@ where
         const DOING: &str = "reading values";
         let entry = |row: &S::Row| {
             Ok(Entry {
-                key: S::bytes(row, 0)?,
-                value: S::bytes(row, 1)?,
+                key: S::bytes(row, 0)?.into(),
+                value: S::bytes(row, 1)?.into(),
             })
         };
         let rows = self
@@ -233,7 +212,7 @@ where
         rows.iter()
             .map(entry)
             .collect::<Result<_, _>>()
-            .map_err(|error| S::unavailable(DOING, error))
+            .map_err(unavailable::<S>(DOING))
     }
 
     async fn list_keys(
@@ -247,10 +226,15 @@ where
             .rows_after(DOING, &self.statements.list_keys, (kind, after, limit))
             .await?;
         rows.iter()
-            .map(|row| S::bytes(row, 0))
+            .map(|row| S::bytes(row, 0).map(Bytes::from))
             .collect::<Result<_, _>>()
-            .map_err(|error| S::unavailable(DOING, error))
+            .map_err(unavailable::<S>(DOING))
     }
+}
+
+/// A statement with kind and key in its first places.
+fn of_key<S: KeyValueServer>(statement: &Sql, kind: &str, key: &[u8]) -> Filled<S> {
+    S::bind_bytes(S::bind_kind(sqlx::query(statement.text()), kind), key)
 }
 
 // Written out: the options hold a password.

@@ -1,17 +1,18 @@
 //! The connections that read from a server, of either kind.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use boxes_recorder::RecorderError;
-use sqlx::query::Query;
-use sqlx::{Connection, Database};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::server_error::timed_out;
+use crate::columns::Filled;
+use crate::server::{Options, Server};
+use crate::server_error::{timed_out, unavailable};
+use crate::sql::Sql;
 
 /// How long a read may take, with waiting for a connection and making one.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,35 +20,12 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection that was not used for so long is replaced: what lies between may have forgotten it.
 pub(crate) const MAX_IDLE: Duration = Duration::from_secs(60);
 
-/// What those who read ask of a server in its own way.
-pub(crate) trait Server: Database {
-    /// Where the server is, and as whom it is asked.
-    type Options: Clone + Send + Sync + 'static;
-
-    /// A new connection, which can't write.
-    fn connect(
-        options: &Self::Options,
-    ) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
-
-    /// The rows of a query.
-    fn fetch_all<'q>(
-        query: Query<'q, Self, Self::Arguments>,
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
-
-    /// Whether the connection is of no use any more, so that another one may do.
-    fn is_connection_lost(error: &sqlx::Error) -> bool;
-
-    /// What went wrong while `doing`, in words of the port.
-    fn unavailable(doing: &'static str, error: sqlx::Error) -> RecorderError;
-}
-
 /// Connections that only read: made when they are needed, kept, and lent to one reader at a time.
 ///
 /// The pool of sqlx asks a connection for a sign of life each time it is lent or comes back, which takes as long as the
 /// read itself; here one that turns out to be lost is replaced, and the read done again.
 pub(crate) struct Readers<S: Server> {
-    options: S::Options,
+    options: Options<S>,
     max_readers: u32,
     shared: Arc<Shared<S>>,
 }
@@ -59,7 +37,7 @@ struct Shared<S: Server> {
 
 impl<S: Server> Readers<S> {
     /// At most so many connections; further readers wait for one.
-    pub(crate) fn new(options: S::Options, max_readers: u32) -> Self {
+    pub(crate) fn new(options: Options<S>, max_readers: u32) -> Self {
         let permits =
             Semaphore::new(usize::try_from(max_readers).unwrap_or(Semaphore::MAX_PERMITS));
         Self {
@@ -73,10 +51,10 @@ impl<S: Server> Readers<S> {
     }
 
     /// The rows of a query. A connection with which reading failed, or was given up in the middle, is closed.
-    pub(crate) async fn rows<'q>(
+    pub(crate) async fn rows(
         &self,
         doing: &'static str,
-        query: impl Fn() -> Query<'q, S, S::Arguments> + Send,
+        query: impl Fn() -> Filled<S> + Send,
     ) -> Result<Vec<S::Row>, RecorderError> {
         let reading = async {
             let Ok(_permit) = self.shared.permits.acquire().await else {
@@ -90,20 +68,20 @@ impl<S: Server> Readers<S> {
                     }
                     // The server was restarted since: those that are kept are as lost as this one.
                     Err(error) if S::is_connection_lost(&error) => self.idle().clear(),
-                    Err(error) => return Err(S::unavailable(doing, error)),
+                    Err(error) => return Err(unavailable::<S>(doing)(error)),
                 }
             }
-            let unavailable = |error| S::unavailable(doing, error);
-            let mut connection = S::connect(&self.options).await.map_err(unavailable)?;
+            let unavailable = unavailable::<S>(doing);
+            let mut connection = self.connect().await.map_err(&unavailable)?;
             let rows = S::fetch_all(query(), &mut connection)
                 .await
-                .map_err(unavailable)?;
+                .map_err(&unavailable)?;
             self.keep(connection);
             Ok(rows)
         };
         timeout(READ_TIMEOUT, reading)
             .await
-            .unwrap_or_else(|_| Err(S::unavailable(doing, timed_out())))
+            .unwrap_or_else(|_| Err(unavailable::<S>(doing)(timed_out())))
     }
 
     /// Lends no more, waits for those on loan, and closes all that are open.
@@ -117,6 +95,12 @@ impl<S: Server> Readers<S> {
             // One that can't say goodbye is as gone as the others.
             drop(connection.close().await);
         }
+    }
+
+    async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
+        S::fetch_all_of(&Sql::fixed(S::READING), &mut connection).await?;
+        Ok(connection)
     }
 
     fn fresh_idle(&self) -> Option<S::Connection> {

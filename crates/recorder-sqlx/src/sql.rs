@@ -14,6 +14,11 @@ impl Sql {
         Self(text.into())
     }
 
+    /// One in which nothing had to be filled in.
+    pub(crate) fn fixed(text: &'static str) -> Self {
+        Self(text.into())
+    }
+
     /// For the driver, which takes only texts that somebody vouches for.
     pub(crate) fn text(&self) -> AssertSqlSafe<Arc<str>> {
         AssertSqlSafe(Arc::clone(&self.0))

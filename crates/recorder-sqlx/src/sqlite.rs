@@ -11,13 +11,14 @@ use boxes_recorder::{
     StoredEvent, StreamRange,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::OpenLog;
 use crate::busy::Patience;
+use crate::event_row::{decode, event_columns};
+use crate::numbers::at_most;
 use crate::sqlite_error::{is_no_database, unavailable};
-use crate::sqlite_event::{at_most, decode, event_columns};
 use crate::sqlite_key_values::SqliteKeyValues;
 use crate::sqlite_readers::Readers;
 use crate::sqlite_schema;
@@ -224,7 +225,9 @@ impl Recorder for SqliteRecorder {
                 .bind(at_most(range.limit))
                 .fetch_all(connection)
                 .await?;
-            rows.iter().map(|row| Ok(decode(row)?.event)).collect()
+            rows.iter()
+                .map(|row| Ok(decode::<Sqlite>(row)?.event))
+                .collect()
         };
         self.readers
             .read("reading the events of an aggregate", read)
@@ -242,7 +245,7 @@ impl Recorder for SqliteRecorder {
                 .bind(at_most(limit))
                 .fetch_all(connection)
                 .await?;
-            rows.iter().map(decode).collect()
+            rows.iter().map(decode::<Sqlite>).collect()
         };
         self.readers.read("reading notifications", read).await
     }

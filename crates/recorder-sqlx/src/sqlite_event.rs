@@ -1,22 +1,13 @@
-//! An event as a row.
+//! Events as rows that are written.
 
 use std::sync::LazyLock;
 
-use boxes_recorder::{Encoding, Notification, StoredEvent};
-use bytes::Bytes;
-use jiff::Timestamp;
+use boxes_recorder::StoredEvent;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Row, SqliteConnection};
-use uuid::Uuid;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, SqliteConnection};
 
-/// The columns of an event in the order of [`decode`], which is also that of [`bind`]; a literal, to stand in SQL.
-macro_rules! event_columns {
-    () => {
-        "id, originator_id, originator_version, event_id, topic, schema_version, encoding, state, metadata, occurred_on"
-    };
-}
-pub(crate) use event_columns;
+use crate::event_row::event_columns;
 
 /// How many columns that are.
 const N_COLUMNS: usize = 10;
@@ -97,39 +88,4 @@ fn bind(row: &mut SqliteArguments, id: u64, event: &StoredEvent) -> Result<(), B
     row.add(event.state.as_ref())?;
     row.add(event.metadata.as_ref())?;
     row.add(event.occurred_on.as_microsecond())
-}
-
-/// Reads a row that was selected with [`event_columns`].
-pub(crate) fn decode(row: &SqliteRow) -> Result<Notification, sqlx::Error> {
-    let id = unsigned(row.try_get(0)?)?;
-    let event = StoredEvent {
-        originator_id: row.try_get::<Uuid, _>(1)?,
-        originator_version: unsigned(row.try_get(2)?)?,
-        event_id: row.try_get::<Uuid, _>(3)?,
-        topic: row.try_get::<String, _>(4)?.into(),
-        schema_version: row.try_get::<u32, _>(5)?,
-        encoding: encoding(row.try_get(6)?),
-        state: Bytes::from(row.try_get::<Vec<u8>, _>(7)?),
-        metadata: Bytes::from(row.try_get::<Vec<u8>, _>(8)?),
-        occurred_on: Timestamp::from_microsecond(row.try_get(9)?)
-            .map_err(|error| sqlx::Error::Decode(error.into()))?,
-    };
-    Ok(Notification { id, event })
-}
-
-fn encoding(mark: &str) -> Encoding {
-    if mark == Encoding::JSON.as_str() {
-        Encoding::JSON
-    } else {
-        Encoding::new(mark.to_owned())
-    }
-}
-
-pub(crate) fn unsigned(value: i64) -> Result<u64, sqlx::Error> {
-    u64::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-/// A number for SQL that means "no more than `n`", where SQL's greatest number means "no bound".
-pub(crate) fn at_most(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
 use bytes::Bytes;
 use sqlx::{Row, SqliteConnection};
 
-use crate::sqlite_event::at_most;
+use crate::numbers::at_most;
 use crate::sqlite_readers::Readers;
 use crate::sqlite_writer::Writer;
 

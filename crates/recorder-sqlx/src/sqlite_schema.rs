@@ -1,7 +1,7 @@
 //! The tables, made or refused.
 
-use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, RecorderError};
-use sqlx::{Connection, Row, SqliteConnection};
+use boxes_recorder::{LogIdentity, RecorderError};
+use sqlx::{Connection, Sqlite, SqliteConnection};
 
 use crate::OpenLog;
 use crate::found_log::{Found, SCHEMA_VERSION, SchemaSteps, steps_from};
@@ -88,31 +88,18 @@ async fn find(connection: &mut SqliteConnection) -> Result<Option<Found>, sqlx::
     let row = sqlx::query("SELECT name, epoch, page_size, schema_version FROM notification_log")
         .fetch_one(connection)
         .await?;
-    Ok(Some(Found {
-        name: row.try_get(0)?,
-        epoch: row.try_get(1)?,
-        page_size: row.try_get(2)?,
-        schema_version: row.try_get(3)?,
-    }))
+    Ok(Some(Found::decode::<Sqlite>(&row)?))
 }
 
 async fn make(connection: &mut SqliteConnection, expected: &OpenLog) -> Result<Found, sqlx::Error> {
-    let made = Found {
-        name: expected.name.clone(),
-        epoch: expected.new_epoch,
-        page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
-        schema_version: SCHEMA_VERSION,
-    };
+    let made = Found::made(expected);
     for (_, step) in steps_from(&STEPS, 0) {
         sqlx::raw_sql(*step).execute(&mut *connection).await?;
     }
-    sqlx::query("INSERT INTO notification_log (only_row, name, epoch, page_size, schema_version) VALUES (1, ?, ?, ?, ?)")
-        .bind(&made.name)
-        .bind(made.epoch)
-        .bind(made.page_size)
-        .bind(made.schema_version)
-        .execute(connection)
-        .await?;
+    let insert = sqlx::query(
+        "INSERT INTO notification_log (only_row, name, epoch, page_size, schema_version) VALUES (1, ?, ?, ?, ?)",
+    );
+    made.bind::<Sqlite>(insert).execute(connection).await?;
     Ok(made)
 }
 

@@ -12,8 +12,9 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::busy::Patience;
+use crate::numbers::{signed, unsigned};
 use crate::sqlite_error::unavailable;
-use crate::sqlite_event::{insert_and_commit, unsigned};
+use crate::sqlite_event::insert_and_commit;
 use crate::version_cache::VersionCache;
 
 /// The newest version of each aggregate in ?1, a row of ids of 16 bytes; those without events are left out. Asked for
@@ -310,11 +311,10 @@ async fn save_positions(
     positions: &HashMap<&str, Position>,
 ) -> Result<(), sqlx::Error> {
     for (follower, position) in positions {
-        let id = i64::try_from(position.id).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query("INSERT OR REPLACE INTO tracking (follower, epoch, position) VALUES (?, ?, ?)")
             .bind(*follower)
             .bind(position.epoch)
-            .bind(id)
+            .bind(signed(position.id)?)
             .execute(&mut *connection)
             .await?;
     }

@@ -1,4 +1,4 @@
-//! The connection that writes.
+//! The connection that writes to a server, of either kind.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,19 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_recorder::{Admission, Append, LogIdentity, Position, RecorderError, StoredEvent};
-use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{ConnectOptions, Connection, PgConnection, Row};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::backoff::pause;
 use crate::numbers::{signed, unsigned};
-use crate::postgres_error::{is_transient, unavailable};
-use crate::postgres_event::{insert, storable};
-use crate::postgres_statements::Statements;
-use crate::server_error::timed_out;
-use crate::server_readers::MAX_IDLE;
+use crate::server::{Options, Server};
+use crate::server_error::{timed_out, unavailable};
+use crate::server_statements::Statements;
+use crate::sql::Sql;
 use crate::version_cache::VersionCache;
 
 /// How long a transaction may take to its commit, and the commit itself. Longer than what the server is told, so that
@@ -32,27 +30,23 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a transaction that is certainly not recorded is tried again.
 const MAX_RETRIES: u32 = 5;
 
-/// What is said to the server at the beginning of the session that writes: how long the log's lock is waited for, and
-/// how long it may be held by a process that stands still; and that a commit is on the disk when it is answered, also
-/// where the server is configured otherwise.
-const SESSION: &str = "
-    SELECT set_config('lock_timeout', '15s', false), set_config('statement_timeout', '30s', false),
-           set_config('idle_in_transaction_session_timeout', '10s', false),
-           set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)";
+/// What a row has beside its texts and values, in bytes: numbers, ids, lengths.
+const ROW_BYTES: usize = 256;
 
 /// The one connection that writes.
-pub(crate) struct Writer {
-    options: PgConnectOptions,
-    statements: Arc<Statements>,
+pub(crate) struct Writer<S: Server> {
+    options: Options<S>,
+    statements: Arc<Statements<S>>,
     log: LogIdentity,
-    state: Mutex<State>,
+    /// Bytes of events in one statement, at most, unless it is a single one.
+    max_bytes: usize,
+    state: Mutex<State<S>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
+struct State<S: Server> {
     /// Taken out while a transaction is at work: one that fails, or whose caller goes away, takes the connection with
     /// it, and the server rolls back.
-    connection: Option<(PgConnection, Instant)>,
+    connection: Option<(S::Connection, Instant)>,
     cache: VersionCache,
     closed: bool,
 }
@@ -92,17 +86,23 @@ enum Mark {
     Position(String, Position),
 }
 
-impl Writer {
+impl<S: Server> Writer<S> {
     pub(crate) fn new(
-        options: PgConnectOptions,
-        statements: Arc<Statements>,
+        options: Options<S>,
+        statements: Arc<Statements<S>>,
         log: LogIdentity,
+        max_bytes: usize,
     ) -> Self {
         Self {
             options,
             statements,
             log,
-            state: Mutex::default(),
+            max_bytes,
+            state: Mutex::new(State {
+                connection: None,
+                cache: VersionCache::default(),
+                closed: false,
+            }),
         }
     }
 
@@ -127,8 +127,8 @@ impl Writer {
                 }
             };
             match retries.next() {
-                Some(retry) if is_transient(&error) => pause(retry).await,
-                _ => return Err(unavailable("recording")(error)),
+                Some(retry) if S::is_transient(&error) => pause(retry).await,
+                _ => return Err(unavailable::<S>("recording")(error)),
             }
         }
     }
@@ -146,11 +146,11 @@ impl Writer {
     /// One transaction. One that fails takes the connection with it.
     async fn attempt(
         &self,
-        state: &mut State,
+        state: &mut State<S>,
         batch: &[Append],
     ) -> Result<(Outcomes, u64), Failure> {
         let kept = state.connection.take();
-        let kept = kept.filter(|(_, since)| since.elapsed() < MAX_IDLE);
+        let kept = kept.filter(|(_, since)| since.elapsed() < S::MAX_IDLE);
         let preparing = async {
             let mut connection = match kept {
                 Some((connection, _)) => connection,
@@ -165,7 +165,7 @@ impl Writer {
             .await
             .map_err(|_| timed_out())??;
 
-        let committing = sqlx::raw_sql("COMMIT").execute(&mut connection);
+        let committing = S::fetch_all_of(&self.statements.commit, &mut connection);
         let committed = match timeout(TRANSACTION_TIMEOUT, committing).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error),
@@ -185,16 +185,16 @@ impl Writer {
         Ok((prepared.outcomes, prepared.head))
     }
 
-    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+    async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+        S::fetch_all_of(&Sql::fixed(S::WRITING), &mut connection).await?;
         Ok(connection)
     }
 
     /// Everything up to the commit.
     async fn prepare<'a>(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut S::Connection,
         cache: &mut VersionCache,
         batch: &'a [Append],
     ) -> Result<Prepared<'a>, Failure> {
@@ -204,7 +204,7 @@ impl Writer {
             cache.forget();
         }
         let mut admission = Admission::new(head);
-        let found = self.versions(connection, cache.unknown(batch)).await?;
+        let found = self.versions(connection, &cache.unknown(batch)).await?;
         for (originator_id, version) in cache.known(batch).chain(found) {
             admission.set_version(originator_id, version);
         }
@@ -216,7 +216,8 @@ impl Writer {
         let mut positions = HashMap::new();
         let mut outcomes = Vec::with_capacity(batch.len());
         for append in batch {
-            let outcome = storable(append).and_then(|()| admission.admit(append));
+            let outcome =
+                S::storable(append, self.max_bytes).and_then(|()| admission.admit(append));
             if outcome.is_ok() {
                 events.extend(&append.events);
                 positions.extend(
@@ -230,16 +231,11 @@ impl Writer {
         }
 
         self.save_positions(connection, &positions).await?;
-        insert(
-            connection,
-            &self.statements,
-            head.saturating_add(1),
-            &events,
-        )
-        .await?;
+        let first = head.saturating_add(1);
+        self.insert(connection, first, &events).await?;
         Ok(Prepared {
             outcomes,
-            first: head.saturating_add(1),
+            first,
             head: admission.head(),
             events,
             positions,
@@ -247,10 +243,8 @@ impl Writer {
     }
 
     /// Begins, takes the log's lock, and reads the head.
-    async fn begin(&self, connection: &mut PgConnection) -> Result<u64, Failure> {
-        let rows = sqlx::raw_sql(self.statements.begin.text())
-            .fetch_all(connection)
-            .await?;
+    async fn begin(&self, connection: &mut S::Connection) -> Result<u64, Failure> {
+        let rows = S::fetch_all_of(&self.statements.begin, connection).await?;
         // The first row is the lock's, which says nothing.
         let Some(row) = rows.get(1) else {
             return Err(Failure::Refused(RecorderError::Mismatch {
@@ -260,7 +254,7 @@ impl Writer {
                 ),
             }));
         };
-        let epoch: Uuid = row.try_get(0)?;
+        let epoch = S::uuid(row, 0)?;
         if epoch != self.log.epoch {
             return Err(Failure::Refused(RecorderError::Mismatch {
                 reason: format!(
@@ -269,72 +263,87 @@ impl Writer {
                 ),
             }));
         }
-        Ok(unsigned(row.try_get(1)?)?)
+        Ok(unsigned(S::number(row, 1)?)?)
     }
 
     async fn versions(
         &self,
-        connection: &mut PgConnection,
-        ids: Vec<Uuid>,
+        connection: &mut S::Connection,
+        originator_ids: &[Uuid],
     ) -> Result<Vec<(Uuid, u64)>, sqlx::Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        let mut versions = Vec::with_capacity(originator_ids.len());
+        for ids in originator_ids.chunks(S::MAX_ROWS) {
+            let query = S::versions(&self.statements.own, ids);
+            for row in S::fetch_all(query, connection).await? {
+                versions.push((S::uuid(&row, 0)?, unsigned(S::number(&row, 1)?)?));
+            }
         }
-        let rows = sqlx::query(self.statements.versions.text())
-            .bind(ids)
-            .fetch_all(connection)
-            .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, unsigned(row.try_get(1)?)?)))
-            .collect()
+        Ok(versions)
     }
 
     async fn positions(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut S::Connection,
         batch: &[Append],
     ) -> Result<Vec<(String, Position)>, sqlx::Error> {
         let followers: HashSet<&str> = batch
             .iter()
             .filter_map(|append| append.tracking.as_ref())
             .map(|step| step.follower.as_str())
-            // Such a request is refused; in a query it would be an error of all.
-            .filter(|follower| !follower.contains('\0'))
             .collect();
-        if followers.is_empty() {
-            return Ok(Vec::new());
+        let followers: Vec<_> = followers.into_iter().collect();
+        let mut positions = Vec::with_capacity(followers.len());
+        for followers in followers.chunks(S::MAX_ROWS) {
+            let query = S::positions(&self.statements.own, followers);
+            for row in S::fetch_all(query, connection).await? {
+                positions.push((S::follower(&row)?, decode_position::<S>(&row)?));
+            }
         }
-        let rows = sqlx::query(self.statements.positions.text())
-            .bind(followers.into_iter().collect::<Vec<_>>())
-            .fetch_all(connection)
-            .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, decode_position(row)?)))
-            .collect()
+        Ok(positions)
     }
 
     async fn save_positions(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut S::Connection,
         positions: &HashMap<&str, Position>,
     ) -> Result<(), sqlx::Error> {
-        if positions.is_empty() {
-            return Ok(());
+        let positions: Vec<_> = positions.iter().map(|(name, at)| (*name, *at)).collect();
+        for positions in positions.chunks(S::MAX_ROWS) {
+            let query = S::save_positions(&self.statements.own, positions)?;
+            S::fetch_all(query, connection).await?;
         }
-        let ids = positions.values().map(|position| signed(position.id));
-        sqlx::query(self.statements.save_positions.text())
-            .bind(positions.keys().copied().collect::<Vec<&str>>())
-            .bind(positions.values().map(|p| p.epoch).collect::<Vec<_>>())
-            .bind(ids.collect::<Result<Vec<i64>, _>>()?)
-            .execute(connection)
-            .await?;
+        Ok(())
+    }
+
+    /// Inserts the events with the ids `first`, `first` + 1, …: in one statement, unless they are very many or very large.
+    async fn insert(
+        &self,
+        connection: &mut S::Connection,
+        first: u64,
+        events: &[&StoredEvent],
+    ) -> Result<(), sqlx::Error> {
+        let mut id = first;
+        let mut rest = events;
+        while !rest.is_empty() {
+            let mut bytes = 0_usize;
+            let fitting = rest.iter().take(S::MAX_ROWS).take_while(|event| {
+                bytes = bytes.saturating_add(row_bytes(event));
+                bytes <= self.max_bytes
+            });
+            // One that alone is too large was refused before.
+            let (now, later) = rest.split_at(fitting.count().max(1));
+            let query = S::insert(&self.statements.own, id, now)?;
+            S::fetch_all(query, connection).await?;
+            id = now.iter().fold(id, |id, _| id.saturating_add(1));
+            rest = later;
+        }
         Ok(())
     }
 
     /// Whether a commit that was not answered was done.
     ///
     /// Under the log's lock: a server that is still at it has the lock until it is through.
-    async fn settle(&self, state: &mut State, mark: &Mark) -> Result<bool, RecorderError> {
+    async fn settle(&self, state: &mut State<S>, mark: &Mark) -> Result<bool, RecorderError> {
         // What it left behind is looked up again.
         state.cache.forget();
         let until = Instant::now() + SETTLE_TIMEOUT;
@@ -361,18 +370,15 @@ impl Writer {
         let recorded = match mark {
             Mark::None => true,
             Mark::Event { id, .. } if *id > head => false,
-            Mark::Event { id, event_id } => sqlx::query(self.statements.is_recorded.text())
-                .bind(signed(*id)?)
-                .bind(event_id)
-                .fetch_one(&mut connection)
-                .await?
-                .try_get(0)?,
+            Mark::Event { id, event_id } => {
+                let query = sqlx::query(self.statements.is_recorded.text());
+                let query = S::bind_uuid(S::bind_number(query, signed(*id)?), *event_id);
+                !S::fetch_all(query, &mut connection).await?.is_empty()
+            }
             Mark::Position(follower, position) => {
-                let row = sqlx::query(self.statements.positions.text())
-                    .bind(vec![follower.as_str()])
-                    .fetch_optional(&mut connection)
-                    .await?;
-                row.as_ref().map(decode_position).transpose()? == Some(*position)
+                let query = S::positions(&self.statements.own, &[follower]);
+                let rows = S::fetch_all(query, &mut connection).await?;
+                rows.first().map(decode_position::<S>).transpose()? == Some(*position)
             }
         };
         // Nothing was changed; the connection goes, and the lock with it, so it need not be in order.
@@ -408,16 +414,28 @@ impl Prepared<'_> {
     }
 }
 
+/// Bytes of an event in a statement, about.
+pub(crate) fn row_bytes(event: &StoredEvent) -> usize {
+    [
+        event.state.len(),
+        event.metadata.len(),
+        event.topic.len(),
+        event.encoding.as_str().len(),
+    ]
+    .into_iter()
+    .fold(ROW_BYTES, usize::saturating_add)
+}
+
 /// Columns: the follower, the epoch, the position.
-pub(crate) fn decode_position(row: &PgRow) -> Result<Position, sqlx::Error> {
+pub(crate) fn decode_position<S: Server>(row: &S::Row) -> Result<Position, sqlx::Error> {
     Ok(Position {
-        epoch: row.try_get(1)?,
-        id: unsigned(row.try_get(2)?)?,
+        epoch: S::uuid(row, 1)?,
+        id: unsigned(S::number(row, 2)?)?,
     })
 }
 
 // Written out: the options hold a password.
-impl fmt::Debug for Writer {
+impl<S: Server> fmt::Debug for Writer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("log", &self.log)

@@ -1,0 +1,164 @@
+//! How `MySQL` and `MariaDB` are spoken to.
+
+use std::time::Duration;
+
+use boxes_recorder::{Append, LogIdentity, Position, RecorderError, StoredEvent};
+use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
+use sqlx::{MySql, MySqlConnection, Row};
+use uuid::Uuid;
+
+use crate::columns::Filled;
+use crate::mysql_statements::Statements;
+use crate::mysql_tables::Tables;
+use crate::numbers::signed;
+use crate::server::Server;
+use crate::server_place::Place;
+use crate::sql::Sql;
+use crate::{OpenLog, mysql_error, mysql_event, mysql_schema, server_statements};
+
+/// What a message to the server has beside the rows, in bytes, at most.
+const STATEMENT_BYTES: u64 = 64 * 1024;
+
+impl Server for MySql {
+    type Tables = Tables;
+    type Statements = Statements;
+
+    const TABLES_PARAMETER: &'static str = "prefix";
+
+    const PLACES: [&'static str; 4] = ["?"; 4];
+
+    /// Under REPEATABLE READ, MySQL's default, a transaction sees what was there when it began.
+    const READING: &'static str =
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY";
+
+    /// How long the log's lock is waited for, and how long it may be held by a process that stands still (by
+    /// `wait_timeout`, which both servers have); that each statement sees what was committed before it, so that nothing
+    /// depends on which one of a transaction takes the snapshot; and that what does not fit is an error, also where the
+    /// server would cut it.
+    const WRITING: &'static str = "
+        SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+        SET SESSION innodb_lock_wait_timeout = 10, SESSION wait_timeout = 30,
+            SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')";
+
+    /// Below the `wait_timeout` of the session.
+    const MAX_IDLE: Duration = Duration::from_secs(20);
+
+    /// A statement has up to 65,535 parameters, and an event has ten.
+    const MAX_ROWS: usize = 1_000;
+
+    fn tables(
+        name: String,
+        _: &str,
+        options: MySqlConnectOptions,
+    ) -> Result<(Tables, MySqlConnectOptions), RecorderError> {
+        Ok((Tables::new(options.get_database(), name)?, options))
+    }
+
+    fn quoted_table(tables: &Tables, table: &str) -> String {
+        tables.quoted(table)
+    }
+
+    fn begin_locked(tables: &Tables) -> String {
+        format!(
+            "START TRANSACTION; SELECT epoch FROM {} FOR UPDATE;",
+            tables.quoted("notification_log")
+        )
+    }
+
+    fn statements(tables: &Tables) -> Statements {
+        Statements::of(tables)
+    }
+
+    async fn open_log(
+        connection: &mut MySqlConnection,
+        place: &Place<Self>,
+        statements: &server_statements::Statements<Self>,
+        expected: &OpenLog,
+    ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
+        mysql_schema::open(connection, &place.tables, &statements.own, expected).await
+    }
+
+    /// The server ends the connection at a longer message.
+    async fn max_bytes(connection: &mut MySqlConnection) -> Result<usize, sqlx::Error> {
+        let most: u64 = sqlx::query("SELECT @@max_allowed_packet")
+            .fetch_one(connection)
+            .await?
+            .try_get(0)?;
+        let most = most.saturating_sub(STATEMENT_BYTES);
+        Ok(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    fn storable(append: &Append, max_bytes: usize) -> Result<(), RecorderError> {
+        mysql_event::storable(append, max_bytes)
+    }
+
+    fn versions(statements: &Statements, originator_ids: &[Uuid]) -> Filled<Self> {
+        let query = statements.versions.of_rows(originator_ids.len());
+        originator_ids
+            .iter()
+            .fold(query, |query, id| query.bind(*id))
+    }
+
+    fn positions(statements: &Statements, followers: &[&str]) -> Filled<Self> {
+        let query = statements.positions.of_rows(followers.len());
+        followers
+            .iter()
+            .fold(query, |query, follower| query.bind(follower.as_bytes()))
+    }
+
+    fn follower(row: &MySqlRow) -> Result<String, sqlx::Error> {
+        String::from_utf8(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
+    }
+
+    fn save_positions(
+        statements: &Statements,
+        positions: &[(&str, Position)],
+    ) -> Result<Filled<Self>, sqlx::Error> {
+        let mut query = statements.save_positions.of_rows(positions.len());
+        for (follower, position) in positions {
+            query = query
+                .bind(follower.as_bytes())
+                .bind(position.epoch)
+                .bind(signed(position.id)?);
+        }
+        Ok(query)
+    }
+
+    fn insert(
+        statements: &Statements,
+        first: u64,
+        events: &[&StoredEvent],
+    ) -> Result<Filled<Self>, sqlx::Error> {
+        mysql_event::insert(statements, first, events)
+    }
+
+    async fn fetch_all(
+        query: Filled<Self>,
+        connection: &mut MySqlConnection,
+    ) -> Result<Vec<MySqlRow>, sqlx::Error> {
+        query.fetch_all(connection).await
+    }
+
+    async fn fetch_all_of(
+        statements: &Sql,
+        connection: &mut MySqlConnection,
+    ) -> Result<Vec<MySqlRow>, sqlx::Error> {
+        sqlx::raw_sql(statements.text()).fetch_all(connection).await
+    }
+
+    fn is_connection_lost(error: &sqlx::Error) -> bool {
+        mysql_error::is_connection_lost(error)
+    }
+
+    fn is_transient(error: &sqlx::Error) -> bool {
+        mysql_error::is_transient(error)
+    }
+
+    fn to_mend(error: &sqlx::Error) -> Option<&'static str> {
+        mysql_error::to_mend(error)
+    }
+
+    fn kind(error: &sqlx::Error) -> &'static str {
+        mysql_error::kind(error)
+    }
+}

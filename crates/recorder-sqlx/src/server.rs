@@ -1,0 +1,135 @@
+//! What one server has other than another.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use boxes_recorder::{Append, LogIdentity, Position, RecorderError, StoredEvent};
+use sqlx::{Connection, Database};
+use uuid::Uuid;
+
+use crate::OpenLog;
+use crate::columns::{Columns, Filled};
+use crate::server_place::Place;
+use crate::server_statements::Statements;
+use crate::sql::Sql;
+
+/// Where a server is, and as whom it is asked.
+pub(crate) type Options<S> = <<S as Database>::Connection as Connection>::Options;
+
+/// A kind of server. Its name and the schemes of its URLs are the driver's.
+pub(crate) trait Server: Columns {
+    /// The tables of a box: which they are, and how they are named in SQL.
+    type Tables: Clone + Send + Sync + 'static;
+
+    /// The SQL that other servers have otherwise.
+    type Statements: fmt::Debug + Send + Sync + 'static;
+
+    /// The parameter of the URL that says which tables, where they are not named after the box.
+    const TABLES_PARAMETER: &'static str;
+
+    /// The four first places of a statement that wait for values.
+    const PLACES: [&'static str; 4];
+
+    /// What is said at the beginning of a session that reads.
+    const READING: &'static str;
+
+    /// What is said at the beginning of a session that writes.
+    const WRITING: &'static str;
+
+    /// How long a connection that writes may be idle: then it is replaced, before the server ends it.
+    const MAX_IDLE: Duration;
+
+    /// Rows and other values that stand in one statement, at most.
+    const MAX_ROWS: usize;
+
+    /// Which tables a box has, by the name that the box or the URL gave; and the options, with what is the box's own.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Mismatch`] if there can't be tables of this name: mend the URL.
+    fn tables(
+        name: String,
+        box_name: &str,
+        options: Options<Self>,
+    ) -> Result<(Self::Tables, Options<Self>), RecorderError>;
+
+    /// A table of the box as it stands in SQL.
+    fn quoted_table(tables: &Self::Tables, table: &str) -> String;
+
+    /// Begins a transaction that writes and takes the log's lock, each statement with its `;`. Gives one row if the log
+    /// is there.
+    fn begin_locked(tables: &Self::Tables) -> String;
+
+    /// The statements that are the server's own.
+    fn statements(tables: &Self::Tables) -> Self::Statements;
+
+    /// Finds the log in the database, or makes it if there is none. Safe when several processes do so at once.
+    fn open_log(
+        connection: &mut Self::Connection,
+        place: &Place<Self>,
+        statements: &Statements<Self>,
+        expected: &OpenLog,
+    ) -> impl Future<Output = Result<Result<LogIdentity, RecorderError>, sqlx::Error>> + Send;
+
+    /// Bytes of events in one statement, at most, unless it is a single one.
+    fn max_bytes(
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<usize, sqlx::Error>> + Send;
+
+    /// Whether the server can keep it, whose statements have up to `max_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Invalid`] if it never will.
+    fn storable(append: &Append, max_bytes: usize) -> Result<(), RecorderError>;
+
+    /// Asks for the newest versions of up to [`MAX_ROWS`](Self::MAX_ROWS) aggregates, by id and version; those without
+    /// events are left out.
+    fn versions(statements: &Self::Statements, originator_ids: &[Uuid]) -> Filled<Self>;
+
+    /// Asks for the positions of up to [`MAX_ROWS`](Self::MAX_ROWS) followers, by name, epoch and id; those that have none
+    /// are left out.
+    fn positions(statements: &Self::Statements, followers: &[&str]) -> Filled<Self>;
+
+    /// The name in a row of [`positions`](Self::positions).
+    fn follower(row: &Self::Row) -> Result<String, sqlx::Error>;
+
+    /// Sets the positions of up to [`MAX_ROWS`](Self::MAX_ROWS) followers.
+    fn save_positions(
+        statements: &Self::Statements,
+        positions: &[(&str, Position)],
+    ) -> Result<Filled<Self>, sqlx::Error>;
+
+    /// Inserts up to [`MAX_ROWS`](Self::MAX_ROWS) events, with the ids `first`, `first` + 1, ….
+    fn insert(
+        statements: &Self::Statements,
+        first: u64,
+        events: &[&StoredEvent],
+    ) -> Result<Filled<Self>, sqlx::Error>;
+
+    /// The rows of a statement. A driver has it only for its own connections.
+    fn fetch_all(
+        query: Filled<Self>,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// The rows of several statements, in one message and without values.
+    fn fetch_all_of(
+        statements: &Sql,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// Whether the connection is of no use any more, so that another one may do.
+    fn is_connection_lost(error: &sqlx::Error) -> bool;
+
+    /// Whether the same may succeed a moment later.
+    fn is_transient(error: &sqlx::Error) -> bool;
+
+    /// What an administrator, or who writes the configuration, has to mend before the log can be opened; `None` for what
+    /// may pass.
+    fn to_mend(error: &sqlx::Error) -> Option<&'static str>;
+
+    /// The kind of failure, in words that name no address and no text of the driver.
+    fn kind(error: &sqlx::Error) -> &'static str;
+}

@@ -1,0 +1,84 @@
+//! Where in which database.
+
+use std::str::FromStr;
+
+use boxes_recorder::RecorderError;
+use sqlx::ConnectOptions;
+use url::Url;
+
+use crate::server::{Options, Server};
+
+/// Connections that read at the same time, at most, unless the URL says `max_readers=`.
+pub(crate) const DEFAULT_MAX_READERS: u32 = 4;
+
+/// The tables of a box in a database, and how to get there. Not `Debug`: the options hold a password.
+pub(crate) struct Place<S: Server> {
+    pub(crate) options: Options<S>,
+    pub(crate) tables: S::Tables,
+    pub(crate) max_readers: u32,
+}
+
+impl<S: Server> Place<S> {
+    /// Reads `postgres://…/db?schema=…&max_readers=…`, or likewise for another server. Both parameters may be left out,
+    /// and the others are the driver's.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Mismatch`], which never repeats the URL: mend it.
+    pub(crate) fn parse(location: &str, box_name: &str) -> Result<Self, RecorderError> {
+        let mut url = Url::parse(location)
+            .map_err(|error| mismatch(format!("the URL of the database is malformed: {error}")))?;
+        if !S::URL_SCHEMES.contains(&url.scheme()) {
+            return Err(mismatch(format!(
+                "the URL of a {} database begins with {}://",
+                S::NAME,
+                S::URL_SCHEMES.join(":// or ")
+            )));
+        }
+        let mut name = box_name.to_owned();
+        let mut max_readers = DEFAULT_MAX_READERS;
+        let mut of_driver = Vec::new();
+        for (key, value) in url.query_pairs().into_owned() {
+            if key == S::TABLES_PARAMETER {
+                name = value;
+            } else if key == "max_readers" {
+                max_readers = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| {
+                    mismatch("`max_readers` is a number of connections above 0".to_owned())
+                })?;
+            } else {
+                of_driver.push((key, value));
+            }
+        }
+        url.set_query(None);
+        if !of_driver.is_empty() {
+            url.query_pairs_mut().extend_pairs(of_driver);
+        }
+        let options = Options::<S>::from_str(url.as_str())
+            .map_err(|_| {
+                mismatch(
+                    "the URL of the database has a parameter that the driver can't read".to_owned(),
+                )
+            })?
+            .disable_statement_logging();
+        let (tables, options) = S::tables(name, box_name, options)?;
+        Ok(Self {
+            options,
+            tables,
+            max_readers,
+        })
+    }
+}
+
+pub(crate) const fn mismatch(reason: String) -> RecorderError {
+    RecorderError::Mismatch { reason }
+}
+
+/// What holds for the URL of any server.
+#[cfg(test)]
+pub(crate) fn assert_refused_without_the_password<S: Server>(location: &str) {
+    let Err(error) = Place::<S>::parse(location, "orders") else {
+        panic!("accepted: {location}")
+    };
+    assert!(matches!(error, RecorderError::Mismatch { .. }), "{error:?}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}

@@ -1,0 +1,165 @@
+//! What a recorder on a server does, of either kind.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boxes_recorder::{
+    Append, KeyValueStore, LogIdentity, Notification, Position, RecorderError, StoredEvent,
+    StreamRange,
+};
+use sqlx::{ConnectOptions, Connection};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::OpenLog;
+use crate::event_row::decode;
+use crate::numbers::{at_most, unsigned};
+use crate::server_error::{timed_out, unavailable, while_opening};
+use crate::server_key_values::{KeyValueServer, ServerKeyValues};
+use crate::server_place::Place;
+use crate::server_readers::Readers;
+use crate::server_statements::{Statements, with_numbers};
+use crate::server_writer::{Writer, decode_position};
+
+/// How long opening may take, with waiting for other processes that open the same log.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A log in a database of a server: one connection that writes, and some that read.
+#[derive(Debug)]
+pub(crate) struct ServerRecorder<S: KeyValueServer> {
+    log: LogIdentity,
+    statements: Arc<Statements<S>>,
+    writer: Writer<S>,
+    readers: Readers<S>,
+    key_values: Arc<ServerKeyValues<S>>,
+}
+
+impl<S: KeyValueServer> ServerRecorder<S> {
+    /// Opens the log, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Mismatch`] if the configuration has to be mended, [`RecorderError::Unavailable`] if the server
+    /// does not answer.
+    pub(crate) async fn open(place: &Place<S>, expected: &OpenLog) -> Result<Self, RecorderError> {
+        let statements = Arc::new(Statements::of(&place.tables));
+        let opening = async {
+            let mut connection = place.options.connect().await?;
+            let log = S::open_log(&mut connection, place, &statements, expected).await?;
+            let max_bytes = S::max_bytes(&mut connection).await?;
+            connection.close().await?;
+            Ok((log, max_bytes))
+        };
+        let (log, max_bytes) = timeout(OPEN_TIMEOUT, opening)
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))
+            .map_err(while_opening::<S>)?;
+        let log = log?;
+        let readers = Readers::new(place.options.clone(), place.max_readers);
+        let key_values = ServerKeyValues::new(
+            place.options.clone(),
+            S::key_value_statements(&place.tables),
+            readers.clone(),
+        );
+        Ok(Self {
+            writer: Writer::new(
+                place.options.clone(),
+                Arc::clone(&statements),
+                log.clone(),
+                max_bytes,
+            ),
+            log,
+            statements,
+            readers,
+            key_values: Arc::new(key_values),
+        })
+    }
+
+    /// The connections that read.
+    pub(crate) const fn readers(&self) -> &Readers<S> {
+        &self.readers
+    }
+
+    /// Closes the connections, after what is being read and written.
+    pub(crate) async fn close(&self) {
+        self.writer.close().await;
+        self.key_values.close().await;
+        self.readers.close().await;
+    }
+
+    /// What is kept beside the log.
+    pub(crate) fn key_values(&self) -> Arc<dyn KeyValueStore> {
+        Arc::<ServerKeyValues<S>>::clone(&self.key_values)
+    }
+
+    pub(crate) const fn log(&self) -> &LogIdentity {
+        &self.log
+    }
+
+    /// The answers, and the head after them.
+    pub(crate) async fn record(
+        &self,
+        batch: &[Append],
+    ) -> Result<(Vec<Result<Range<u64>, RecorderError>>, u64), RecorderError> {
+        self.writer.record(batch).await
+    }
+
+    pub(crate) async fn select_events(
+        &self,
+        originator_id: Uuid,
+        range: StreamRange,
+    ) -> Result<Vec<StoredEvent>, RecorderError> {
+        const DOING: &str = "reading the events of an aggregate";
+        let statement = if range.descending {
+            &self.statements.stream_descending
+        } else {
+            &self.statements.stream_ascending
+        };
+        let query = || {
+            let query = S::bind_uuid(sqlx::query(statement.text()), originator_id);
+            with_numbers::<S>(query, [range.after, range.until, range.limit].map(at_most))
+        };
+        let rows = self.readers.rows(DOING, query).await?;
+        let events = rows.iter().map(|row| Ok(decode::<S>(row)?.event));
+        events
+            .collect::<Result<_, _>>()
+            .map_err(unavailable::<S>(DOING))
+    }
+
+    pub(crate) async fn select_notifications(
+        &self,
+        first: u64,
+        limit: u64,
+    ) -> Result<Vec<Notification>, RecorderError> {
+        const DOING: &str = "reading notifications";
+        let query = || {
+            let query = sqlx::query(self.statements.notifications.text());
+            with_numbers::<S>(query, [first, limit].map(at_most))
+        };
+        let rows = self.readers.rows(DOING, query).await?;
+        rows.iter()
+            .map(decode::<S>)
+            .collect::<Result<_, _>>()
+            .map_err(unavailable::<S>(DOING))
+    }
+
+    pub(crate) async fn head(&self) -> Result<u64, RecorderError> {
+        const DOING: &str = "reading the head of the log";
+        let query = || sqlx::query(self.statements.head.text());
+        let rows = self.readers.rows(DOING, query).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound);
+        row.and_then(|row| unsigned(S::number(row, 0)?))
+            .map_err(unavailable::<S>(DOING))
+    }
+
+    pub(crate) async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
+        const DOING: &str = "reading the position of a follower";
+        let query = || S::positions(&self.statements.own, &[follower]);
+        let rows = self.readers.rows(DOING, query).await?;
+        rows.first()
+            .map(decode_position::<S>)
+            .transpose()
+            .map_err(unavailable::<S>(DOING))
+    }
+}
