@@ -8,6 +8,7 @@
     reason = "in a test a panic is the message"
 )]
 
+mod browser;
 mod given;
 pub mod key_value_contract;
 mod live_reading;
@@ -23,11 +24,12 @@ mod recorder_sharing;
 mod running;
 mod servers;
 
+pub use browser::{Browser, OpenPage, Screenshot};
 pub use given::{Given, When, given};
 pub use live_reading::{LiveReading, LogFlaw};
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
 pub use servers::{
-    MYSQL_VARIABLE, NGINX_VARIABLE, POSTGRES_VARIABLE, PYTHON_8_VARIABLE, PYTHON_VARIABLE,
-    mysql_url, nginx, postgres_url, python, python_8,
+    CHROMIUM_VARIABLE, MYSQL_VARIABLE, NGINX_VARIABLE, POSTGRES_VARIABLE, PYTHON_8_VARIABLE,
+    PYTHON_VARIABLE, chromium, mysql_url, nginx, postgres_url, python, python_8,
 };

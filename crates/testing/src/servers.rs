@@ -22,6 +22,9 @@ pub const PYTHON_8_VARIABLE: &str = "BOXES_TEST_PYTHON_8";
 /// The variable that says where nginx is.
 pub const NGINX_VARIABLE: &str = "BOXES_TEST_NGINX";
 
+/// The variable that says where Chromium is.
+pub const CHROMIUM_VARIABLE: &str = "BOXES_TEST_CHROMIUM";
+
 /// The URL of a schema of its own in the PostgreSQL database for tests.
 ///
 /// # Panics
@@ -80,6 +83,16 @@ pub fn python_8() -> PathBuf {
 #[must_use]
 pub fn nginx() -> PathBuf {
     variable(NGINX_VARIABLE, "nginx").into()
+}
+
+/// The program Chromium.
+///
+/// # Panics
+///
+/// If the variable [`CHROMIUM_VARIABLE`] is not set.
+#[must_use]
+pub fn chromium() -> PathBuf {
+    variable(CHROMIUM_VARIABLE, "Chromium").into()
 }
 
 fn variable(name: &str, what: &str) -> String {

@@ -1,4 +1,4 @@
-//! What tests find beside them: databases, a proxy, and other people's clients.
+//! What tests find beside them: databases, a proxy, a browser, and other people's clients.
 
 use crate::apt;
 use crate::server::Server;
@@ -25,7 +25,8 @@ impl Servers {
                 "BOXES_TEST_PYTHON_8",
                 python::environment("8")?.display().to_string(),
             ),
-            ("BOXES_TEST_NGINX", nginx()?),
+            ("BOXES_TEST_NGINX", installed("nginx", "nginx-light")?),
+            ("BOXES_TEST_CHROMIUM", installed("chromium", "chromium")?),
         ];
         Ok(Self {
             postgres: postgres::start()?,
@@ -56,10 +57,11 @@ impl Servers {
     }
 }
 
-fn nginx() -> Result<String, String> {
-    let found = tools::find("nginx").or_else(|_| {
-        apt::install("nginx-light")?;
-        tools::find("nginx")
+/// Where the program is; installed with this package if it is missing.
+fn installed(program: &str, package: &str) -> Result<String, String> {
+    let found = tools::find(program).or_else(|_| {
+        apt::install(package)?;
+        tools::find(program)
     })?;
     Ok(found.display().to_string())
 }

@@ -39,6 +39,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "apt-get install nginx-light",
     },
     Tool {
+        program: "chromium",
+        purpose: "test: what people see in a browser",
+        folders: &[],
+        install: "apt-get install chromium",
+    },
+    Tool {
         program: "wrk",
         purpose: "bench: the load on pages",
         folders: &[],
