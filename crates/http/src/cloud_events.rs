@@ -6,7 +6,7 @@ use boxes_recorder::{LogIdentity, Notification};
 use crate::json_page::embeds_as_json;
 use crate::json_text::JsonText;
 use crate::link::Links;
-use crate::representation::Representation;
+use crate::representation::{Format, Representation};
 
 /// The bytes of an event besides its state and topic: about, for one allocation.
 const EVENT_OVERHEAD: usize = 480;
@@ -20,7 +20,7 @@ const EVENT_OVERHEAD: usize = 480;
 #[derive(Debug)]
 pub(crate) struct CloudEventsBatch;
 
-impl Representation for CloudEventsBatch {
+impl Format for CloudEventsBatch {
     fn media_type(&self) -> &'static str {
         "application/cloudevents-batch+json"
     }
@@ -32,7 +32,9 @@ impl Representation for CloudEventsBatch {
     fn only_by_name(&self) -> bool {
         true
     }
+}
 
+impl Representation for CloudEventsBatch {
     fn page(&self, section: &Section, _: &Links) -> Vec<u8> {
         batch(&section.log, &section.items)
     }

@@ -7,7 +7,7 @@ use boxes_recorder::{LogIdentity, Notification, StoredEvent};
 
 use crate::json_text::JsonText;
 use crate::link::{Addresses, Links};
-use crate::representation::Representation;
+use crate::representation::{DescriptionFormat, Format, Representation, page_media_types};
 
 /// The bytes of an item besides its state and metadata, and of a page besides its items: about, for one
 /// allocation.
@@ -18,7 +18,7 @@ const PAGE_OVERHEAD: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct JsonPage;
 
-impl Representation for JsonPage {
+impl Format for JsonPage {
     fn media_type(&self) -> &'static str {
         "application/json"
     }
@@ -26,7 +26,9 @@ impl Representation for JsonPage {
     fn tag(&self) -> &'static str {
         "json"
     }
+}
 
+impl Representation for JsonPage {
     fn page(&self, section: &Section, links: &Links) -> Vec<u8> {
         let sizes = section.items.iter().map(size);
         let mut json = JsonText::with_capacity(PAGE_OVERHEAD + sizes.sum::<usize>());
@@ -82,30 +84,26 @@ pub(crate) fn item(item: &Notification) -> Vec<u8> {
     json.into_bytes()
 }
 
-/// The description of a log.
-pub(crate) fn description<'a>(
-    of: &LogDescription,
-    addresses: &Addresses,
-    links: &Links,
-    formats: impl Iterator<Item = &'a str>,
-) -> Vec<u8> {
-    let mut json = JsonText::with_capacity(PAGE_OVERHEAD);
-    json.raw("{\"name\":").string(&of.log.name);
-    json.raw(",\"epoch\":").uuid(of.log.epoch);
-    json.raw(",\"page_size\":")
-        .number(of.log.page_size.get().into());
-    json.raw(",\"first_available\":").number(of.first_available);
-    json.raw(",\"last\":").number(of.last);
-    json.raw(",\"formats\":[");
-    for (place, format) in formats.enumerate() {
-        json.raw(if place == 0 { "" } else { "," }).string(format);
+impl DescriptionFormat for JsonPage {
+    fn description(&self, of: &LogDescription, addresses: &Addresses, links: &Links) -> Vec<u8> {
+        let mut json = JsonText::with_capacity(PAGE_OVERHEAD);
+        json.raw("{\"name\":").string(&of.log.name);
+        json.raw(",\"epoch\":").uuid(of.log.epoch);
+        json.raw(",\"page_size\":")
+            .number(of.log.page_size.get().into());
+        json.raw(",\"first_available\":").number(of.first_available);
+        json.raw(",\"last\":").number(of.last);
+        json.raw(",\"formats\":[");
+        for (place, format) in page_media_types().enumerate() {
+            json.raw(if place == 0 { "" } else { "," }).string(format);
+        }
+        json.raw("],\"uri_template\":")
+            .string(&addresses.page_template())
+            .raw(",");
+        write_links(&mut json, links);
+        json.raw("}");
+        json.into_bytes()
     }
-    json.raw("],\"uri_template\":")
-        .string(&addresses.page_template())
-        .raw(",");
-    write_links(&mut json, links);
-    json.raw("}");
-    json.into_bytes()
 }
 
 fn id_text(link: &boxes_notification_log::SectionLink) -> String {
@@ -169,6 +167,16 @@ fn write_links(json: &mut JsonText, links: &Links) {
     for (place, link) in links.iter().enumerate() {
         json.raw(if place == 0 { "" } else { "," });
         json.string(link.name).raw(":").string(&link.href);
+    }
+    let mut alternates = links.alternates().peekable();
+    if alternates.peek().is_some() {
+        json.raw(",\"alternate\":[");
+        for (place, (href, media_type)) in alternates.enumerate() {
+            json.raw(if place == 0 { "" } else { "," });
+            json.raw("{\"href\":").string(href);
+            json.raw(",\"type\":").string(media_type).raw("}");
+        }
+        json.raw("]");
     }
     json.raw("}");
 }

@@ -5,8 +5,9 @@
 //!
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
 //! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `accept_encoding.rs`,
-//! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`, of which `json_page.rs` is the
-//! kit's own and `cloud_events.rs` is for those who ask for it by name; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
+//! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
+//! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`
+//! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
 //! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
@@ -19,6 +20,7 @@
 
 mod accept;
 mod accept_encoding;
+mod atom;
 mod authorities;
 mod bearer_token;
 mod cloud_events;
@@ -29,11 +31,17 @@ mod dialects;
 mod entity_tag;
 mod event_stream;
 mod fetch;
+mod html;
+mod html_description;
+mod html_json;
+mod html_page;
+mod iddd;
 mod json_page;
 mod json_text;
 mod link;
 mod log_problem;
 mod log_range;
+mod markup_text;
 mod options;
 mod page_cache;
 mod page_document;

@@ -16,15 +16,44 @@ pub(crate) struct Link {
 
 /// The same set for the header and for the body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Links(Vec<Link>);
+pub(crate) struct Links {
+    ways: Vec<Link>,
+    /// The media types in which the same is offered besides, at the same address.
+    alternates: Vec<&'static str>,
+}
 
 impl Links {
+    /// All but the alternates.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.0.iter()
+        self.ways.iter()
+    }
+
+    /// Where the way with this name leads.
+    pub(crate) fn href(&self, name: &str) -> Option<&str> {
+        let mut ways = self.ways.iter();
+        let found = ways.find(|link| link.name == name)?;
+        Some(&found.href)
+    }
+
+    /// The address and the media type of each other format.
+    pub(crate) fn alternates(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let own = self.href("self").unwrap_or_default();
+        self.alternates
+            .iter()
+            .map(move |media_type| (own, *media_type))
+    }
+
+    /// The same, offered in these media types besides.
+    pub(crate) fn with_alternates(
+        mut self,
+        media_types: impl Iterator<Item = &'static str>,
+    ) -> Self {
+        self.alternates = media_types.collect();
+        self
     }
 
     fn add(&mut self, name: &'static str, relations: &'static str, href: String) {
-        self.0.push(Link {
+        self.ways.push(Link {
             name,
             relations,
             href,
@@ -34,18 +63,24 @@ impl Links {
     /// As the value of a `Link` header (RFC 8288).
     pub(crate) fn header(&self) -> HeaderValue {
         let mut text = String::new();
-        for Link {
-            relations, href, ..
-        } in &self.0
-        {
+        let mut add = |href: &str, relations: &str, media_type: Option<&str>| {
             if !text.is_empty() {
                 text.push_str(", ");
             }
-            text.push('<');
-            text.push_str(href);
-            text.push_str(">; rel=\"");
-            text.push_str(relations);
-            text.push('"');
+            for part in ["<", href, ">; rel=\"", relations, "\""] {
+                text.push_str(part);
+            }
+            if let Some(media_type) = media_type {
+                for part in ["; type=\"", media_type, "\""] {
+                    text.push_str(part);
+                }
+            }
+        };
+        for link in &self.ways {
+            add(&link.href, link.relations, None);
+        }
+        for (href, media_type) in self.alternates() {
+            add(href, "alternate", Some(media_type));
         }
         // Addresses are of URL characters only: `Addresses::new` has seen to it.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))

@@ -18,6 +18,7 @@ use quick_cache::sync::Cache;
 use crate::accept_encoding::AcceptedCodings;
 use crate::coding::Coding;
 use crate::entity_tag::EntityTag;
+use crate::representation::Format;
 use crate::{Problem, ProblemKind};
 
 /// A body with its headers, so that sending it is cloning both, which copies neither.
@@ -37,7 +38,7 @@ impl Rendered {
     /// empty `link` leads nowhere.
     pub(crate) fn new(
         body: Vec<u8>,
-        media_type: &'static str,
+        content_type: &'static str,
         link: HeaderValue,
         cache_control: &'static str,
         tag: Option<EntityTag>,
@@ -50,7 +51,7 @@ impl Rendered {
         if let Some(tag) = &tag {
             headers.insert(ETAG, tag.header().clone());
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CONTENT_LENGTH, body.len().into());
         if !link.is_empty() {
             headers.insert(LINK, link);
@@ -62,6 +63,19 @@ impl Rendered {
             coding: Coding::Identity,
             body: body.into(),
         }
+    }
+
+    /// The same in this format, with the headers that it needs.
+    pub(crate) fn in_format<F: Format + ?Sized>(
+        body: Vec<u8>,
+        format: &F,
+        link: HeaderValue,
+        cache_control: &'static str,
+        tag: Option<EntityTag>,
+    ) -> Self {
+        let mut made = Self::new(body, format.content_type(), link, cache_control, tag);
+        made.headers.extend(format.headers());
+        made
     }
 
     /// The same with its body coded. What is coded already, or need not be, stays as it is.

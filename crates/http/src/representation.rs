@@ -4,22 +4,27 @@ use std::fmt::Debug;
 
 use axum::http::header::VARY;
 use axum::http::{HeaderMap, HeaderValue};
-use boxes_notification_log::Section;
+use boxes_notification_log::{LogDescription, Section};
 use boxes_recorder::{LogIdentity, Notification};
 
 use crate::accept::{names, negotiate};
+use crate::atom::Atom;
 use crate::cloud_events::CloudEventsBatch;
+use crate::html::Html;
+use crate::iddd::Iddd;
 use crate::json_page::JsonPage;
-use crate::link::Links;
+use crate::link::{Addresses, Links};
 use crate::{Problem, ProblemKind, event_stream};
 
-/// One format of pages: how a section becomes a body.
-///
-/// To add one, implement this and list it in [`PAGES`]; negotiation, entity tags, caching, and the formats that
-/// descriptions and 406 name follow from the list.
-pub(crate) trait Representation: Debug + Send + Sync {
-    /// As it is asked for, and as it is labelled.
+/// How a body is asked for, and labelled.
+pub(crate) trait Format: Debug + Send + Sync {
+    /// As it is asked for.
     fn media_type(&self) -> &'static str;
+
+    /// As it is labelled, where that says more.
+    fn content_type(&self) -> &'static str {
+        self.media_type()
+    }
 
     /// A short name of its own, for entity tags and caches.
     fn tag(&self) -> &'static str;
@@ -30,6 +35,17 @@ pub(crate) trait Representation: Debug + Send + Sync {
         false
     }
 
+    /// Headers that its bodies need wherever they are sent: the same ones each time.
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::new()
+    }
+}
+
+/// One format of pages: how a section becomes a body.
+///
+/// To add one, implement this and list it in [`PAGES`]; negotiation, entity tags, caching, `alternate` links, and the
+/// formats that descriptions and 406 name follow from the list.
+pub(crate) trait Representation: Format {
     /// A page. The same section gives the same bytes, always and everywhere.
     fn page(&self, section: &Section, links: &Links) -> Vec<u8>;
 
@@ -42,36 +58,43 @@ pub(crate) trait Representation: Debug + Send + Sync {
     ) -> Vec<u8>;
 }
 
+/// One format of the description of a log.
+pub(crate) trait DescriptionFormat: Format {
+    /// The description.
+    fn description(&self, of: &LogDescription, addresses: &Addresses, links: &Links) -> Vec<u8>;
+}
+
 /// The formats of pages, the one first that is given to those who accept anything.
-pub(crate) static PAGES: &[&dyn Representation] = &[&JsonPage, &CloudEventsBatch];
+pub(crate) static PAGES: &[&dyn Representation] =
+    &[&JsonPage, &Html, &Atom, &CloudEventsBatch, &Iddd];
+
+/// The formats of descriptions; likewise.
+pub(crate) static DESCRIPTIONS: &[&dyn DescriptionFormat] = &[&JsonPage, &Html];
 
 /// The format of pages that the request wants.
 pub(crate) fn of_page(headers: &HeaderMap) -> Result<&'static dyn Representation, Problem> {
-    let offered = || {
-        let offers = |page: &&&'static dyn Representation| {
-            !page.only_by_name() || names(headers, page.media_type())
-        };
-        PAGES.iter().filter(offers).copied()
-    };
-    let place = negotiate(headers, offered().map(Representation::media_type));
-    let found = place.and_then(|place| offered().nth(place));
-    found.ok_or_else(|| not_acceptable(media_types()))
+    wanted(headers, PAGES)
+}
+
+/// The format of descriptions that the request wants.
+pub(crate) fn of_description(
+    headers: &HeaderMap,
+) -> Result<&'static dyn DescriptionFormat, Problem> {
+    wanted(headers, DESCRIPTIONS)
 }
 
 /// What pages are offered as.
-pub(crate) fn media_types() -> impl Iterator<Item = &'static str> {
-    PAGES.iter().map(|page| page.media_type())
+pub(crate) fn page_media_types() -> impl Iterator<Item = &'static str> {
+    media_types(PAGES)
 }
 
-/// How the description of a log is offered.
-pub(crate) const DESCRIPTION_MEDIA_TYPE: &str = "application/json";
-
-/// Whether the request takes the description of a log as it is offered.
-pub(crate) fn accepts_description(headers: &HeaderMap) -> Result<(), Problem> {
-    match negotiate(headers, [DESCRIPTION_MEDIA_TYPE]) {
-        Some(_) => Ok(()),
-        None => Err(not_acceptable([DESCRIPTION_MEDIA_TYPE].into_iter())),
-    }
+/// What of these there is beside `format`.
+pub(crate) fn alternatives<F: Format + ?Sized>(
+    formats: &'static [&'static F],
+    format: &F,
+) -> impl Iterator<Item = &'static str> {
+    let own = format.media_type();
+    media_types(formats).filter(move |media_type| *media_type != own)
 }
 
 /// Whether the request takes a stream of events.
@@ -80,6 +103,26 @@ pub(crate) fn accepts_stream(headers: &HeaderMap) -> Result<(), Problem> {
         Some(_) => Ok(()),
         None => Err(not_acceptable([event_stream::MEDIA_TYPE].into_iter())),
     }
+}
+
+fn media_types<F: Format + ?Sized>(
+    formats: &'static [&'static F],
+) -> impl Iterator<Item = &'static str> {
+    formats.iter().map(|format| format.media_type())
+}
+
+fn wanted<F: Format + ?Sized>(
+    headers: &HeaderMap,
+    formats: &'static [&'static F],
+) -> Result<&'static F, Problem> {
+    let offered = || {
+        let offers =
+            |format: &&&'static F| !format.only_by_name() || names(headers, format.media_type());
+        formats.iter().filter(offers).copied()
+    };
+    let place = negotiate(headers, offered().map(Format::media_type));
+    let found = place.and_then(|place| offered().nth(place));
+    found.ok_or_else(|| not_acceptable(media_types(formats)))
 }
 
 fn not_acceptable(offered: impl Iterator<Item = &'static str>) -> Problem {

@@ -23,9 +23,9 @@ use crate::entity_tag::EntityTag;
 use crate::event_stream::{self, EventSender, Gone};
 use crate::link::Addresses;
 use crate::page_cache::{PageCache, Rendered, not_modified};
-use crate::representation::{self, DESCRIPTION_MEDIA_TYPE, Representation};
+use crate::representation::{self, DESCRIPTIONS, PAGES, Representation, alternatives};
 use crate::waiting::{FALSE_ALARM_PAUSE, Outcome, Waiters};
-use crate::{InvalidPath, NotificationLogOptions, Problem, ProblemKind, json_page, log_problem};
+use crate::{InvalidPath, NotificationLogOptions, Problem, ProblemKind, log_problem};
 
 /// The epoch that a reader follows, a UUID: sent with a request, it is answered with 409 `epoch-changed` if the
 /// log has another.
@@ -49,6 +49,9 @@ const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
 /// | `/{id}` | that notification |
 /// | `/stream` | what comes after `Last-Event-ID` or `?after=` as server-sent events; what comes from now on without either |
 /// | `/log` | name, epoch, page size, first and last notification, formats, a template for pages |
+///
+/// Pages and notifications are offered as JSON, HTML, Atom (archived pages are archives of RFC 5005) and, for those who
+/// name it, as a batch of `CloudEvents` or as the `IDDD_Samples` have it; the description as JSON and HTML.
 ///
 /// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
 /// never change. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
@@ -81,8 +84,9 @@ struct Served {
     addresses: Addresses,
     archived: &'static str,
     pages: PageCache,
-    /// The newest page that grows: made by one of those who wait for it, and sent to all of them.
-    growing: Mutex<Option<Growing>>,
+    /// The newest page that grows, in the formats that were asked for: made by one of those who wait for it, and
+    /// sent to all of them.
+    growing: Mutex<Option<GrowingSection>>,
     waiters: Waiters,
     /// What streams of events have read last: read by one of those who wait for it, and sent by all of them.
     streamed: Mutex<Option<Arc<Section>>>,
@@ -90,13 +94,20 @@ struct Served {
     slow_client_timeout: Duration,
 }
 
-#[derive(Debug, Clone)]
+/// What the newest page was when it was read, and what was made of it: at most one page for each format.
+#[derive(Debug)]
+struct GrowingSection {
+    section: Section,
+    last: u64,
+    pages: Vec<(&'static str, Arc<Rendered>)>,
+}
+
+/// The newest page in one format.
+#[derive(Debug)]
 struct Growing {
-    id: SectionId,
     last: u64,
     /// Others wrote beyond it before it was read.
     is_archived: bool,
-    format: &'static str,
     page: Arc<Rendered>,
 }
 
@@ -277,7 +288,7 @@ impl Served {
         &self,
         log: &LogIdentity,
         id: SectionId,
-        format: &dyn Representation,
+        format: &'static dyn Representation,
         request: &HeaderMap,
         codings: &AcceptedCodings,
     ) -> Result<Response, Problem> {
@@ -315,40 +326,52 @@ impl Served {
         &self,
         id: SectionId,
         last: u64,
-        format: &dyn Representation,
+        format: &'static dyn Representation,
     ) -> Result<Growing, Problem> {
         let mut growing = self.growing.lock().await;
-        if let Some(made) = &*growing
-            && (made.id, made.format) == (id, format.tag())
-            && made.last >= last
-        {
-            return Ok(made.clone());
+        let kept = growing
+            .take()
+            .filter(|kept| kept.section.id == id && kept.last >= last);
+        let mut kept = match kept {
+            Some(kept) => kept,
+            None => {
+                let section = self.read(id).await?;
+                GrowingSection {
+                    last: last_of(&section),
+                    section,
+                    pages: Vec::new(),
+                }
+            }
+        };
+        let made = kept.pages.iter().find(|(tag, _)| *tag == format.tag());
+        let page = if let Some((_, page)) = made {
+            Arc::clone(page)
+        } else {
+            let page = self.render(&kept.section, format);
+            kept.pages.push((format.tag(), Arc::clone(&page)));
+            page
+        };
+        let (last, is_archived) = (kept.last, kept.section.archived);
+        if !is_archived {
+            *growing = Some(kept);
         }
-        let section = self.read(id).await?;
-        let made = self.growing(&section, format);
-        if !made.is_archived {
-            *growing = Some(made.clone());
-        }
-        Ok(made)
+        Ok(Growing {
+            last,
+            is_archived,
+            page,
+        })
     }
 
     /// The page that is the current one for the log itself, which looks at the store for it where it has to.
-    async fn current_page(&self, format: &dyn Representation) -> Result<Growing, Problem> {
+    async fn current_page(&self, format: &'static dyn Representation) -> Result<Growing, Problem> {
         let read = self.log.current().await;
         let whole = read.and_then(|section| section.check().map(|()| section));
         let section = whole.map_err(|error| self.problem(&error))?;
-        Ok(self.growing(&section, format))
-    }
-
-    fn growing(&self, section: &Section, format: &dyn Representation) -> Growing {
-        Growing {
-            id: section.id,
-            // Archived meanwhile: its last one is the newest of the page.
-            last: section.last.unwrap_or(section.id.high()),
+        Ok(Growing {
+            last: last_of(&section),
             is_archived: section.archived,
-            format: format.tag(),
-            page: self.render(section, format),
-        }
+            page: self.render(&section, format),
+        })
     }
 
     async fn notification(&self, id: u64, request: &HeaderMap) -> Result<Response, Problem> {
@@ -379,9 +402,10 @@ impl Served {
             });
         };
         let links = self.addresses.of_notification(id, page);
+        let links = links.with_alternates(alternatives(PAGES, format));
         let body = format.notification(log, found, &links);
-        let media_type = format.media_type();
-        let made = Rendered::new(body, media_type, links.header(), self.archived, Some(tag));
+        let link = links.header();
+        let made = Rendered::in_format(body, format, link, self.archived, Some(tag));
         let coding = codings.for_body(made.n_bytes());
         let made = Arc::new(made).coded(coding).await?;
         Ok(made.answer(request, &codings))
@@ -390,19 +414,19 @@ impl Served {
     async fn description(&self, request: &HeaderMap) -> Result<Response, Problem> {
         let log = self.identity().await?;
         self.check_resume_point(log, request).await?;
-        representation::accepts_description(request)?;
+        let format = representation::of_description(request)?;
         let codings = AcceptedCodings::of(request)?;
         let described = self.log.describe().await;
         let description = described.map_err(|error| self.problem(&error))?;
         let (first, last) = (description.first_available, description.last);
-        let tag = EntityTag::description(log.epoch, first, last, "json");
+        let tag = EntityTag::description(log.epoch, first, last, format.tag());
         let links = self
             .addresses
             .of_description(SectionId::first(log.page_size));
-        let formats = representation::media_types();
-        let body = json_page::description(&description, &self.addresses, &links, formats);
-        let media_type = DESCRIPTION_MEDIA_TYPE;
-        let made = Rendered::new(body, media_type, links.header(), GROWING, Some(tag));
+        let links = links.with_alternates(alternatives(DESCRIPTIONS, format));
+        let body = format.description(&description, &self.addresses, &links);
+        let link = links.header();
+        let made = Rendered::in_format(body, format, link, GROWING, Some(tag));
         let made = Arc::new(made).coded(codings.plain()).await?;
         Ok(made.answer(request, &codings))
     }
@@ -499,7 +523,7 @@ impl Served {
         Some(section)
     }
 
-    fn render(&self, section: &Section, format: &dyn Representation) -> Arc<Rendered> {
+    fn render(&self, section: &Section, format: &'static dyn Representation) -> Arc<Rendered> {
         let (log, id) = (&section.log, section.id);
         let newest = section
             .last
@@ -507,6 +531,7 @@ impl Served {
         let (previous, next) = (section.previous.as_ref(), section.next.as_ref());
         let first = SectionId::first(log.page_size);
         let links = self.addresses.of_page(id, first, previous, next, newest);
+        let links = links.with_alternates(alternatives(PAGES, format));
         let (cache_control, tag) = match newest {
             None => (
                 self.archived,
@@ -520,13 +545,7 @@ impl Served {
         };
         let body = format.page(section, &links);
         let link = links.header();
-        Arc::new(Rendered::new(
-            body,
-            format.media_type(),
-            link,
-            cache_control,
-            tag,
-        ))
+        Arc::new(Rendered::in_format(body, format, link, cache_control, tag))
     }
 
     async fn identity(&self) -> Result<&LogIdentity, Problem> {
@@ -607,4 +626,9 @@ impl Served {
         }
         problem
     }
+}
+
+/// The newest one that the section tells of: its last one, if it is archived.
+fn last_of(section: &Section) -> u64 {
+    section.last.unwrap_or(section.id.high())
 }

@@ -21,6 +21,23 @@ use serde_json::json;
 use support::{PATH, Raw, send, send_to, serve};
 use url::Url;
 
+/// What pages are offered as, JSON first.
+const FORMATS: [&str; 5] = [
+    "application/json",
+    "text/html",
+    "application/atom+xml",
+    "application/cloudevents-batch+json",
+    "application/vnd.saasovation.idovation+json",
+];
+
+/// What a JSON page below the path has as alternates.
+fn alternates(below: &str) -> impl Iterator<Item = (String, String)> {
+    FORMATS
+        .into_iter()
+        .skip(1)
+        .map(move |format| (format!("alternate {format}"), format!("{PATH}{below}")))
+}
+
 fn options() -> NotificationLogOptions {
     NotificationLogOptions::new(PATH)
 }
@@ -42,16 +59,25 @@ fn tag(of: &str) -> String {
     format!("\"{}.{of}.json\"", EPOCH.simple())
 }
 
-/// A `Link` header by its grammar: relation to address.
+/// A `Link` header by its grammar: relation to address; for alternates, relation and type.
 fn parse_link(header: &str) -> BTreeMap<String, String> {
     let mut links = BTreeMap::new();
     let mut rest = header.trim_start();
     while !rest.is_empty() {
         let (target, after) = rest.strip_prefix('<').unwrap().split_once('>').unwrap();
         let after = after.strip_prefix("; rel=\"").unwrap();
-        let (relations, after) = after.split_once('"').unwrap();
+        let (relations, mut after) = after.split_once('"').unwrap();
+        let mut media_type = None;
+        if let Some(typed) = after.strip_prefix("; type=\"") {
+            let (found, behind) = typed.split_once('"').unwrap();
+            (media_type, after) = (Some(found), behind);
+        }
         for relation in relations.split(' ') {
-            let before = links.insert(relation.to_owned(), target.to_owned());
+            let name = match media_type {
+                Some(media_type) => format!("{relation} {media_type}"),
+                None => relation.to_owned(),
+            };
+            let before = links.insert(name, target.to_owned());
             assert_eq!(before, None, "{relation} is there twice");
         }
         rest = after;
@@ -68,7 +94,8 @@ fn parse_link(header: &str) -> BTreeMap<String, String> {
 /// The body's links as the header names them: where the body says `previous` the header says `prev` as well, and
 /// `monitor` where it says `stream`.
 fn body_links(raw: &Raw) -> BTreeMap<String, String> {
-    let links = raw.json()["links"].as_object().unwrap().clone();
+    let mut links = raw.json()["links"].as_object().unwrap().clone();
+    let alternates = links.remove("alternate").unwrap();
     let mut links: BTreeMap<_, _> = links
         .into_iter()
         .map(|(name, href)| (name, href.as_str().unwrap().to_owned()))
@@ -78,6 +105,11 @@ fn body_links(raw: &Raw) -> BTreeMap<String, String> {
     }
     if let Some(stream) = links.remove("stream") {
         links.insert("monitor".to_owned(), stream);
+    }
+    for link in alternates.as_array().unwrap() {
+        let (href, media_type) = (&link["href"], &link["type"]);
+        let name = format!("alternate {}", media_type.as_str().unwrap());
+        links.insert(name, href.as_str().unwrap().to_owned());
     }
     links
 }
@@ -121,7 +153,7 @@ async fn a_growing_page_is_revalidated_each_time_and_says_where_the_log_ends() {
     assert_eq!(body["items"].as_array().unwrap().len(), 3);
     assert_eq!(
         body_links(&page),
-        BTreeMap::from(
+        BTreeMap::from_iter(
             [
                 ("self", "/orders/notifications/11,15"),
                 ("current", "/orders/notifications"),
@@ -132,6 +164,8 @@ async fn a_growing_page_is_revalidated_each_time_and_says_where_the_log_ends() {
                 ("last", "/orders/notifications/11,15"),
             ]
             .map(|(name, href)| (name.to_owned(), href.to_owned()))
+            .into_iter()
+            .chain(alternates("/11,15"))
         )
     );
     // By whichever URL it is the same page.
@@ -157,7 +191,10 @@ async fn an_archived_page_may_be_kept_for_ever_and_knows_nothing_of_the_end() {
     );
     assert_eq!(body.get("last"), None);
     assert_eq!(
-        body_links(&page).into_keys().collect::<Vec<_>>(),
+        body_links(&page)
+            .into_keys()
+            .filter(|name| !name.starts_with("alternate "))
+            .collect::<Vec<_>>(),
         [
             "current",
             "first",
@@ -219,6 +256,33 @@ async fn the_header_has_the_links_of_the_body() {
                     "{below}"
                 );
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_format_names_all_others_at_its_own_address() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served(&log).await;
+    for (below, own) in [("", "/11,15"), ("/1,5", "/1,5"), ("/7", "/7")] {
+        let mut tags = BTreeMap::new();
+        for format in FORMATS {
+            let answer = send(&url, "GET", below, &[("accept", format)]).await;
+            assert_eq!(answer.status, 200, "{format}");
+            let links = parse_link(answer.header("link").unwrap());
+            let alternates = links.into_iter().filter_map(|(name, href)| {
+                Some((name.strip_prefix("alternate ")?.to_owned(), href))
+            });
+            let others = FORMATS.into_iter().filter(|other| *other != format);
+            let expected = others.map(|other| (other.to_owned(), format!("{PATH}{own}")));
+            assert_eq!(
+                alternates.collect::<BTreeMap<_, _>>(),
+                expected.collect::<BTreeMap<_, _>>(),
+                "{below} {format}"
+            );
+            assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+            let tag = answer.header("etag").unwrap().to_owned();
+            assert_eq!(tags.insert(tag, format), None, "each has a tag of its own");
         }
     }
 }
@@ -405,24 +469,31 @@ async fn a_format_is_given_only_if_it_is_accepted() {
         for accept in [
             "*/*",
             "application/*",
-            "text/html, */*;q=0.1",
-            "text/html;q=1, application/json;q=0.001",
+            "text/plain, */*;q=0.1",
+            "image/png;q=1, application/json;q=0.001",
+            "text/html;q=0.8, application/json;q=0.801",
         ] {
             let answer = send(&url, "GET", below, &[("accept", accept)]).await;
             assert_eq!(answer.status, 200, "{accept}");
             assert_eq!(answer.header("content-type"), Some("application/json"));
         }
+        for accept in ["text/html", "text/*", "application/json;q=0, */*"] {
+            let answer = send(&url, "GET", below, &[("accept", accept)]).await;
+            assert_eq!(answer.status, 200, "{accept}");
+            let html = Some("text/html; charset=utf-8");
+            assert_eq!(answer.header("content-type"), html, "{accept}");
+        }
         for accept in [
-            "text/html",
+            "text/plain",
             "application/json;q=0",
             "*/*;q=0",
-            "text/*, application/json;q=0, */*;q=0",
+            "text/*;q=0, application/json;q=0, */*;q=0",
         ] {
             let answer = send(&url, "GET", below, &[("accept", accept)]).await;
             assert_problem(&answer, 406, "not-acceptable");
             let offered = match below {
-                "/log" => json!(["application/json"]),
-                _ => json!(["application/json", "application/cloudevents-batch+json"]),
+                "/log" => json!(["application/json", "text/html"]),
+                _ => json!(FORMATS),
             };
             assert_eq!(answer.json()["offered"], offered);
             assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
@@ -628,10 +699,11 @@ async fn the_description_has_what_a_reader_needs_to_count() {
         body,
         json!({
             "name": "orders", "epoch": EPOCH.to_string(), "page_size": 5, "first_available": 1, "last": 13,
-            "formats": ["application/json", "application/cloudevents-batch+json"], "uri_template": "/orders/notifications/{low},{high}",
+            "formats": FORMATS, "uri_template": "/orders/notifications/{low},{high}",
             "links": {
                 "self": "/orders/notifications/log", "current": "/orders/notifications",
-                "first": "/orders/notifications/1,5", "stream": "/orders/notifications/stream"
+                "first": "/orders/notifications/1,5", "stream": "/orders/notifications/stream",
+                "alternate": [{ "href": "/orders/notifications/log", "type": "text/html" }],
             },
         })
     );
