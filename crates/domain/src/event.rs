@@ -162,6 +162,11 @@ impl EventType {
         self.version.saturating_sub(n_steps)
     }
 
+    /// Every topic under which events of this kind may be stored: its own, then its aliases.
+    pub fn all_topics(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.topic).chain(self.aliases.iter().copied())
+    }
+
     /// Whether events stored under `topic` are of this kind.
     #[must_use]
     pub fn answers_to(&self, topic: &str) -> bool {

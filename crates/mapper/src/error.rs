@@ -12,15 +12,18 @@ use crate::KeyId;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MapperError {
-    /// Two kinds of event claim one topic: rename one, with an alias for what is stored already.
-    #[error("the topic `{topic}` is registered twice: by `{first}` and by `{second}`")]
+    /// Two kinds of event claim one topic, or one of them reads it as an alias: give one another topic, and an alias
+    /// for what is stored already under the one that it had.
+    #[error(
+        "the topic `{topic}` is claimed twice: by {first} and by {second}: give one of them another topic, with #[event(topic = \"…\")]"
+    )]
     DuplicateTopic {
         /// The topic.
         topic: String,
-        /// The event type that registered it first.
-        first: &'static str,
-        /// The one that claims it too.
-        second: &'static str,
+        /// The event type that was registered first, and whether the topic is an alias there.
+        first: String,
+        /// The one that claims it too, in the same way.
+        second: String,
     },
     /// The event can't be written: its type has no plain derived `Serialize`, or a value of it no JSON form.
     #[error("an event of topic `{topic}` can't be written as JSON")]

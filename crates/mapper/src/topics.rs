@@ -1,6 +1,6 @@
 //! The names under which a box stores its events.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 
 use boxes_domain::{Event, EventType};
@@ -10,7 +10,43 @@ use crate::MapperError;
 /// Every topic of a box, each with the one event type that owns it.
 #[derive(Debug, Clone, Default)]
 pub struct Topics {
-    by_topic: BTreeMap<&'static str, (&'static EventType, &'static str)>,
+    by_topic: BTreeMap<&'static str, Owner>,
+}
+
+/// The kind of event that owns a topic, or reads it as an alias.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    event_type: &'static EventType,
+    /// Of the Rust type: two of them may have one name, in two versions of a crate.
+    id: TypeId,
+    name: &'static str,
+}
+
+impl Owner {
+    fn of<E: Event>(event_type: &'static EventType) -> Self {
+        Self {
+            event_type,
+            id: TypeId::of::<E>(),
+            name: type_name::<E>(),
+        }
+    }
+
+    /// Whether it is the same kind of the same type.
+    fn is(&self, other: &Self) -> bool {
+        self.id == other.id && self.event_type.variant == other.event_type.variant
+    }
+
+    /// The type, and how it comes to `topic`.
+    fn claim(&self, topic: &str) -> String {
+        let Self {
+            event_type, name, ..
+        } = self;
+        if event_type.topic == topic {
+            format!("`{name}`")
+        } else {
+            format!("`{name}` (as an alias of `{}`)", event_type.topic)
+        }
+    }
 }
 
 impl Topics {
@@ -18,24 +54,25 @@ impl Topics {
     ///
     /// # Errors
     ///
-    /// [`MapperError::DuplicateTopic`] if another type has one of them.
+    /// [`MapperError::DuplicateTopic`] if another type, or another kind of `E`, has one of them: none of `E`'s is
+    /// added then.
     pub fn register<E: Event>(&mut self) -> Result<(), MapperError> {
-        let name = type_name::<E>();
+        let mut by_topic = self.by_topic.clone();
         for event_type in E::TYPES {
-            for topic in std::iter::once(event_type.topic).chain(event_type.aliases.iter().copied())
-            {
-                match self.by_topic.get(topic) {
-                    Some((_, first)) if *first != name => {
-                        return Err(MapperError::DuplicateTopic {
-                            topic: topic.to_owned(),
-                            first,
-                            second: name,
-                        });
-                    }
-                    _ => self.by_topic.insert(topic, (event_type, name)),
-                };
+            let owner = Owner::of::<E>(event_type);
+            for topic in event_type.all_topics() {
+                if let Some(first) = by_topic.insert(topic, owner)
+                    && !first.is(&owner)
+                {
+                    return Err(MapperError::DuplicateTopic {
+                        topic: topic.to_owned(),
+                        first: first.claim(topic),
+                        second: owner.claim(topic),
+                    });
+                }
             }
         }
+        self.by_topic = by_topic;
         Ok(())
     }
 
@@ -43,9 +80,8 @@ impl Topics {
     #[must_use]
     pub fn has<E: Event>(&self) -> bool {
         E::TYPES.iter().all(|t| {
-            self.by_topic
-                .get(t.topic)
-                .is_some_and(|(_, name)| *name == type_name::<E>())
+            let owner = self.by_topic.get(t.topic);
+            owner.is_some_and(|owner| owner.id == TypeId::of::<E>())
         })
     }
 
@@ -53,7 +89,7 @@ impl Topics {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static EventType)> {
         self.by_topic
             .iter()
-            .map(|(topic, (event_type, _))| (*topic, *event_type))
+            .map(|(topic, owner)| (*topic, owner.event_type))
     }
 }
 
@@ -76,6 +112,35 @@ mod tests {
         Old,
     }
 
+    /// Written by hand: the derive macro would refuse it.
+    #[derive(Clone, Serialize, Deserialize)]
+    enum Twice {
+        One,
+        Two,
+    }
+
+    impl Event for Twice {
+        const TYPES: &'static [EventType] = &[
+            EventType::new("twice.one", 0),
+            EventType::new("twice.two", 1).with_aliases(&["twice.one"]),
+        ];
+
+        fn event_type(&self) -> &'static EventType {
+            match self {
+                Self::One => &Self::TYPES[0],
+                Self::Two => &Self::TYPES[1],
+            }
+        }
+    }
+
+    #[test]
+    fn two_kinds_of_one_type_do_not_share_a_topic_either_and_then_none_is_added() {
+        let mut topics = Topics::default();
+        let error = topics.register::<Twice>().unwrap_err().to_string();
+        assert!(error.contains("(as an alias of `twice.two`)"), "{error}");
+        assert_eq!(topics.iter().count(), 0);
+    }
+
     #[test]
     fn a_topic_has_one_owner_and_aliases_count() {
         let mut topics = Topics::default();
@@ -84,7 +149,9 @@ mod tests {
         assert!(topics.has::<First>() && !topics.has::<Second>());
         let error = topics.register::<Second>().unwrap_err().to_string();
         assert!(
-            error.contains("`a.old`") && error.contains("First") && error.contains("Second"),
+            error.starts_with("the topic `a.old` is claimed twice: by `")
+                && error.contains("::First` (as an alias of `a.new`) and by `")
+                && error.contains("::Second`: "),
             "{error}"
         );
         assert_eq!(

@@ -408,7 +408,7 @@ mod tests {
         let error = refusal(wrong, &Config::default());
         for part in [
             "`Orders` is no name",
-            "orders.order.placed",
+            "the topic `orders.order.placed` is claimed twice: by `boxes_service::plan::tests::OrderEvent` and by `boxes_service::plan::tests::SameTopic`",
             "follows itself",
             "`../x` is no name",
             "2 boxes are named `orders`",
