@@ -95,6 +95,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aes-gcm", &["boxes-mapper"]),
     ("aes-gcm-siv", &["boxes-mapper"]),
     ("cbc", &["boxes-mapper"]),
+    ("rmp-serde", &["boxes-mapper"]),
     ("csv", &["monolith"]),
     ("indicatif", &["boxes-service", "monolith"]),
 ];
@@ -123,8 +124,10 @@ const PURE: [(&str, &[&str]); 2] = [
             "aes-gcm-siv",
             "base64",
             "cbc",
+            "erased-serde",
             "flate2",
             "hmac",
+            "rmp-serde",
             "sha2",
             "zeroize",
         ],

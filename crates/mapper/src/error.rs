@@ -4,7 +4,7 @@ use boxes_recorder::Encoding;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::KeyId;
+use crate::{KeyId, TranscoderError};
 
 /// What can keep an event from being stored or understood.
 ///
@@ -25,14 +25,22 @@ pub enum MapperError {
         /// The one that claims it too, in the same way.
         second: String,
     },
-    /// The event can't be written: its type has no plain derived `Serialize`, or a value of it no JSON form.
-    #[error("an event of topic `{topic}` can't be written as JSON")]
+    /// A transcoder calls itself what can be taken for something else: give it another mark.
+    #[error(
+        "`{mark}` can't be the mark of a transcoder: it has to be 1 to 40 lower-case letters, digits and hyphens, and neither json, zlib, nor a cipher"
+    )]
+    Mark {
+        /// The mark.
+        mark: String,
+    },
+    /// The event can't be written: its type has no plain derived `Serialize`, or a value of it no form in the format.
+    #[error("an event of topic `{topic}` can't be written")]
     Encode {
         /// Its topic.
         topic: &'static str,
         /// What the transcoder said.
         #[source]
-        source: serde_json::Error,
+        source: TranscoderError,
     },
     /// The stored state does not fit the event's type: give the type a new version, or mend it.
     #[error("version {version} of topic `{topic}` can't be read as this program's event")]
@@ -43,7 +51,7 @@ pub enum MapperError {
         version: u32,
         /// What the transcoder said.
         #[source]
-        source: serde_json::Error,
+        source: TranscoderError,
     },
     /// No event type of this program has the topic: register it, or give the renamed one an alias.
     #[error("the topic `{topic}` is unknown here")]
@@ -67,8 +75,10 @@ pub enum MapperError {
         /// The schema version that this program writes.
         known: u32,
     },
-    /// The state was written in a way that this mapper can't undo: configure what it lacks.
-    #[error("the state of topic `{topic}` is encoded as `{encoding}`, which can't be undone here")]
+    /// The state was written in a way that this mapper can't undo: give it the transcoder that it lacks.
+    #[error(
+        "the state of topic `{topic}` is encoded as `{encoding}`, which can't be undone here: the program lacks what reads that"
+    )]
     UnknownEncoding {
         /// The topic.
         topic: String,

@@ -5,17 +5,21 @@
 //!
 //! Reading order: a [`Mapper`] makes a stored event of an event and back; [`Topics`] are the names under
 //! which a box stores; [`Metadata`] is what is told about an event beside what it says. [`Encryption`] says
-//! which events are encrypted; the crate's README has a guide to it.
+//! which events are encrypted, a [`Transcoder`] writes state in another format than JSON; the crate's README has a
+//! guide to all of it.
 
+mod any_value;
 mod cipher;
 mod encryption;
 mod error;
 mod keys;
 mod legacy_cipher;
 mod mapper;
+mod message_pack;
 mod metadata;
 mod python_states;
 mod topics;
+mod transcoder;
 mod transcoding;
 mod variant_de;
 mod variant_ser;
@@ -27,9 +31,11 @@ pub use error::MapperError;
 pub use keys::{KEY_BYTES, Key, KeyId, KeyProvider, Keys, KeysError};
 pub use legacy_cipher::{LegacyCipher, LegacyCipherError};
 pub use mapper::{Envelope, Mapper};
+pub use message_pack::MessagePack;
 pub use metadata::Metadata;
 pub use python_states::{PythonStates, PythonStatesError};
 pub use topics::Topics;
+pub use transcoder::{Content, ContentReader, Transcoder, TranscoderError};
 pub use transcoding::DEFAULT_MAX_INFLATED;
 
 /// The guide, whose examples are compiled here.

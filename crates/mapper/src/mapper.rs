@@ -1,20 +1,25 @@
 //! Makes a stored event of an event, and back.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use boxes_domain::{Event, EventType, Upcast};
 use boxes_recorder::{Encoding, StoredEvent};
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::transcoding::Transcoding;
+use crate::any_value::AnyValue;
+use crate::transcoder::{self, Content, Transcoder, TranscoderError};
+use crate::transcoding::{Format, Transcoding};
 use crate::variant_de::VariantDeserializer;
 use crate::variant_ser::VariantSerializer;
-use crate::{Encryption, MapperError, Metadata};
+use crate::{Encryption, MapperError, MessagePack, Metadata};
 
 /// Bytes set aside for the state of an event before it is written.
-const STATE_CAPACITY: usize = 256;
+pub(crate) const STATE_CAPACITY: usize = 256;
 
 /// Makes a stored event of an event, and back.
 ///
@@ -38,9 +43,10 @@ const STATE_CAPACITY: usize = 256;
 /// # Ok::<(), boxes_mapper::MapperError>(())
 /// ```
 ///
-/// State may be compressed, then encrypted. Every event says by its [`Encoding`] what was done to it, so that
-/// a log may hold all kinds, and a mapper reads all kinds, whatever it writes; for those that are encrypted it
-/// needs the keys.
+/// State may be written in another format than JSON (see [`Transcoder`]), then compressed, then encrypted. Every
+/// event says by its [`Encoding`] what was done to it, so that a log may hold all kinds, and a mapper reads all kinds,
+/// whatever it writes; for those that are encrypted it needs the keys, and for formats that are not the kit's their
+/// transcoders.
 #[derive(Debug, Clone, Default)]
 pub struct Mapper {
     transcoding: Transcoding,
@@ -62,6 +68,48 @@ pub struct Envelope {
 }
 
 impl Mapper {
+    /// Writes state as JSON, as it does if nothing else is said.
+    #[must_use]
+    pub fn json(mut self) -> Self {
+        self.transcoding.writer = None;
+        self
+    }
+
+    /// Writes state as [`MessagePack`], instead of JSON.
+    #[must_use]
+    pub fn message_pack(mut self) -> Self {
+        self.transcoding.writer = Some(Arc::new(MessagePack));
+        self
+    }
+
+    /// Writes state with `transcoder`, instead of as JSON, and reads what was written with it.
+    ///
+    /// # Errors
+    ///
+    /// [`MapperError::Mark`] if its mark can't be used.
+    pub fn transcoded(mut self, transcoder: impl Transcoder) -> Result<Self, MapperError> {
+        let transcoder = Arc::new(transcoder);
+        self = self.reading(Arc::clone(&transcoder))?;
+        self.transcoding.writer = Some(transcoder);
+        Ok(self)
+    }
+
+    /// Reads what was written with `transcoder`, too: for a box that follows one that writes with it, or did so
+    /// itself. It takes the place of one with the same mark.
+    ///
+    /// # Errors
+    ///
+    /// [`MapperError::Mark`] if its mark can't be used.
+    pub fn reading(mut self, transcoder: impl Transcoder) -> Result<Self, MapperError> {
+        transcoder::check_mark(&transcoder)?;
+        let others = self.transcoding.readers.iter();
+        let others = others.filter(|other| other.mark() != transcoder.mark());
+        let mut readers: Vec<Arc<dyn Transcoder>> = others.cloned().collect();
+        readers.push(Arc::new(transcoder));
+        self.transcoding.readers = readers.into();
+        Ok(self)
+    }
+
     /// Compresses state with zlib, where that makes it smaller.
     #[must_use]
     pub fn compressed(mut self) -> Self {
@@ -88,30 +136,33 @@ impl Mapper {
     ///
     /// # Errors
     ///
-    /// [`MapperError::Encrypt`] if its state is too long to be encrypted. [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
-    /// `Serialize`, or it holds a value that JSON has no form for (a map whose keys are no strings).
+    /// - [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
+    ///   `Serialize`, or it holds a value that the format has no form for (in JSON a map whose keys are no strings).
+    /// - [`MapperError::Encrypt`] if its state is too long to be encrypted.
     pub fn to_stored<E: Event>(
         &self,
         event: &E,
         envelope: &Envelope,
     ) -> Result<StoredEvent, MapperError> {
         let event_type = event.event_type();
-        let mut state = Vec::with_capacity(STATE_CAPACITY);
-        event
-            .serialize(VariantSerializer(&mut serde_json::Serializer::new(
-                &mut state,
-            )))
-            .map_err(|source| MapperError::Encode {
-                topic: event_type.topic,
-                source,
-            })?;
+        let (encoding, state) = match &self.transcoding.writer {
+            None => (Encoding::JSON, to_json(event)),
+            Some(transcoder) => (
+                Encoding::new(transcoder.mark()),
+                transcoder.encode(&Content::new(&OnlyContent(event))),
+            ),
+        };
+        let state = state.map_err(|source| MapperError::Encode {
+            topic: event_type.topic,
+            source,
+        })?;
         let plain = StoredEvent {
             event_id: envelope.event_id,
             originator_id: envelope.originator_id,
             originator_version: envelope.originator_version,
             topic: Cow::Borrowed(event_type.topic),
             schema_version: event_type.version,
-            encoding: Encoding::JSON,
+            encoding,
             state: Bytes::from(state),
             metadata: envelope.metadata.to_bytes(),
             occurred_on: envelope.occurred_on,
@@ -120,6 +171,7 @@ impl Mapper {
     }
 
     /// The event, whose state is plain JSON on one line, as this mapper stores it: compressed, encrypted, or as it is.
+    /// It stays JSON, whatever format this mapper writes events in.
     ///
     /// For those that have events without their types, such as an import.
     ///
@@ -130,13 +182,28 @@ impl Mapper {
         self.transcoding.write(plain)
     }
 
-    /// The state of the event as plain JSON, whatever was done to it; the other way of [`write_json`](Self::write_json).
+    /// The state of the event as plain JSON, whatever was done to it, and in whatever format it was written; the other
+    /// way of [`write_json`](Self::write_json).
     ///
     /// # Errors
     ///
-    /// Those of [`to_event`](Self::to_event), except those that a type is needed for.
+    /// Those of [`to_event`](Self::to_event), except those that a type is needed for; [`MapperError::Decode`] only
+    /// where the state is not JSON, and not what its format says either.
     pub fn read_json(&self, stored: &StoredEvent) -> Result<Bytes, MapperError> {
-        self.transcoding.read(stored)
+        let (format, state) = self.transcoding.read(stored)?;
+        let Format::Of(transcoder) = format else {
+            return Ok(state);
+        };
+        let value = transcoder::decode(transcoder, &state, |content| {
+            let AnyValue(value) = serde::Deserialize::deserialize(content)?;
+            Ok(value)
+        });
+        let json = value.and_then(|value| Ok(serde_json::to_vec(&value)?));
+        json.map(Bytes::from).map_err(|source| MapperError::Decode {
+            topic: stored.topic.to_string(),
+            version: stored.schema_version,
+            source,
+        })
     }
 
     /// The event that is stored, or `None` if its topic is none of `E`'s.
@@ -183,10 +250,16 @@ impl Mapper {
                 known: event_type.version,
             });
         };
-        let state = self.transcoding.read(stored)?;
-        let event = match upcasts {
-            [] => from_current(&state, event_type),
-            upcasts => from_older(&state, event_type, upcasts),
+        let (format, state) = self.transcoding.read(stored)?;
+        let event = match format {
+            Format::Json => from_json(&state, event_type, upcasts).map_err(TranscoderError::from),
+            Format::Of(transcoder) => transcoder::decode(transcoder, &state, |content| {
+                if upcasts.is_empty() {
+                    return from_content(content, event_type);
+                }
+                let AnyValue(value) = serde::Deserialize::deserialize(content)?;
+                from_older(value, event_type, upcasts).map_err(serde::de::Error::custom)
+            }),
         };
         event.map_err(|source| MapperError::Decode {
             topic: stored.topic.to_string(),
@@ -196,22 +269,50 @@ impl Mapper {
     }
 }
 
-fn from_current<E: Event>(state: &[u8], event_type: &EventType) -> serde_json::Result<E> {
-    let mut json = serde_json::Deserializer::from_slice(state);
-    let event = E::deserialize(VariantDeserializer {
-        variant: event_type.variant,
-        content: &mut json,
-    })?;
-    json.end().map(|()| event)
+/// The content of an event's variant.
+struct OnlyContent<'a, E>(&'a E);
+
+impl<E: Event> Serialize for OnlyContent<'_, E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(VariantSerializer(serializer))
+    }
 }
 
-fn from_older<E: Event>(
+/// JSON is written and read without what makes other formats exchangeable: it is what most logs hold.
+fn to_json<E: Event>(event: &E) -> Result<Vec<u8>, TranscoderError> {
+    let mut state = Vec::with_capacity(STATE_CAPACITY);
+    event.serialize(VariantSerializer(&mut serde_json::Serializer::new(
+        &mut state,
+    )))?;
+    Ok(state)
+}
+
+fn from_json<E: Event>(
     state: &[u8],
     event_type: &EventType,
     upcasts: &[Upcast],
 ) -> serde_json::Result<E> {
-    let state = serde_json::from_slice(state)?;
+    if !upcasts.is_empty() {
+        return from_older(serde_json::from_slice(state)?, event_type, upcasts);
+    }
+    let mut json = serde_json::Deserializer::from_slice(state);
+    let event = from_content(&mut json, event_type)?;
+    json.end().map(|()| event)
+}
+
+fn from_older<E: Event>(
+    state: Value,
+    event_type: &EventType,
+    upcasts: &[Upcast],
+) -> serde_json::Result<E> {
     let content = upcasts.iter().fold(state, |state, upcast| upcast(state));
+    from_content(content, event_type)
+}
+
+fn from_content<'de, E: Event, D: Deserializer<'de>>(
+    content: D,
+    event_type: &EventType,
+) -> Result<E, D::Error> {
     E::deserialize(VariantDeserializer {
         variant: event_type.variant,
         content,
@@ -221,8 +322,8 @@ fn from_older<E: Event>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::{Deserialize, Serialize};
-    use serde_json::{Value, json};
+    use serde::Deserialize;
+    use serde_json::json;
 
     #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[event(topic = "t.e", crate = "boxes_domain")]

@@ -1,24 +1,39 @@
-//! What is done to state after it was written as JSON: compress, then encrypt; and back.
+//! What is done to state: written in a format, compressed, encrypted; and back.
+
+use std::sync::Arc;
 
 use boxes_recorder::{Encoding, StoredEvent};
 use bytes::Bytes;
 
 use crate::cipher::Cipher;
-use crate::{Encryption, MapperError, zlib};
+use crate::transcoder::Transcoder;
+use crate::{Encryption, MapperError, MessagePack, zlib};
 
 /// What state may inflate to, in bytes, if nothing else is said.
 pub const DEFAULT_MAX_INFLATED: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Transcoding {
+    /// What writes state; `None` for JSON.
+    pub(crate) writer: Option<Arc<dyn Transcoder>>,
+    /// What reads state, beside JSON and `MessagePack`; each with another mark.
+    pub(crate) readers: Arc<[Arc<dyn Transcoder>]>,
     pub(crate) compress: bool,
     pub(crate) max_inflated: usize,
     pub(crate) encryption: Option<Encryption>,
 }
 
+/// The format in which state was written.
+pub(crate) enum Format<'a> {
+    Json,
+    Of(&'a dyn Transcoder),
+}
+
 impl Default for Transcoding {
     fn default() -> Self {
         Self {
+            writer: None,
+            readers: Arc::default(),
             compress: false,
             max_inflated: DEFAULT_MAX_INFLATED,
             encryption: None,
@@ -27,7 +42,7 @@ impl Default for Transcoding {
 }
 
 impl Transcoding {
-    /// Transforms the state of an event that is plain JSON, and marks it.
+    /// Transforms the state of an event that is marked with its format alone, and marks what is done to it.
     pub(crate) fn write(&self, mut event: StoredEvent) -> Result<StoredEvent, MapperError> {
         let mut mark = String::new();
         // What could not be read again is not compressed in the first place.
@@ -46,7 +61,7 @@ impl Transcoding {
             mark = format!("{mark}+{}", encryption.cipher.mark());
         }
         if !mark.is_empty() {
-            event.encoding = Encoding::new(format!("{}{mark}", Encoding::JSON));
+            event.encoding = Encoding::new(format!("{}{mark}", event.encoding));
         }
         // The mark is bound in, so it stands before.
         if let Some(encryption) = encryption {
@@ -62,8 +77,8 @@ impl Transcoding {
         Ok(event)
     }
 
-    /// The state of an event as plain JSON.
-    pub(crate) fn read(&self, event: &StoredEvent) -> Result<Bytes, MapperError> {
+    /// The state of an event as it was written, and the format.
+    pub(crate) fn read(&self, event: &StoredEvent) -> Result<(Format<'_>, Bytes), MapperError> {
         let topic = || event.topic.to_string();
         let unknown = || MapperError::UnknownEncoding {
             topic: topic(),
@@ -74,11 +89,12 @@ impl Transcoding {
         if cipher.is_some() {
             steps.pop();
         }
-        let is_compressed = match steps.as_slice() {
-            ["json"] => false,
-            ["json", zlib::MARK] => true,
+        let (format, is_compressed) = match steps.as_slice() {
+            [format] => (format, false),
+            [format, zlib::MARK] => (format, true),
             _ => return Err(unknown()),
         };
+        let format = self.format(format).ok_or_else(unknown)?;
         let state = match cipher {
             Some(cipher) => Bytes::from(self.open(cipher, event)?),
             None => {
@@ -95,10 +111,10 @@ impl Transcoding {
             }
         };
         if !is_compressed {
-            return Ok(state);
+            return Ok((format, state));
         }
         zlib::inflate(&state, self.max_inflated)
-            .map(Bytes::from)
+            .map(|state| (format, Bytes::from(state)))
             .map_err(|refusal| match refusal {
                 zlib::Refusal::TooLarge => MapperError::TooLarge {
                     topic: topic(),
@@ -106,6 +122,17 @@ impl Transcoding {
                 },
                 zlib::Refusal::Damaged => MapperError::Inflate { topic: topic() },
             })
+    }
+
+    fn format(&self, mark: &str) -> Option<Format<'_>> {
+        if mark == "json" {
+            return Some(Format::Json);
+        }
+        let reader = self.readers.iter().find(|reader| reader.mark() == mark);
+        match reader {
+            Some(reader) => Some(Format::Of(&**reader)),
+            None => (mark == MessagePack.mark()).then_some(Format::Of(&MessagePack)),
+        }
     }
 
     fn open(&self, cipher: Cipher, event: &StoredEvent) -> Result<Vec<u8>, MapperError> {

@@ -51,6 +51,9 @@ pub struct Config {
     pub upstream_authorities: BTreeMap<String, Authorities>,
     /// How the boxes store their events: in the clear, or compressed and encrypted.
     pub mapper: Mapper,
+    /// In which format a box writes the state of its events, by box; under an empty name for all others. Those that
+    /// are not named write what they declare, otherwise what `mapper` does.
+    pub formats: BTreeMap<String, StateFormat>,
     /// How long a request for news of a followed service may wait there.
     pub long_poll: Duration,
     /// How long a request to a followed service may take; what it waits for news comes on top.
@@ -85,6 +88,16 @@ pub enum Delivery {
     Concurrent,
     /// Before the command returns: all that it caused in other boxes has happened then, in one order.
     Synchronous,
+}
+
+/// A format of the kit, in which a box writes the state of its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateFormat {
+    /// JSON, which stands in pages as it is.
+    Json,
+    /// `MessagePack`, which takes fewer bytes; in JSON pages it is base64.
+    MessagePack,
 }
 
 /// A setting can't be used. The message is one sentence, says where it stands, and what would be right.
@@ -141,6 +154,7 @@ impl Default for Config {
             upstream_tokens: BTreeMap::new(),
             upstream_authorities: BTreeMap::new(),
             mapper: Mapper::default(),
+            formats: BTreeMap::new(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
             poll_interval: Duration::from_secs(1),
@@ -294,6 +308,7 @@ impl Config {
         config.upstream_authorities = set.upstream_authorities()?;
         config.tls = set.tls()?;
         config.mapper = encryption::mapper(&layers)?;
+        config.formats = encryption::formats(&layers)?;
         Ok(config)
     }
 
@@ -320,6 +335,13 @@ impl Config {
             .get(name)
             .cloned()
             .unwrap_or_else(|| Store::Sqlite(self.data.join(format!("{name}.db"))))
+    }
+
+    /// The format that is configured for the named box, if one is.
+    #[must_use]
+    pub fn format_of(&self, name: &str) -> Option<StateFormat> {
+        let format = self.formats.get(name).or_else(|| self.formats.get(""));
+        format.copied()
     }
 
     /// The token to send to the named upstream.

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::MethodRouter;
 use axum::routing::get;
 use boxes_application::{App, Error, Notification, Policies, PublicLog};
 use boxes_domain::{Aggregate, Event};
-use boxes_mapper::Topics;
+use boxes_mapper::{Mapper, MapperError, Topics, Transcoder};
 
+use crate::StateFormat;
 use crate::layers::{is_box_name, is_log_name};
 
 /// The declaration of a box: its aggregates, the boxes that it follows, and its routes.
@@ -62,6 +64,8 @@ pub struct BoundedContext {
     policies: Policies,
     routes: Router<App>,
     logs: Logs,
+    writer: Option<Arc<dyn Transcoder>>,
+    readers: Vec<Arc<dyn Transcoder>>,
     mistakes: Vec<String>,
 }
 
@@ -97,6 +101,8 @@ impl BoundedContext {
             policies: Policies::default(),
             routes: Router::new(),
             logs: Logs::default(),
+            writer: None,
+            readers: Vec::new(),
             mistakes,
         }
     }
@@ -186,6 +192,42 @@ impl BoundedContext {
     pub fn logs(&self) -> impl Iterator<Item = String> {
         let beside = self.logs.beside.iter().map(|(log, _)| log);
         std::iter::once(self.name.clone()).chain(beside.map(|log| format!("{}/{log}", self.name)))
+    }
+
+    /// Declares that it writes the state of its events with `transcoder`, unless the program is told another format
+    /// for it. What it wrote before is read as well.
+    pub fn transcoder(mut self, transcoder: impl Transcoder) -> Self {
+        let transcoder: Arc<dyn Transcoder> = Arc::new(transcoder);
+        self.writer = Some(Arc::clone(&transcoder));
+        self.reads(transcoder)
+    }
+
+    /// Declares that it reads what was written with `transcoder`: by a box that it follows, or by itself before.
+    /// For formats of your own: JSON and `MessagePack` are read always.
+    pub fn reads(mut self, transcoder: impl Transcoder) -> Self {
+        let transcoder: Arc<dyn Transcoder> = Arc::new(transcoder);
+        if let Err(error) = Mapper::default().reading(Arc::clone(&transcoder)) {
+            self.mistakes.push(error.to_string());
+        }
+        self.readers.push(transcoder);
+        self
+    }
+
+    /// `mapper` with the formats that it declares, or with the one that the program is told for it.
+    pub(crate) fn mapper(
+        &self,
+        mut mapper: Mapper,
+        told: Option<StateFormat>,
+    ) -> Result<Mapper, MapperError> {
+        for reader in &self.readers {
+            mapper = mapper.reading(Arc::clone(reader))?;
+        }
+        Ok(match (told, &self.writer) {
+            (Some(StateFormat::Json), _) => mapper.json(),
+            (Some(StateFormat::MessagePack), _) => mapper.message_pack(),
+            (None, Some(writer)) => mapper.transcoded(Arc::clone(writer))?,
+            (None, None) => mapper,
+        })
     }
 
     /// Adds routes, whose paths begin with the name of the box: `/books/{id}` of the box `library` is served

@@ -1,11 +1,13 @@
-//! How a service is told to encrypt and compress.
+//! How a service is told to write, compress and encrypt events.
+
+use std::collections::BTreeMap;
 
 use boxes_mapper::{Encryption, Keys, KeysError, Mapper};
 
-use crate::ConfigError;
 use crate::config::read_secret_file;
-use crate::layers::{Given, Layers};
+use crate::layers::{Given, Layers, is_box_name};
 use crate::setting;
+use crate::{ConfigError, StateFormat};
 
 /// What the settings say of how events are stored.
 pub(crate) fn mapper(layers: &Layers) -> Result<Mapper, ConfigError> {
@@ -33,6 +35,26 @@ pub(crate) fn mapper(layers: &Layers) -> Result<Mapper, ConfigError> {
     } else {
         encryption
     }))
+}
+
+/// The formats of events by box; under an empty name for all others.
+pub(crate) fn formats(layers: &Layers) -> Result<BTreeMap<String, StateFormat>, ConfigError> {
+    let mut formats = BTreeMap::new();
+    for (name, given) in layers.entries(&setting::FORMAT)? {
+        if !name.is_empty() && !is_box_name(&name) {
+            return Err(ConfigError::Value {
+                origin: given.origin.to_string(),
+                problem: format!("names `{name}`, which can't be a box"),
+            });
+        }
+        let format = given.parse("`json` or `messagepack`, or BOX=json", |text| match text {
+            "json" => Some(StateFormat::Json),
+            "messagepack" => Some(StateFormat::MessagePack),
+            _ => None,
+        })?;
+        formats.insert(name, format);
+    }
+    Ok(formats)
 }
 
 /// Whether a setting that knows two values has the first of them.

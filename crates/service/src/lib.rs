@@ -52,7 +52,7 @@ mod telemetry;
 
 pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
-pub use config::{Config, ConfigError, Delivery};
+pub use config::{Config, ConfigError, Delivery, StateFormat};
 pub use context::BoundedContext;
 pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};

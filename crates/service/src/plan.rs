@@ -105,6 +105,8 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
         .iter()
         .map(|name| ("to serve", name))
         .chain(config.stores.keys().map(|name| ("in --store", name)))
+        .chain(config.formats.keys().map(|name| ("in --format", name)))
+        .filter(|(_, name)| !name.is_empty())
     {
         if !names.contains(&name.as_str()) {
             return together(format!(

@@ -139,6 +139,12 @@ impl Started {
             .await
             .map_err(unusable)?;
         let head_at_start = writer.recorder().head().await.map_err(unusable)?;
+        let mapper = planned
+            .context
+            .mapper(config.mapper.clone(), config.format_of(&name));
+        let mapper = mapper.map_err(|error| StartError::Declaration {
+            mistakes: vec![format!("the box `{name}` can't run: {error}")],
+        })?;
         let Parts {
             topics,
             policies,
@@ -150,7 +156,7 @@ impl Started {
             AppOptions {
                 topics,
                 max_cached_aggregates: config.aggregate_cache,
-                mapper: config.mapper.clone(),
+                mapper,
                 ..AppOptions::default()
             },
         );

@@ -166,6 +166,11 @@ settings! {
         default: "read",
         help: "What to do with stored events that `--encrypt` would encrypt and that are not: refuse them as soon as there are none, so that nobody can slip one in",
     }
+    FORMAT {
+        key: Some("format"), flag: Some("format"), variable: "BOXES_FORMAT", value: "[BOX=]json|messagepack", shape: Shape::EntriesOrAll,
+        default: "what the box declares, otherwise json",
+        help: "How the state of events is written; with `BOX=`, by that box only. JSON stands in pages as it is, MessagePack takes fewer bytes; what is stored is read in either. Repeatable",
+    }
     COMPRESS {
         key: Some("compress"), flag: Some("compress"), variable: "BOXES_COMPRESS", value: "none|zlib", shape: Shape::One,
         default: "none",

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use boxes_service::{Access, Config, Delivery, LogFormat, ServeOptions, Store};
+use boxes_service::{Access, Config, Delivery, LogFormat, ServeOptions, StateFormat, Store};
 use clap::{Args, Command, FromArgMatches};
 use tempfile::TempDir;
 
@@ -600,5 +600,24 @@ fn what_is_said_of_encryption_and_can_not_be_is_refused_in_a_sentence_without_a_
         ],
     ] {
         assert!(load(&flags, &[]).is_ok(), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_format_holds_for_one_box_or_for_all_that_have_none_of_their_own() {
+    let config = load(
+        &["--format", "orders=json"],
+        &[("BOXES_FORMAT", "messagepack,orders=messagepack")],
+    );
+    let config = config.unwrap();
+    assert_eq!(config.format_of("orders"), Some(StateFormat::Json));
+    assert_eq!(config.format_of("other"), Some(StateFormat::MessagePack));
+    assert_eq!(load(&[], &[]).unwrap().format_of("orders"), None);
+    for (given, said) in [
+        ("xml", "--format is `xml`: expected `json` or `messagepack`"),
+        ("Orders=json", "--format is `Orders=json`: expected"),
+    ] {
+        let error = load(&["--format", given], &[]).unwrap_err();
+        assert!(error.contains(said), "{error}");
     }
 }
