@@ -75,7 +75,11 @@ struct ProblemDocument {
     first_available: Option<u64>,
     expected: Option<u64>,
     found: Option<u64>,
+    scope: Option<String>,
 }
+
+/// The longest name of a scope that is repeated.
+const MAX_SCOPE_BYTES: usize = 100;
 
 /// The error that a log far away answered with: by the `type` of the problem where there is one, else by the
 /// status. `place` names the log; texts of the answer are not repeated.
@@ -94,9 +98,11 @@ pub(crate) fn from_answer(
         return error;
     }
     let slug = ProblemKind::find(slug).map_or("", |kind| kind.slug);
-    let reason = format!("{place} answered {status} {slug}")
-        .trim_end()
-        .to_owned();
+    let answered = format!("{place} answered {status} {slug}");
+    let reason = match document.scope.as_deref().filter(|scope| is_scope(scope)) {
+        Some(scope) => format!("{answered}: the token lacks the scope {scope}"),
+        None => answered.trim_end().to_owned(),
+    };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => LogError::Forbidden { reason },
         StatusCode::GONE => LogError::Pruned { first_available: 0 },
@@ -113,6 +119,12 @@ pub(crate) fn from_answer(
         }
         _ => LogError::Garbage { reason },
     }
+}
+
+/// Whether it is the name of a scope, such as `read:orders`, and no text.
+fn is_scope(scope: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b":*-_.".contains(&b);
+    !scope.is_empty() && scope.len() <= MAX_SCOPE_BYTES && scope.bytes().all(plain)
 }
 
 /// `None` for a kind that is no error of a log, and where a member is missing.
@@ -156,4 +168,25 @@ fn from_problem(slug: &str, document: &ProblemDocument) -> Option<LogError> {
         return None;
     };
     Some(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_scope_that_is_missing_and_repeats_no_text() {
+        let refusal = |scope: &str| {
+            let body = format!(r#"{{"type":"/problems/forbidden","scope":"{scope}"}}"#);
+            from_answer(StatusCode::FORBIDDEN, body.as_bytes(), None, "http://a/b").to_string()
+        };
+        let named = refusal("read:orders");
+        assert!(
+            named.contains("forbidden: the token lacks the scope read:orders"),
+            "{named}"
+        );
+        for text in ["", "call 555 now", "\\u001b[31m", &"x".repeat(101)] {
+            assert!(!refusal(text).contains("lacks"), "{text}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -77,11 +77,6 @@ impl Problem {
         let whole = delay.as_secs();
         let seconds = whole.saturating_add(u64::from(delay.subsec_nanos() > 0));
         self.with_header(RETRY_AFTER, seconds.into())
-    }
-
-    /// With `WWW-Authenticate`, which a 401 must have.
-    pub fn with_challenge(self, challenge: &'static str) -> Self {
-        self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
     /// With this header.

@@ -11,6 +11,7 @@ use boxes_mapper::Mapper;
 use thiserror::Error;
 use url::Url;
 
+use crate::access::{accepted_tokens, upstream_tokens};
 use crate::encryption;
 use crate::layers::{Given, Layers, is_box_name, is_log_name, read_bounded};
 use crate::setting::{self, Setting};
@@ -300,11 +301,8 @@ impl Config {
             |t| t.parse().ok(),
             &mut config.log_format,
         )?;
-        config.tokens = Tokens::new(
-            set.tokens(&setting::TOKENS, &setting::TOKENS_FILE)?,
-            set.tokens(&setting::READ_TOKENS, &setting::READ_TOKENS_FILE)?,
-        );
-        config.upstream_tokens = set.upstream_tokens()?;
+        config.tokens = accepted_tokens(&layers)?;
+        config.upstream_tokens = upstream_tokens(&layers)?;
         config.upstream_authorities = set.upstream_authorities()?;
         config.tls = set.tls()?;
         config.mapper = encryption::mapper(&layers)?;
@@ -464,47 +462,6 @@ impl Reader<'_> {
         Ok(entries)
     }
 
-    /// The tokens of the variable, then those of the file.
-    fn tokens(&self, variable: &Setting, file: &Setting) -> Result<Vec<Token>, ConfigError> {
-        let mut tokens = Vec::new();
-        for given in self.layers.list(variable)? {
-            tokens.push(token(given.value.trim(), &given.origin.to_string())?);
-        }
-        if let Some(given) = self.layers.one(file)? {
-            let n_before = tokens.len();
-            for line in read_secret_file(&given)?
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            {
-                tokens.push(token(line, &format!("{} ({})", given.origin, given.value))?);
-            }
-            if tokens.len() == n_before {
-                return Err(ConfigError::Value {
-                    origin: given.origin.to_string(),
-                    problem: format!("names {}, which holds no token", given.value),
-                });
-            }
-        }
-        Ok(tokens)
-    }
-
-    /// A token for each upstream: a variable before a file, one by name before the one for all.
-    fn upstream_tokens(&self) -> Result<BTreeMap<String, Token>, ConfigError> {
-        let mut tokens = BTreeMap::new();
-        for (name, given) in self.layers.entries(&setting::UPSTREAM_TOKEN_FILE)? {
-            let text = read_secret_file(&given)?;
-            tokens.insert(
-                name,
-                token(text.trim(), &format!("{} ({})", given.origin, given.value))?,
-            );
-        }
-        for (name, given) in self.layers.entries(&setting::UPSTREAM_TOKEN)? {
-            tokens.insert(name, token(&given.value, &given.origin.to_string())?);
-        }
-        Ok(tokens)
-    }
-
     /// The authorities that vouch for each upstream.
     fn upstream_authorities(&self) -> Result<BTreeMap<String, Authorities>, ConfigError> {
         let mut authorities = BTreeMap::new();
@@ -547,13 +504,6 @@ pub(crate) fn read_secret_file(given: &Given) -> Result<zeroize::Zeroizing<Strin
         problem: format!("names {}, which can't be read: {reason}", path.display()),
     })?;
     Ok(zeroize::Zeroizing::new(text))
-}
-
-fn token(text: &str, origin: &str) -> Result<Token, ConfigError> {
-    Token::new(text).map_err(|error| ConfigError::Value {
-        origin: origin.to_owned(),
-        problem: format!("holds no usable token: {error}"),
-    })
 }
 
 /// A path that is not empty.

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use metrics::{counter, gauge};
 use serde::Serialize;
 
-use crate::auth::may_read;
+use crate::auth::may_see_figures;
 use crate::state::{self, describe};
 
 /// `GET /healthz`: 200 as long as the process answers at all. Restart it if it does not.
@@ -34,9 +34,9 @@ pub(crate) async fn healthz() -> Response {
 /// its log all the same, and taking it out of service would help nobody. The status is `degraded` then.
 ///
 /// Open to everyone, so that an orchestrator needs no token; but what exactly is in the way is told only to
-/// those who may read.
+/// those who may see the figures.
 pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
-    let in_detail = may_read(&state.tokens, &headers);
+    let in_detail = may_see_figures(&state.tokens, &headers);
     let boxes = state.boxes.iter().map(|running| async {
         let head = running.head().await;
         BoxReport {
@@ -123,7 +123,8 @@ struct FollowerReport<'a> {
     error: Option<&'a str>,
 }
 
-/// `GET /metrics`: what was counted, in the text format of Prometheus. Asks for a token where one is asked for.
+/// `GET /metrics`: what was counted, in the text format of Prometheus. Where tokens are set, asks
+/// for one that allows it.
 pub(crate) async fn metrics(State(state): State<Arc<state::State>>) -> Response {
     for running in &state.boxes {
         let name = running.app.name().to_owned();

@@ -4,12 +4,13 @@
 //! the same with a name and a version. Behind that: `setting` is the one table of all that a service can be
 //! told, [`ServeOptions`] are its command line, `layers` puts flags over variables over the file, and
 //! [`Config`] is what comes out; `plan` fits the declared boxes to it; [`Service`] starts them, with `routes`
-//! and `logs` for what is served, `auth` before it and `server`, `connection` and `certificate` beneath it; [`Running`] stops them.
+//! and `logs` for what is served, `auth` before it (with `scope`, `secret` and `tokens`) and `server`, `connection` and `certificate` beneath it; [`Running`] stops them.
 //!
 //! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
 //! other errors into problems, too. What an operator sees: `index`, `health`, `metrics`, and the log that
 //! [`init_telemetry`] sets up.
 
+mod access;
 mod auth;
 mod certificate;
 mod command;
@@ -38,6 +39,7 @@ mod problem;
 mod program;
 mod routes;
 mod running;
+mod scope;
 mod secret;
 mod server;
 mod service;
@@ -49,6 +51,7 @@ mod store;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod store_options;
 mod telemetry;
+mod tokens;
 
 pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
@@ -63,7 +66,8 @@ pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
 pub use running::{Running, Stopped};
-pub use secret::{Access, MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, TokenError, Tokens};
+pub use scope::{ParseScopesError, Scope, Scopes};
+pub use secret::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, TokenError};
 pub use service::Service;
 pub use setting::{SETTINGS, Setting, Shape};
 pub use start_error::StartError;
@@ -72,3 +76,4 @@ pub use store::{ParseStoreError, Store};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store_options::StoreOptions;
 pub use telemetry::{LogFormat, ParseLogFormatError, init_telemetry};
+pub use tokens::{Grant, Tokens};

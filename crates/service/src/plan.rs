@@ -115,6 +115,15 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
             ));
         }
     }
+    let logs: Vec<String> = declared.iter().flat_map(BoundedContext::logs).collect();
+    for (client, name) in config.tokens.names() {
+        if !logs.iter().any(|log| log == name) {
+            return together(format!(
+                "--scopes of `{client}` names `{name}`; this program has {}",
+                logs.join(", ")
+            ));
+        }
+    }
     let mut followed: Vec<&str> = declared
         .iter()
         .flat_map(BoundedContext::upstreams)

@@ -7,7 +7,8 @@ use boxes_application::Error;
 use boxes_domain::Rejection;
 use boxes_http::ProblemKind;
 use boxes_recorder::RecorderError;
-use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 
 /// What a client is told when a request can't be done: a problem document (RFC 9457).
 ///
@@ -58,8 +59,13 @@ impl Problem {
         Self(self.0.with_retry_after(RETRY_SOON))
     }
 
-    pub(crate) fn with_challenge(self, challenge: &'static str) -> Self {
-        Self(self.0.with_challenge(challenge))
+    /// With `WWW-Authenticate`.
+    pub(crate) fn with_challenge(self, challenge: HeaderValue) -> Self {
+        Self(self.0.with_header(WWW_AUTHENTICATE, challenge))
+    }
+
+    pub(crate) fn with_member(self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        Self(self.0.with_member(name, value))
     }
 
     /// The request makes no sense to the route (400, `malformed-request`). `detail` is shown to the client.

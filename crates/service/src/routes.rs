@@ -19,7 +19,7 @@ use tower_http::request_id::{
 };
 use tower_http::trace::TraceLayer;
 
-use crate::auth::authorize;
+use crate::auth::{Caller, Needed, authorize, identify};
 use crate::error_pages::as_problems;
 use crate::metrics::{count_requests, time_requests};
 use crate::problem::OWN_KINDS;
@@ -30,8 +30,8 @@ pub(crate) struct BoxRoutes {
     pub(crate) app: App,
     /// Its own routes, as it declares them.
     pub(crate) own: Router<App>,
-    /// Those of its notification logs.
-    pub(crate) logs: Router,
+    /// Those of each of its notification logs, by its name.
+    pub(crate) logs: Vec<(String, Router)>,
 }
 
 /// Puts all routes together.
@@ -67,16 +67,15 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
     let mut logs = Router::new();
     let mut own = Router::new();
     for routes in boxes {
-        let path = format!("/{}", routes.app.name());
-        logs = logs.merge(routes.logs);
-        own = own.nest(&path, routes.own.with_state(routes.app));
+        let name = routes.app.name().to_owned();
+        let path = format!("/{name}");
+        for (log, router) in routes.logs {
+            logs = logs.merge(with_tokens(router, &config.tokens, Needed::Of(log)));
+        }
+        let nested = Router::new().nest(&path, bounded(routes.own.with_state(routes.app), config));
+        own = own.merge(with_tokens(nested, &config.tokens, Needed::Of(name)));
     }
     let own = own
-        .layer(from_fn_with_state(config.request_timeout, time_out))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(RequestBodyLimitLayer::new(config.max_body))
-        .layer(DefaultBodyLimit::disable());
-    let own = with_tokens(own, &config.tokens)
         .layer(from_fn(as_problems))
         .layer(from_fn_with_state(state.metrics.clone(), time_requests))
         .layer(
@@ -87,30 +86,41 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         )
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
-    let closed = Router::new()
-        .route("/", get(index::boxes))
-        .route("/metrics", get(health::metrics))
-        .with_state(Arc::clone(state));
+    let with_state = |router: Router<Arc<state::State>>| router.with_state(Arc::clone(state));
+    let index = with_state(Router::new().route("/", get(index::boxes)));
+    let figures = with_state(Router::new().route("/metrics", get(health::metrics)));
     let open = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .with_state(Arc::clone(state))
-        .merge(problem_descriptions(OWN_KINDS));
-    let rest = with_tokens(closed, &config.tokens)
-        .merge(open)
+        .route("/readyz", get(health::readyz));
+    let rest = with_state(open)
+        .merge(problem_descriptions(OWN_KINDS))
+        .merge(with_tokens(index, &config.tokens, Needed::Any))
+        .merge(with_tokens(figures, &config.tokens, Needed::Metrics))
         .fallback(unknown_path)
         .layer(from_fn(as_problems));
-    own.merge(with_tokens(logs, &config.tokens))
-        .merge(rest)
-        .layer(from_fn_with_state(state.metrics.clone(), count_requests))
+    let all = own.merge(logs).merge(rest);
+    let all = if config.tokens.is_empty() {
+        all
+    } else {
+        all.layer(from_fn_with_state(config.tokens.clone(), identify))
+    };
+    all.layer(from_fn_with_state(state.metrics.clone(), count_requests))
 }
 
-/// Asks for a token, where tokens are set.
-fn with_tokens(router: Router, tokens: &Tokens) -> Router {
+/// A box's own routes within the bounds that hold for them.
+fn bounded(own: Router, config: &Config) -> Router {
+    own.layer(from_fn_with_state(config.request_timeout, time_out))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(RequestBodyLimitLayer::new(config.max_body))
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// Asks for a token that allows what is needed, where tokens are set.
+fn with_tokens(router: Router, tokens: &Tokens, needed: Needed) -> Router {
     if tokens.is_empty() {
         router
     } else {
-        router.layer(from_fn_with_state(tokens.clone(), authorize))
+        router.layer(from_fn_with_state(Arc::new(needed), authorize))
     }
 }
 
@@ -142,11 +152,15 @@ fn panic_text(panic: &(dyn Any + Send)) -> Option<&str> {
         .or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
-/// The path without its query, and the id under which client and log can speak of the request.
+/// The path without its query, who asks, and the id under which client and log can speak of the request.
 fn span<B>(request: &http::Request<B>) -> tracing::Span {
     let id = request
         .extensions()
         .get::<RequestId>()
         .and_then(|id| id.header_value().to_str().ok());
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id)
+    let client = match request.extensions().get::<Caller>() {
+        Some(Caller::Known(grant)) => Some(grant.client()),
+        _ => None,
+    };
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), client, id)
 }

@@ -1,7 +1,6 @@
 //! Bearer tokens: kept out of sight, compared in constant time.
 
 use std::fmt;
-use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -59,7 +58,9 @@ impl Token {
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .unwrap_or_default()
     }
+}
 
+impl ConstantTimeEq for Token {
     fn ct_eq(&self, other: &Self) -> Choice {
         self.padded.as_slice().ct_eq(other.padded.as_slice())
     }
@@ -71,95 +72,13 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The tokens that a service accepts. Cloning it is cheap, and copies no token.
-#[derive(Debug, Clone, Default)]
-pub struct Tokens {
-    command: Arc<[Token]>,
-    read: Arc<[Token]>,
-}
-
-/// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Reading and commanding.
-    Command,
-    /// Reading alone.
-    Read,
-}
-
-impl Tokens {
-    /// Tokens that may read and command, and tokens that may only read.
-    #[must_use]
-    pub fn new(command: Vec<Token>, read: Vec<Token>) -> Self {
-        Self {
-            command: command.into(),
-            read: read.into(),
-        }
-    }
-
-    /// Whether there is none, so that nobody is asked for one.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.command.is_empty() && self.read.is_empty()
-    }
-
-    /// What the presented token allows, if it is one of these.
-    ///
-    /// Takes as long whichever token it is, and whether it is one.
-    #[must_use]
-    pub fn check(&self, presented: &str) -> Option<Access> {
-        let presented = Token::new(presented).ok()?;
-        let among = |tokens: &[Token]| {
-            tokens.iter().fold(Choice::from(0), |found, token| {
-                found | token.ct_eq(&presented)
-            })
-        };
-        let (command, read) = (among(&self.command), among(&self.read));
-        if command.into() {
-            Some(Access::Command)
-        } else if read.into() {
-            Some(Access::Read)
-        } else {
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALPHA: &str = "alpha-0123456789abcdef";
-    const BETA: &str = "beta-0123456789abcdef==";
-
-    fn tokens() -> Tokens {
-        Tokens::new(
-            vec![Token::new(ALPHA).unwrap()],
-            vec![Token::new(BETA).unwrap()],
-        )
-    }
-
-    #[test]
-    fn a_token_allows_what_it_was_given_for_and_nothing_like_it_does() {
-        assert_eq!(tokens().check(ALPHA), Some(Access::Command));
-        assert_eq!(tokens().check(BETA), Some(Access::Read));
-        for other in [
-            "",
-            "alpha",
-            &ALPHA[..ALPHA.len() - 1],
-            &format!("{ALPHA}0"),
-            &format!("{ALPHA}\0"),
-            &format!("{ALPHA} "),
-            &"x".repeat(10_000),
-        ] {
-            assert_eq!(tokens().check(other), None, "{other}");
-        }
-        assert_eq!(Tokens::default().check(ALPHA), None);
-    }
-
     #[test]
     fn a_token_is_not_printed() {
-        let printed = format!("{:?} {:#?}", tokens(), Token::new(ALPHA));
+        let printed = format!("{:#?}", Token::new("alpha-0123456789abcdef"));
         assert!(!printed.contains("0123"), "{printed}");
     }
 

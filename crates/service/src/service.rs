@@ -83,13 +83,13 @@ impl Service {
             .into_iter()
             .zip(&state.boxes)
             .map(|(own, running)| {
-                let mut of_logs = axum::Router::new();
-                for published in &running.logs {
-                    of_logs = of_logs.merge(logs::serve(published, &config, &stopping)?);
-                }
+                let of_logs = running.logs.iter().map(|published| {
+                    let router = logs::serve(published, &config, &stopping)?;
+                    Ok((published.name.clone(), router))
+                });
                 Ok(BoxRoutes {
                     own,
-                    logs: of_logs,
+                    logs: of_logs.collect::<Result<_, StartError>>()?,
                     app: running.app.clone(),
                 })
             })

@@ -112,14 +112,14 @@ settings! {
         help: "When boxes of this process learn of each other's events: meanwhile, or before the command that caused them returns",
     }
     TOKENS {
-        key: None, flag: None, variable: "BOXES_TOKENS", value: "TOKEN", shape: Shape::List,
+        key: None, flag: None, variable: "BOXES_TOKENS", value: "[NAME=]TOKEN", shape: Shape::List,
         default: "none: everyone who reaches the address may read and command",
-        help: "Bearer tokens that may read and command; several, separated by commas, while one replaces another",
+        help: "Bearer tokens that may read and command, or with `NAME=` do what --scopes says of that name; several, separated by commas, also of one name, while one replaces another",
     }
     TOKENS_FILE {
         key: Some("tokens_file"), flag: Some("tokens-file"), variable: "BOXES_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
-        help: "File of bearer tokens that may read and command, one a line; they count beside those of BOXES_TOKENS",
+        help: "File of bearer tokens, one a line as in BOXES_TOKENS, beside which they count",
     }
     READ_TOKENS {
         key: None, flag: None, variable: "BOXES_READ_TOKENS", value: "TOKEN", shape: Shape::List,
@@ -130,6 +130,11 @@ settings! {
         key: Some("read_tokens_file"), flag: Some("read-tokens-file"), variable: "BOXES_READ_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
         help: "File of bearer tokens that may only read, one a line; they count beside those of BOXES_READ_TOKENS",
+    }
+    SCOPES {
+        key: Some("scopes"), flag: Some("scopes"), variable: "BOXES_SCOPES", value: "NAME=SCOPES", shape: Shape::Entries,
+        default: "none",
+        help: "What the tokens of a name allow, with spaces between: `read:BOX` its logs and what its routes show, `read:LOG` one log, `command:BOX` to command it and read it, `*` for every box, `metrics`. Repeatable",
     }
     UPSTREAM_TOKEN {
         key: None, flag: None, variable: "BOXES_UPSTREAM_TOKEN", value: "[BOX=]TOKEN", shape: Shape::EntriesOrAll,

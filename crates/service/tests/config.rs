@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use boxes_service::{Access, Config, Delivery, LogFormat, ServeOptions, StateFormat, Store};
+use boxes_service::{Config, Delivery, LogFormat, ServeOptions, StateFormat, Store};
 use clap::{Args, Command, FromArgMatches};
 use tempfile::TempDir;
 
@@ -402,22 +402,60 @@ fn tokens_come_from_the_environment_and_from_files_together_so_that_one_can_repl
         ],
     )
     .unwrap();
-    for suffix in ["a", "b", "file", "next"] {
-        assert_eq!(
-            config.tokens.check(&format!("{TOKEN}-{suffix}")),
-            Some(Access::Command),
-            "{suffix}"
-        );
+    let scopes = |suffix: &str| {
+        let grant = config.tokens.check(&format!("{TOKEN}{suffix}"))?;
+        Some(grant.scopes().to_string())
+    };
+    for suffix in ["-a", "-b", "-file", "-next"] {
+        assert_eq!(scopes(suffix).as_deref(), Some("command:*"), "{suffix}");
     }
-    assert_eq!(
-        config.tokens.check(&format!("{TOKEN}-r")),
-        Some(Access::Read)
-    );
-    assert_eq!(config.tokens.check(TOKEN), None);
+    assert_eq!(scopes("-r").as_deref(), Some("read:*"));
+    assert_eq!(scopes(""), None);
     assert!(
         !format!("{config:?}").contains("0123"),
         "a token is never printed"
     );
+}
+
+#[test]
+fn tokens_with_a_name_allow_what_the_scopes_of_that_name_say() {
+    let (_folder, tokens) = file(&format!(
+        "shipping={TOKEN}-old\nshipping = {TOKEN}-new==\n{TOKEN}=\n"
+    ));
+    let (_config_folder, path) =
+        file("[scopes]\nshipping = 'read:orders command:payments'\nbilling = 'metrics'\n");
+    let flags = [
+        "--config",
+        &path,
+        "--tokens-file",
+        &tokens,
+        "--scopes",
+        "billing=read:*",
+    ];
+    let config = load(&flags, &[("BOXES_TOKENS", &format!("billing={TOKEN}-b"))]).unwrap();
+    let found = |suffix: &str| {
+        let grant = config.tokens.check(&format!("{TOKEN}{suffix}")).unwrap();
+        format!("{}: {}", grant.client(), grant.scopes())
+    };
+    assert_eq!(found("-old"), "shipping: read:orders command:payments");
+    assert_eq!(found("-new=="), found("-old"));
+    assert_eq!(found("-b"), "billing: read:*");
+    assert_eq!(found("="), "command-1: command:*");
+
+    let unsaid = load(&["--tokens-file", &tokens], &[]).unwrap_err();
+    assert!(
+        unsaid.starts_with("--tokens-file (")
+            && unsaid.contains("set --scopes shipping=read:BOX")
+            && !unsaid.contains("0123"),
+        "{unsaid}"
+    );
+    for wrong in ["shipping=write:orders", "shipping=read:orders;metrics"] {
+        let error = load(&["--scopes", wrong], &[]).unwrap_err();
+        assert!(
+            error.contains("--scopes is `") && error.contains("`read:BOX`"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
