@@ -1,9 +1,11 @@
 //! What a service is told, read and checked.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use boxes_http::{Authorities, NotificationLogOptions, RemoteOptions};
@@ -17,7 +19,7 @@ use crate::layers::{Given, Layers, is_box_name, is_log_name, read_bounded};
 use crate::setting::{self, Setting};
 use crate::store::Store;
 use crate::telemetry::LogFormat;
-use crate::{ServeOptions, TlsFiles, Token, Tokens};
+use crate::{CorsOrigin, Network, RateLimit, ServeOptions, TlsFiles, Token, Tokens};
 
 /// What a service is told: every setting with its value.
 ///
@@ -71,6 +73,16 @@ pub struct Config {
     pub max_connections: usize,
     /// Requests that may wait for news of a log at a time.
     pub max_waiters: usize,
+    /// How many requests each client may send; `None` for as many as it likes.
+    pub rate_limit: Option<RateLimit>,
+    /// Proxies that are believed what they say of the addresses of clients.
+    pub trusted_proxies: Vec<Network>,
+    /// Origins whose scripts a browser may let read and command.
+    pub cors_origins: Vec<CorsOrigin>,
+    /// How long a stream of events is silent before a comment is sent.
+    pub heartbeat: Duration,
+    /// How long a client may read nothing of what it is sent before its connection is closed.
+    pub slow_client_timeout: Duration,
     /// Aggregates kept in memory by each box.
     pub aggregate_cache: usize,
     /// Archived pages kept in memory by each log, in bytes.
@@ -165,6 +177,11 @@ impl Default for Config {
             max_body: 1024 * 1024,
             max_connections: 8192,
             max_waiters: NotificationLogOptions::DEFAULT_MAX_WAITERS,
+            rate_limit: None,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            heartbeat: NotificationLogOptions::DEFAULT_HEARTBEAT,
+            slow_client_timeout: NotificationLogOptions::DEFAULT_SLOW_CLIENT_TIMEOUT,
             aggregate_cache: 10_000,
             page_cache: NotificationLogOptions::DEFAULT_CACHE_BYTES,
             log: "info".to_owned(),
@@ -272,6 +289,16 @@ impl Config {
             1_000_000,
             1,
             &mut config.max_waiters,
+        )?;
+        config.rate_limit = set.rate_limit()?;
+        set.list(&setting::TRUSTED_PROXIES, &mut config.trusted_proxies)?;
+        set.list(&setting::CORS_ORIGIN, &mut config.cors_origins)?;
+        set.seconds(&setting::HEARTBEAT, 0.1, 3600.0, &mut config.heartbeat)?;
+        set.seconds(
+            &setting::SLOW_CLIENT_TIMEOUT,
+            0.1,
+            3600.0,
+            &mut config.slow_client_timeout,
         )?;
         set.number(
             &setting::AGGREGATE_CACHE,
@@ -440,6 +467,37 @@ impl Reader<'_> {
             read,
             target,
         )
+    }
+
+    /// Values that say themselves what would be right.
+    fn list<T: FromStr<Err: fmt::Display>>(
+        &self,
+        setting: &Setting,
+        target: &mut Vec<T>,
+    ) -> Result<(), ConfigError> {
+        for given in self.layers.list(setting)? {
+            let read = given.value.trim().parse();
+            target.push(read.map_err(|error: T::Err| ConfigError::Value {
+                origin: given.origin.to_string(),
+                problem: format!("is `{}`: {error}", given.value),
+            })?);
+        }
+        Ok(())
+    }
+
+    fn rate_limit(&self) -> Result<Option<RateLimit>, ConfigError> {
+        let (mut per_second, mut burst) = (0, 0);
+        let (limit, at_once) = (&setting::RATE_LIMIT, &setting::RATE_BURST);
+        self.number(limit, "requests", 1, 1_000_000, 1, &mut per_second)?;
+        self.number(at_once, "requests", 1, 10_000_000, 1, &mut burst)?;
+        match (per_second, burst) {
+            (0, 0) => Ok(None),
+            (0, _) => Err(ConfigError::Together {
+                reason: "--rate-burst says how many requests may come at once, and nothing says how many a second: set --rate-limit".to_owned(),
+            }),
+            (per_second, 0) => Ok(Some(RateLimit::per_second(per_second))),
+            (per_second, burst) => Ok(Some(RateLimit { per_second, burst })),
+        }
     }
 
     fn entries<T>(

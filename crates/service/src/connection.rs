@@ -1,6 +1,7 @@
 //! Serves one connection, from the first byte to the last.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,9 +14,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tower_http::add_extension::AddExtension;
 
 use crate::certificate::HTTP_2;
+use crate::forwarded::Peer;
+use crate::slow_client::Impatient;
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +47,8 @@ const TLS_HANDSHAKE: u8 = 0x16;
 #[derive(Clone)]
 pub(crate) struct Connections {
     pub(crate) router: Router,
+    /// How long a client may read nothing of what it is sent.
+    pub(crate) patience: Duration,
     /// `None` for plain HTTP.
     pub(crate) tls: Option<TlsAcceptor>,
     /// Cancelled to let requests under way end, and then the connection.
@@ -52,31 +59,37 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Serves one, to its end.
-    pub(crate) async fn serve(self, stream: TcpStream) {
+    pub(crate) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
         // Answers are written whole: to hold their last part back for more gains nothing and costs a round trip.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps Nagle's algorithm");
         }
+        let peer = Peer(peer);
         let Some(tls) = self.tls.clone() else {
-            return self.http_1(stream).await;
+            let stream = Impatient::new(stream, self.patience);
+            return self.http_1(stream, peer).await;
         };
         let agreed = tokio::select! {
-            agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&tls, stream)) => agreed,
+            agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&tls, stream, self.patience)) => agreed,
             () = self.stopping.cancelled() => return,
             () = self.killing.cancelled() => return,
         };
         match agreed {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
-                self.http_2(stream).await;
+                self.http_2(stream, peer).await;
             }
-            Ok(Ok(stream)) => self.http_1(stream).await,
+            Ok(Ok(stream)) => self.http_1(stream, peer).await,
             Ok(Err(error)) => tracing::debug!(%error, "a client did not agree on TLS"),
             Err(_) => tracing::debug!("a client did not agree on TLS in time"),
         }
     }
 
-    async fn http_1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let service = TowerToHyperService::new(self.router.clone());
+    async fn http_1(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
+        let service = TowerToHyperService::new(AddExtension::new(self.router.clone(), peer));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -85,8 +98,12 @@ impl Connections {
         self.run(connection).await;
     }
 
-    async fn http_2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let service = TowerToHyperService::new(self.router.clone());
+    async fn http_2(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
+        let service = TowerToHyperService::new(AddExtension::new(self.router.clone(), peer));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD_BYTES)
@@ -126,14 +143,15 @@ impl Connections {
 async fn handshake(
     tls: &TlsAcceptor,
     mut stream: TcpStream,
-) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    patience: Duration,
+) -> io::Result<TlsStream<Impatient>> {
     let mut first = [0];
     if stream.peek(&mut first).await? > 0 && first != [TLS_HANDSHAKE] {
         stream.write_all(speak_tls().as_bytes()).await?;
         stream.shutdown().await?;
         return Err(io::Error::other("it does not speak TLS"));
     }
-    tls.accept(stream).await
+    tls.accept(Impatient::new(stream, patience)).await
 }
 
 /// The answer to plain HTTP where TLS is spoken.

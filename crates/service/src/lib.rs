@@ -4,7 +4,8 @@
 //! the same with a name and a version. Behind that: `setting` is the one table of all that a service can be
 //! told, [`ServeOptions`] are its command line, `layers` puts flags over variables over the file, and
 //! [`Config`] is what comes out; `plan` fits the declared boxes to it; [`Service`] starts them, with `routes`
-//! and `logs` for what is served, `auth` before it (with `scope`, `secret` and `tokens`) and `server`, `connection` and `certificate` beneath it; [`Running`] stops them.
+//! and `logs` for what is served, `auth` before it (with `scope`, `secret` and `tokens`) `rate_limit` (with `forwarded`) and `cors` before that, and
+//! `server`, `connection`, `slow_client` and `certificate` beneath it; [`Running`] stops them.
 //!
 //! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
 //! other errors into problems, too. What an operator sees: `index`, `health`, `metrics`, and the log that
@@ -17,10 +18,12 @@ mod command;
 mod config;
 mod connection;
 mod context;
+mod cors;
 mod database_url;
 mod encryption;
 mod error_pages;
 mod extract;
+mod forwarded;
 mod greeting;
 mod health;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -37,6 +40,7 @@ mod options;
 mod plan;
 mod problem;
 mod program;
+mod rate_limit;
 mod routes;
 mod running;
 mod scope;
@@ -44,6 +48,7 @@ mod secret;
 mod server;
 mod service;
 mod setting;
+mod slow_client;
 mod start_error;
 mod state;
 mod stop_signal;
@@ -57,14 +62,17 @@ pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
 pub use config::{Config, ConfigError, Delivery, StateFormat};
 pub use context::BoundedContext;
+pub use cors::{CorsOrigin, ParseCorsOriginError};
 pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};
+pub use forwarded::{Network, ParseNetworkError};
 pub use greeting::Greeting;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use import_program::{ImportArguments, ImportOptions};
 pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
+pub use rate_limit::RateLimit;
 pub use running::{Running, Stopped};
 pub use scope::{ParseScopesError, Scope, Scopes};
 pub use secret::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, TokenError};

@@ -46,6 +46,8 @@ pub(crate) fn serve(
         restricted: !config.tokens.is_empty(),
         cache_bytes: config.page_cache,
         max_waiters: config.max_waiters,
+        heartbeat: config.heartbeat,
+        slow_client_timeout: config.slow_client_timeout,
         shutdown: stopping.clone(),
         ..NotificationLogOptions::new(format!("/{}/notifications", published.name))
     };

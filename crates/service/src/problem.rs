@@ -56,7 +56,11 @@ impl Problem {
     }
 
     pub(crate) fn with_retry_after(self) -> Self {
-        Self(self.0.with_retry_after(RETRY_SOON))
+        self.with_retry_after_of(RETRY_SOON)
+    }
+
+    pub(crate) fn with_retry_after_of(self, wait: Duration) -> Self {
+        Self(self.0.with_retry_after(wait))
     }
 
     /// With `WWW-Authenticate`.

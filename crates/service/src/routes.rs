@@ -12,18 +12,24 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use boxes_application::App;
 use boxes_http::{ProblemKind, problem_descriptions, unknown_path};
+use http::HeaderValue;
+use http::header::X_CONTENT_TYPE_OPTIONS;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{
     MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::auth::{Caller, Needed, authorize, identify};
+use crate::cors::share;
 use crate::error_pages::as_problems;
+use crate::forwarded::TrustedProxies;
 use crate::metrics::{count_requests, time_requests};
 use crate::problem::OWN_KINDS;
-use crate::{Config, Problem, StartError, Tokens, health, index, state};
+use crate::rate_limit::{RateLimiter, limit_rate};
+use crate::{Config, CorsOrigin, Problem, StartError, Tokens, health, index, state};
 
 /// One box's routes, to be put together with those of the others.
 pub(crate) struct BoxRoutes {
@@ -99,12 +105,32 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         .fallback(unknown_path)
         .layer(from_fn(as_problems));
     let all = own.merge(logs).merge(rest);
+    let all = match config.rate_limit {
+        None => all,
+        Some(limit) => {
+            let proxies = TrustedProxies::new(&config.trusted_proxies);
+            let limiter = Arc::new(RateLimiter::new(limit, proxies));
+            all.layer(from_fn_with_state(limiter, limit_rate))
+        }
+    };
     let all = if config.tokens.is_empty() {
         all
     } else {
         all.layer(from_fn_with_state(config.tokens.clone(), identify))
     };
-    all.layer(from_fn_with_state(state.metrics.clone(), count_requests))
+    let all = if config.cors_origins.is_empty() {
+        all
+    } else {
+        let origins: Arc<[CorsOrigin]> = config.cors_origins.clone().into();
+        all.layer(from_fn_with_state(origins, share))
+    };
+    // What is served is of the type that it is said to be, and no script or page because a browser takes it for one.
+    let nosniff = HeaderValue::from_static("nosniff");
+    all.layer(SetResponseHeaderLayer::if_not_present(
+        X_CONTENT_TYPE_OPTIONS,
+        nosniff,
+    ))
+    .layer(from_fn_with_state(state.metrics.clone(), count_requests))
 }
 
 /// A box's own routes within the bounds that hold for them.

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::Config;
 use crate::connection::Connections;
 
 /// How long to wait after the system could not give another connection (too many open files, as a rule).
@@ -24,12 +25,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to serve, with at most so many connections at a time; more wait in the system's backlog.
+    /// Starts to serve, with at most as many connections at a time as configured; more wait in the system's backlog.
     pub(crate) fn start(
         listener: TcpListener,
         router: Router,
         tls: Option<TlsAcceptor>,
-        max_connections: usize,
+        config: &Config,
         stopping: CancellationToken,
     ) -> Self {
         let server = Self {
@@ -37,12 +38,13 @@ impl Server {
             killing: CancellationToken::new(),
         };
         let room = Arc::new(Semaphore::new(
-            max_connections.clamp(1, Semaphore::MAX_PERMITS),
+            config.max_connections.clamp(1, Semaphore::MAX_PERMITS),
         ));
         server.connections.spawn(accept(
             listener,
             Connections {
                 router,
+                patience: config.slow_client_timeout,
                 tls,
                 stopping,
                 killing: server.killing.clone(),
@@ -84,8 +86,8 @@ async fn accept(
                 .acquire_owned()
                 .await
                 .map_err(io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, io::Error>((stream, permit))
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, peer, permit))
         };
         let accepted = tokio::select! {
             () = connections.stopping.cancelled() => return,
@@ -93,8 +95,8 @@ async fn accept(
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let serving = connections.clone().serve(stream);
+            Ok((stream, peer, permit)) => {
+                let serving = connections.clone().serve(stream, peer);
                 tasks.spawn(async move {
                     serving.await;
                     drop(permit);

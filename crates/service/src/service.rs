@@ -102,7 +102,7 @@ impl Service {
         let delivery = run(started.followers, config.delivery, &state, &tasks, &killing).await;
         tasks.close();
         Ok(Running {
-            server: Server::start(listener, router, tls, config.max_connections, stopping),
+            server: Server::start(listener, router, tls, &config, stopping),
             state,
             address,
             base_url: format!("{scheme}://{}", reachable(address)),

@@ -216,10 +216,40 @@ settings! {
         default: "8192",
         help: "Connections served at a time, 1 to 1000000; more wait to be accepted",
     }
+    RATE_LIMIT {
+        key: Some("rate_limit"), flag: Some("rate-limit"), variable: "BOXES_RATE_LIMIT", value: "REQUESTS", shape: Shape::One,
+        default: "none",
+        help: "Requests a second that one client may send in the long run, by its token or else by its address, 1 to 1000000; more are told to come back (429)",
+    }
+    RATE_BURST {
+        key: Some("rate_burst"), flag: Some("rate-burst"), variable: "BOXES_RATE_BURST", value: "REQUESTS", shape: Shape::One,
+        default: "10 times --rate-limit",
+        help: "Requests that one client may send at once after a pause, 1 to 10000000",
+    }
+    TRUSTED_PROXIES {
+        key: Some("trusted_proxies"), flag: Some("trusted-proxies"), variable: "BOXES_TRUSTED_PROXIES", value: "NETWORK", shape: Shape::List,
+        default: "none: X-Forwarded-For is ignored",
+        help: "Proxies that are believed what they say in X-Forwarded-For of the addresses of clients: `127.0.0.1`, `10.0.0.0/8`. Repeatable",
+    }
+    CORS_ORIGIN {
+        key: Some("cors_origin"), flag: Some("cors-origin"), variable: "BOXES_CORS_ORIGIN", value: "ORIGIN", shape: Shape::List,
+        default: "none",
+        help: "Origins whose scripts a browser may let read and command: `https://shop.example`, or `*` for any. Repeatable",
+    }
     MAX_WAITERS {
         key: Some("max_waiters"), flag: Some("max-waiters"), variable: "BOXES_MAX_WAITERS", value: "REQUESTS", shape: Shape::One,
         default: "1024",
         help: "Requests that may wait for news of a log at a time, 0 to 1000000; more are told to come back",
+    }
+    HEARTBEAT {
+        key: Some("heartbeat"), flag: Some("heartbeat"), variable: "BOXES_HEARTBEAT", value: "SECONDS", shape: Shape::One,
+        default: "15",
+        help: "How long a stream of events is silent before a comment is sent, 0.1 to 3600; less than what proxies on the way take for dead",
+    }
+    SLOW_CLIENT_TIMEOUT {
+        key: Some("slow_client_timeout"), flag: Some("slow-client-timeout"), variable: "BOXES_SLOW_CLIENT_TIMEOUT", value: "SECONDS", shape: Shape::One,
+        default: "30",
+        help: "How long a client may read nothing of what it is sent before its connection is closed, 0.1 to 3600",
     }
     AGGREGATE_CACHE {
         key: Some("aggregate_cache"), flag: Some("aggregate-cache"), variable: "BOXES_AGGREGATE_CACHE", value: "AGGREGATES", shape: Shape::One,

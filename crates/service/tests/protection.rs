@@ -1,0 +1,309 @@
+//! What keeps a service up, and browsers honest: limits on clients, slow clients, other origins.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail a test, too"
+)]
+
+mod support;
+
+use std::future::Future;
+use std::time::Duration;
+
+use boxes_service::{Config, CorsOrigin, RateLimit, Running, Stopped, Token, Tokens};
+use reqwest::{Method, Response};
+use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+const ONE: &str = "one-0123456789abcdef";
+const OTHER: &str = "other-0123456789abcdef";
+const PAGE: &str = "/notes/notifications";
+
+/// So many at once, and then none for the rest of the test.
+fn limited(burst: u32) -> Config {
+    let per_second = 1;
+    Config {
+        rate_limit: Some(RateLimit { per_second, burst }),
+        ..config()
+    }
+}
+
+async fn forwarded_for(running: &Running, addresses: &str) -> Response {
+    let request = request(running, Method::GET, PAGE).header("x-forwarded-for", addresses);
+    request.send().await.unwrap()
+}
+
+/// Sends until one is refused, and says how many were not.
+async fn n_admitted<F: Future<Output = Response>>(send: impl Fn() -> F) -> (usize, Response) {
+    for n_admitted in 0..1000 {
+        let response = send().await;
+        if response.status() == 429 {
+            return (n_admitted, response);
+        }
+        assert_eq!(response.status(), 200);
+    }
+    panic!("there is no limit");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_many_requests_is_told_when_to_come_back() {
+    let tokens = [("one", ONE), ("other", OTHER)].into_iter().fold(
+        Tokens::default(),
+        |tokens, (name, text)| {
+            tokens.with(name, "read:*".parse().unwrap(), Token::new(text).unwrap())
+        },
+    );
+    let running = start(Config {
+        tokens,
+        ..limited(5)
+    })
+    .await;
+    let (n, refused) = n_admitted(|| get_with(&running, PAGE, ONE)).await;
+    // At a request a second a few more may have passed meanwhile.
+    assert!(n >= 5, "{n}");
+    assert_eq!(header(&refused, "retry-after"), "1");
+    assert_eq!(header(&refused, "cache-control"), "no-store");
+    let refused = problem(refused).await;
+    assert_eq!(refused["type"], "/problems/too-many-requests");
+    assert_eq!(
+        get_with(&running, PAGE, OTHER).await.status(),
+        200,
+        "another client"
+    );
+    let strangers = || async {
+        let stranger = "stranger-0123456789abcdef";
+        let answer = get_with(&running, PAGE, stranger).await;
+        answer.status() == 429
+    };
+    eventually("who guesses tokens is held up", strangers).await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get_without(&running, path).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_tokens_clients_are_told_apart_by_address_and_can_not_make_it_up() {
+    let running = start(limited(3)).await;
+    let (n, _) = n_admitted(|| forwarded_for(&running, "198.51.100.1")).await;
+    assert!(n >= 3);
+    assert_eq!(forwarded_for(&running, "198.51.100.2").await.status(), 429);
+
+    let trusting = start(Config {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..limited(3)
+    })
+    .await;
+    n_admitted(|| forwarded_for(&trusting, "198.51.100.1")).await;
+    assert_eq!(forwarded_for(&trusting, "198.51.100.2").await.status(), 200);
+    let made_up = "203.0.113.7, 198.51.100.1";
+    assert_eq!(forwarded_for(&trusting, made_up).await.status(), 429);
+}
+
+async fn of_origin(running: &Running, method: Method, path: &str, origin: &str) -> Response {
+    let request = request(running, method, path).header("origin", origin);
+    request.send().await.unwrap()
+}
+
+async fn preflight(running: &Running, origin: &str) -> Response {
+    request(running, Method::OPTIONS, "/notes/notes")
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type",
+        )
+        .send()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn no_other_origin_is_let_in_unless_that_is_configured() {
+    let running = start(config()).await;
+    let answers = [
+        preflight(&running, "https://shop.example").await,
+        of_origin(&running, Method::GET, PAGE, "https://shop.example").await,
+    ];
+    for answer in answers {
+        let names = answer.headers().keys();
+        let mut cors = names.filter(|name| name.as_str().starts_with("access-control-"));
+        assert_eq!(cors.next(), None);
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+    }
+}
+
+#[tokio::test]
+async fn scripts_of_a_configured_origin_may_ask_and_see_what_a_reader_needs() {
+    let tokens = Tokens::new(vec![Token::new(ONE).unwrap()], Vec::new());
+    let shop = "https://shop.example";
+    let running = start(Config {
+        tokens,
+        cors_origins: vec![shop.parse().unwrap()],
+        ..config()
+    })
+    .await;
+    // A browser asks without a token.
+    let asked = preflight(&running, shop).await;
+    assert_eq!(asked.status(), 204);
+    assert_eq!(header(&asked, "access-control-allow-origin"), shop);
+    let may_send = header(&asked, "access-control-allow-headers");
+    for name in [
+        "authorization",
+        "content-type",
+        "if-none-match",
+        "prefer",
+        "last-event-id",
+    ] {
+        assert!(may_send.contains(name), "{may_send}");
+    }
+    assert!(header(&asked, "access-control-allow-methods").contains("POST"));
+
+    let page = request(&running, Method::GET, PAGE).header("origin", shop);
+    let page = page.bearer_auth(ONE).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert_eq!(header(&page, "access-control-allow-origin"), shop);
+    let may_see = header(&page, "access-control-expose-headers");
+    for name in [
+        "etag",
+        "link",
+        "retry-after",
+        "location",
+        "preference-applied",
+    ] {
+        assert!(may_see.contains(name), "{may_see}");
+    }
+    let vary: Vec<_> = page.headers().get_all("vary").iter().collect();
+    assert!(
+        vary.len() > 1 && vary.iter().any(|value| *value == "Origin"),
+        "{vary:?}"
+    );
+    let error = of_origin(&running, Method::GET, PAGE, shop).await;
+    assert_eq!(error.status(), 401);
+    assert_eq!(
+        header(&error, "access-control-allow-origin"),
+        shop,
+        "a script may see why"
+    );
+
+    for stranger in ["https://shop.example.org", "http://shop.example", "null"] {
+        for answer in [
+            preflight(&running, stranger).await,
+            of_origin(&running, Method::GET, PAGE, stranger).await,
+        ] {
+            assert_eq!(
+                header(&answer, "access-control-allow-origin"),
+                "",
+                "{stranger}"
+            );
+        }
+    }
+    // Who asks for no script's sake is told what the resource takes.
+    let options = request(&running, Method::OPTIONS, PAGE).bearer_auth(ONE);
+    assert_eq!(
+        header(&options.send().await.unwrap(), "allow"),
+        "GET, HEAD, OPTIONS"
+    );
+}
+
+#[tokio::test]
+async fn any_origin_is_let_in_where_that_is_configured_and_answers_are_the_same_for_all() {
+    let running = start(Config {
+        cors_origins: vec![CorsOrigin::Any],
+        ..config()
+    })
+    .await;
+    let answer = of_origin(&running, Method::GET, PAGE, "https://anybody.example").await;
+    assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+    let mut vary = answer.headers().get_all("vary").iter();
+    assert!(!vary.any(|value| value == "Origin"));
+}
+
+#[tokio::test]
+async fn nothing_that_is_served_is_for_a_browser_to_guess_at() {
+    let running = start(config()).await;
+    for path in [
+        "/",
+        PAGE,
+        "/notes/notifications/stream",
+        "/nowhere",
+        "/notes/count",
+        "/healthz",
+    ] {
+        let answer = get_without(&running, path).await;
+        assert_eq!(
+            header(&answer, "x-content-type-options"),
+            "nosniff",
+            "{path}"
+        );
+    }
+}
+
+/// A client that sends requests and reads nothing of the answers.
+async fn send_and_read_nothing(running: &Running, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(running.address()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_connection_and_makes_room_for_others() {
+    for path in [
+        "/notes/notifications/1,20",
+        "/notes/notifications/stream?after=0",
+    ] {
+        let running = start(Config {
+            max_connections: 1,
+            slow_client_timeout: Duration::from_millis(200),
+            ..config()
+        })
+        .await;
+        // More than all buffers on the way can hold.
+        write_notes(&running, 20, 1024 * 1024).await;
+        let mut slow = send_and_read_nothing(&running, path).await;
+        // There is room for one connection: who gets an answer has it.
+        let answer = get_without(&running, "/healthz").await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let mut read = Vec::new();
+        let cut_off = slow.read_to_end(&mut read).await;
+        assert!(cut_off.is_err() && read.len() < 20 * 1024 * 1024, "{path}");
+        assert_eq!(running.shutdown().await, Stopped::Drained);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_it() {
+    let running = start(Config {
+        slow_client_timeout: Duration::from_secs(5),
+        ..config()
+    })
+    .await;
+    write_notes(&running, 20, 256 * 1024).await;
+    let mut slow = send_and_read_nothing(&running, "/notes/notifications/1,20").await;
+    let (mut n_read, mut piece) = (0, vec![0; 64 * 1024]);
+    while n_read < 20 * 256 * 1024 {
+        let n = slow.read(&mut piece).await.unwrap();
+        assert!(n > 0, "cut off after {n_read}");
+        n_read += n;
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive_by_the_configured_heartbeat() {
+    let running = start(Config {
+        heartbeat: Duration::from_millis(100),
+        ..config()
+    })
+    .await;
+    let mut stream = get_without(&running, "/notes/notifications/stream").await;
+    // By the default they would come later than the client waits.
+    for _ in 0..10 {
+        let comment = stream.chunk().await.unwrap().unwrap();
+        assert_eq!(&comment[..], b":\n\n");
+    }
+}
