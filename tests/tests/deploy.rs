@@ -168,10 +168,10 @@ fn the_environment_file_of_each_box_has_its_port_and_those_that_it_follows() {
             config.follow.keys().cloned().collect::<BTreeSet<_>>(),
             followed.into_iter().collect()
         );
-        for (upstream, url) in &config.follow {
+        for (upstream, address) in &config.follow {
             let (_, port) = PORTS.iter().find(|(name, _)| name == upstream).unwrap();
             assert_eq!(
-                url.as_str(),
+                address.url().as_str(),
                 format!("http://127.0.0.1:{port}/{upstream}/notifications")
             );
         }
@@ -294,7 +294,7 @@ fn every_service_of_compose_runs_one_box_with_a_volume_of_its_own() {
         let config = load([("BOXES_FOLLOW".to_owned(), follow.clone())]);
         assert_eq!(config.follow.len(), PORTS.len());
         assert_eq!(
-            config.follow[name].as_str(),
+            config.follow[name].url().as_str(),
             format!("http://{name}:8080/{name}/notifications")
         );
     }

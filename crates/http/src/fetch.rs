@@ -33,6 +33,8 @@ pub(crate) struct Fetcher {
     client: Client,
     base: Url,
     options: RemoteOptions,
+    /// Whether an answer may call itself whatever it likes.
+    takes_any_type: bool,
 }
 
 /// What came.
@@ -48,7 +50,24 @@ pub(crate) enum Answer {
 }
 
 impl Fetcher {
-    pub(crate) fn new(base: Url, options: RemoteOptions) -> Result<Self, RemoteError> {
+    /// Asks the log at this address.
+    ///
+    /// # Errors
+    ///
+    /// - [`RemoteError::Url`] if the URL is none of a log.
+    /// - [`RemoteError::Setup`] if the system lacks what HTTPS needs.
+    pub(crate) fn of_log(mut base: Url, options: RemoteOptions) -> Result<Self, RemoteError> {
+        let plain = base.username().is_empty()
+            && base.password().is_none()
+            && base.query().is_none()
+            && base.fragment().is_none();
+        if !plain || !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            let host = base.host_str().unwrap_or_default();
+            let url = format!("{}://{host}/…", base.scheme());
+            return Err(RemoteError::Url { url });
+        }
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
         let client = client(&base, &options).map_err(|error| RemoteError::Setup {
             reason: innermost(&error),
         })?;
@@ -56,7 +75,14 @@ impl Fetcher {
             client,
             base,
             options,
+            takes_any_type: false,
         })
+    }
+
+    /// For servers that do not say what they send.
+    pub(crate) const fn taking_any_type(mut self) -> Self {
+        self.takes_any_type = true;
+        self
     }
 
     pub(crate) const fn options(&self) -> &RemoteOptions {
@@ -147,7 +173,7 @@ impl Fetcher {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let media_type = text(CONTENT_TYPE).unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/json") {
+        if self.takes_any_type || essence.eq_ignore_ascii_case("application/json") {
             return Ok(());
         }
         Err(self.garbage("answered in a format that was not asked for"))

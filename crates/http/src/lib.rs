@@ -16,6 +16,7 @@
 //!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
 //! `authorities.rs` and `bearer_token.rs` are whom it trusts and what it shows; `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
+//! a [`ForeignNotificationLog`] reaches one that is served by another system (`foreign_log.rs`), in a [`ForeignDialect`];
 //! `log_problem.rs` turns errors into problems and back.
 
 mod accept;
@@ -31,6 +32,8 @@ mod dialects;
 mod entity_tag;
 mod event_stream;
 mod fetch;
+mod foreign_dialect;
+mod foreign_log;
 mod html;
 mod html_description;
 mod html_json;
@@ -58,6 +61,8 @@ mod waiting;
 pub use authorities::{Authorities, InvalidAuthorities};
 pub use bearer_token::{BearerToken, InvalidToken};
 pub use dialects::Dialects;
+pub use foreign_dialect::ForeignDialect;
+pub use foreign_log::{ForeignNotificationLog, MISSING_TOPIC};
 pub use options::{InvalidPath, NotificationLogOptions};
 pub use prefer::MAX_WAIT;
 pub use problem::{PROBLEM_JSON, Problem, unknown_path};

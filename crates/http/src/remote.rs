@@ -74,19 +74,8 @@ impl RemoteNotificationLog {
     /// - [`RemoteError::Url`] if the URL is none of a log: one with credentials in it is refused, because URLs
     ///   are logged.
     /// - [`RemoteError::Setup`] if the system lacks what HTTPS needs.
-    pub fn new(mut url: Url, options: RemoteOptions) -> Result<Self, RemoteError> {
-        let plain = url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        if !plain || !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            let host = url.host_str().unwrap_or_default();
-            let url = format!("{}://{host}/…", url.scheme());
-            return Err(RemoteError::Url { url });
-        }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
-        let fetcher = Fetcher::new(url, options)?;
+    pub fn new(url: Url, options: RemoteOptions) -> Result<Self, RemoteError> {
+        let fetcher = Fetcher::of_log(url, options)?;
         Ok(Self {
             fetcher,
             known: Mutex::default(),

@@ -167,7 +167,7 @@ fn parse(attributes: &[Attribute]) -> Result<Attributes> {
                 found.topic = Some(topic);
             } else if meta.path.is_ident("alias") {
                 let alias: LitStr = meta.value()?.parse()?;
-                check_topic(&alias)?;
+                check_alias(&alias)?;
                 found.aliases.push(alias);
             } else if meta.path.is_ident("version") {
                 let version: LitInt = meta.value()?.parse()?;
@@ -215,12 +215,21 @@ fn check_upcasts(attributes: &Attributes, variant: &Variant) -> Result<()> {
 
 /// A topic goes into pages, headers and command lines as it is, so it is kept to characters that need no escaping there.
 fn check_topic(topic: &LitStr) -> Result<()> {
+    check(topic, &[])
+}
+
+/// An alias may be a topic of another system: the Python library's version 8 has `module#Class.Event`.
+fn check_alias(alias: &LitStr) -> Result<()> {
+    check(alias, &['#'])
+}
+
+fn check(topic: &LitStr, more: &[char]) -> Result<()> {
     let text = topic.value();
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+    let fits = |c: char| c.is_ascii_alphanumeric() || ".:-_".contains(c) || more.contains(&c);
     if text.is_empty() || text.len() > 200 || !text.chars().all(fits) {
         return Err(Error::new(
             topic.span(),
-            "a topic has 1 to 200 ASCII letters, digits, dots, colons, hyphens and underscores",
+            "a topic has 1 to 200 ASCII letters, digits, dots, colons, hyphens and underscores; an alias may also have number signs",
         ));
     }
     Ok(())

@@ -19,7 +19,11 @@ use crate::layers::{Given, Layers, is_box_name, is_log_name, read_bounded};
 use crate::setting::{self, Setting};
 use crate::store::Store;
 use crate::telemetry::LogFormat;
-use crate::{CorsOrigin, Network, RateLimit, ServeOptions, TlsFiles, Token, Tokens};
+
+use crate::upstream_address::UPSTREAM_ADDRESS;
+use crate::{
+    CorsOrigin, Network, RateLimit, ServeOptions, TlsFiles, Token, Tokens, UpstreamAddress,
+};
 
 /// What a service is told: every setting with its value.
 ///
@@ -40,7 +44,7 @@ pub struct Config {
     /// Where a box keeps its events, by box; `{data}/{box}.db` for those that are not named.
     pub stores: BTreeMap<String, Store>,
     /// Where a followed box publishes its log, by box; directly for boxes of this process that are not named.
-    pub follow: BTreeMap<String, Url>,
+    pub follow: BTreeMap<String, UpstreamAddress>,
     /// Notifications in a page of a log; `None` for what the log has, and 20 for a new one.
     pub page_size: Option<NonZeroU32>,
     /// When boxes of this process learn of each other's events.
@@ -228,7 +232,7 @@ impl Config {
         )?;
         set.value(&setting::DATA, "a folder", folder, &mut config.data)?;
         config.stores = set.entries(&setting::STORE, crate::store::STORE, |t| t.parse().ok())?;
-        config.follow = set.entries(&setting::FOLLOW, HTTP_URL, http_url)?;
+        config.follow = set.entries(&setting::FOLLOW, UPSTREAM_ADDRESS, |t| t.parse().ok())?;
         set.value(
             &setting::PAGE_SIZE,
             "a number of notifications from 1 to 1000",
@@ -569,7 +573,7 @@ fn folder(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
-fn http_url(text: &str) -> Option<Url> {
+pub(crate) fn http_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = url.username().is_empty()
         && url.password().is_none()

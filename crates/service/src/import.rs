@@ -8,12 +8,12 @@ use boxes_recorder::{
 };
 use boxes_recorder_sqlx::{PythonEvent, PythonTable};
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::import_report::{ImportReport, ImportSummary};
+use crate::python_time::python_time;
 
 /// How many events are read, and recorded in one transaction, at a time.
 const BATCH: u64 = 1_000;
@@ -249,7 +249,7 @@ impl Translation<'_> {
                 topic: row.topic.clone(),
             });
         }
-        let time = time(&state);
+        let time = python_time(&state);
         let topic = self.topics.get(&row.topic).unwrap_or(&row.topic).clone();
         Ok(Made {
             plain: StoredEvent {
@@ -289,21 +289,6 @@ fn is_json_on_one_line(state: &[u8]) -> bool {
     std::str::from_utf8(state).is_ok_and(|text| {
         !text.contains(['\n', '\r']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
     })
-}
-
-/// The `timestamp` of a state as the library's transcoder writes it, in whole microseconds.
-fn time(state: &[u8]) -> Option<Timestamp> {
-    #[derive(Deserialize)]
-    struct Timed {
-        timestamp: Marked,
-    }
-    #[derive(Deserialize)]
-    struct Marked {
-        #[serde(rename = "_data_")]
-        data: Timestamp,
-    }
-    let timed: Timed = serde_json::from_slice(state).ok()?;
-    Timestamp::from_microsecond(timed.timestamp.data.as_microsecond()).ok()
 }
 
 #[cfg(test)]

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use boxes_application::App;
 use boxes_http::{
-    BearerToken, Dialects, InvalidPath, NotificationLogOptions, NotificationLogResource,
-    RemoteNotificationLog, RemoteOptions,
+    BearerToken, Dialects, ForeignNotificationLog, InvalidPath, NotificationLogOptions,
+    NotificationLogResource, RemoteError, RemoteNotificationLog, RemoteOptions,
 };
 use boxes_notification_log::NotificationLog;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use crate::context::Logs;
+use crate::python_time::python_time;
 use crate::state::PublishedLog;
-use crate::{Config, StartError, Token};
+use crate::{Config, StartError, Token, UpstreamAddress};
 
 /// The logs of a box that others may read, the one that is named after the box first.
 pub(crate) fn published(app: &App, logs: &Logs) -> Vec<PublishedLog> {
@@ -67,13 +68,13 @@ pub(crate) fn serve(
 /// The log of a box that runs elsewhere.
 pub(crate) fn follow(
     upstream: &str,
-    url: &Url,
+    address: &UpstreamAddress,
     token: Option<&Token>,
     config: &Config,
 ) -> Result<Arc<dyn NotificationLog>, StartError> {
     let unusable = |reason: String| StartError::Upstream {
         upstream: upstream.to_owned(),
-        url: url.to_string(),
+        url: address.to_string(),
         reason,
     };
     let token = token
@@ -86,13 +87,18 @@ pub(crate) fn follow(
         // An address that leads to another box is a mistake that no reader would notice by itself.
         expected_name: Some(upstream.to_owned()),
         request_timeout: config.upstream_timeout,
-        compressed: !is_this_machine(url),
+        compressed: !is_this_machine(address.url()),
         poll_interval: config.poll_interval,
         ..RemoteOptions::default()
     };
-    let log = RemoteNotificationLog::new(url.clone(), options)
-        .map_err(|error| unusable(error.to_string()))?;
-    Ok(Arc::new(log))
+    let url = address.url().clone();
+    let invalid = |error: RemoteError| unusable(error.to_string());
+    let Some(dialect) = address.dialect() else {
+        let log = RemoteNotificationLog::new(url, options).map_err(invalid)?;
+        return Ok(Arc::new(log));
+    };
+    let log = ForeignNotificationLog::new(upstream, url, dialect, options).map_err(invalid)?;
+    Ok(Arc::new(log.with_times(python_time)))
 }
 
 /// Whether the address is one of this machine's own, by which no other can be reached.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use url::Url;
-
-use crate::{BoundedContext, Config, ConfigError, Delivery, StartError, Store, Token};
+use crate::{
+    BoundedContext, Config, ConfigError, Delivery, StartError, Store, Token, UpstreamAddress,
+};
 
 /// Which boxes run here, and with what. Made without touching anything, so that all that can be told
 /// beforehand to be wrong is told before the first file is opened.
@@ -34,7 +34,10 @@ pub(crate) enum Place {
     /// In this process.
     Here,
     /// Behind HTTP.
-    At { url: Url, token: Option<Token> },
+    At {
+        address: UpstreamAddress,
+        token: Option<Token>,
+    },
 }
 
 impl Plan {
@@ -164,13 +167,13 @@ fn upstream(
     config: &Config,
 ) -> Result<Upstream, ConfigError> {
     let place = match config.follow.get(name) {
-        Some(url) if config.delivery == Delivery::Synchronous => {
+        Some(address) if config.delivery == Delivery::Synchronous => {
             return together(format!(
-                "synchronous delivery reaches the boxes of this process alone, and `{follower}` follows `{name}` at {url}: leave --follow away, or choose concurrent delivery"
+                "synchronous delivery reaches the boxes of this process alone, and `{follower}` follows `{name}` at {address}: leave --follow away, or choose concurrent delivery"
             ));
         }
-        Some(url) => Place::At {
-            url: url.clone(),
+        Some(address) => Place::At {
+            address: address.clone(),
             token: config.upstream_token(name).cloned(),
         },
         None if here.iter().any(|here| here == name) => Place::Here,
@@ -268,7 +271,7 @@ mod tests {
         Plan::new(contexts, config).unwrap_err().to_string()
     }
 
-    fn url() -> Url {
+    fn url() -> UpstreamAddress {
         "http://127.0.0.1:1/payments/notifications".parse().unwrap()
     }
 

@@ -181,8 +181,8 @@ impl Started {
         config: &Config,
     ) -> Result<(), StartError> {
         let (log, poll_interval): (Arc<dyn NotificationLog>, _) = match &upstream.place {
-            Place::At { url, token } => (
-                logs::follow(&upstream.name, url, token.as_ref(), config)?,
+            Place::At { address, token } => (
+                logs::follow(&upstream.name, address, token.as_ref(), config)?,
                 config.long_poll,
             ),
             Place::Here => {

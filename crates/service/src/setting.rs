@@ -99,7 +99,7 @@ settings! {
     FOLLOW {
         key: Some("follow"), flag: Some("follow"), variable: "BOXES_FOLLOW", value: "BOX=URL", shape: Shape::Entries,
         default: "boxes of this process directly",
-        help: "Where a followed box publishes its log: `payments=http://host:8080/payments/notifications`. Repeatable",
+        help: "Where a followed box publishes its log: `payments=http://host:8080/payments/notifications`; `kennel=eventsourcing-9+http://…` if it is an application of the Python library, version 9, or 8. Repeatable",
     }
     PAGE_SIZE {
         key: Some("page_size"), flag: Some("page-size"), variable: "BOXES_PAGE_SIZE", value: "NOTIFICATIONS", shape: Shape::One,
