@@ -20,6 +20,7 @@ pub(crate) trait Columns: Database {
     fn bind_text(query: Filled<Self>, text: &str) -> Filled<Self>;
 
     /// The query with this in its next place.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     fn bind_bytes(query: Filled<Self>, bytes: &[u8]) -> Filled<Self>;
 
     /// What a column holds, by its place from 0.
@@ -57,6 +58,7 @@ where
         query.bind(text)
     }
 
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     fn bind_bytes(query: Filled<DB>, bytes: &[u8]) -> Filled<DB> {
         query.bind(bytes)
     }
