@@ -9,15 +9,19 @@
 )]
 
 mod archive;
+mod authority;
 mod fault_proxy;
 mod logs;
 mod process;
 mod services;
+mod started;
 mod wait;
 
 pub use archive::{Entries, Entry, serve_archive, write_entries};
+pub use authority::Authority;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use logs::{Story, stories};
 pub use process::BoxProcess;
 pub use services::FourServices;
+pub use started::StartedProgram;
 pub use wait::{DEADLINE, until};

@@ -214,3 +214,47 @@ async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
     drop(proxy);
     service.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_stream_of_events_comes_through_a_caching_proxy_event_by_event_and_is_resumed() {
+    let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = serve_archive(data.path()).await;
+    write_entries(&service, 3).await;
+    let proxy = CachingProxy::before(cache.path(), &[&service]).await;
+
+    let url = format!("{}/archive/notifications/stream", proxy.base_url);
+    let open = |last_event_id: &'static str| {
+        let request = client().get(&url).header("last-event-id", last_event_id);
+        async move {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
+            answer
+        }
+    };
+    // Each event comes while the stream is open: the proxy holds none back.
+    let up_to = async |stream: &mut reqwest::Response, id: u32| {
+        let mut text = String::new();
+        while !text.contains(&format!("id: {id}\n")) {
+            let piece = stream.chunk().await.unwrap().expect("the stream is open");
+            text.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+        text
+    };
+    let mut stream = open("1").await;
+    let text = up_to(&mut stream, 3).await;
+    assert!(
+        text.contains("id: 2\n") && !text.contains("id: 1\n"),
+        "{text}"
+    );
+    for id in 4..=6 {
+        write_entries(&service, 1).await;
+        up_to(&mut stream, id).await;
+    }
+    drop(stream);
+    write_entries(&service, 1).await;
+    let text = up_to(&mut open("6").await, 7).await;
+    assert!(!text.contains("id: 6\n"), "{text}");
+    drop(proxy);
+    service.shutdown().await;
+}

@@ -8,71 +8,18 @@
     reason = "a helper of tests fails by panicking"
 )]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
-use boxes::http::{Authorities, install_crypto_provider};
+use boxes::http::Authorities;
 use boxes::notification_log::NotificationLog;
 use boxes::prelude::*;
 use boxes::service::{Config, Running, Service, Stopped, Store, TlsFiles};
-use boxes_tests::{DEADLINE, Entries, until, write_entries};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use boxes_tests::{Authority, Entries, StartedProgram, until, write_entries};
+use reqwest::Version;
 use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client, Version};
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// An authority of one's own.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        Self::named("boxes")
-    }
-
-    fn named(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(params, key);
-        Self { issuer, pem }
-    }
-
-    /// Writes a certificate for `host` and its key into the folder.
-    fn issue(&self, host: &str, folder: &Path) -> TlsFiles {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let files = TlsFiles {
-            certificate: folder.join("service.pem"),
-            key: folder.join("service.key"),
-        };
-        std::fs::write(&files.certificate, certificate.pem()).unwrap();
-        std::fs::write(&files.key, key.serialize_pem()).unwrap();
-        files
-    }
-
-    fn trusted(&self) -> Authorities {
-        Authorities::from_pem(self.pem.as_bytes()).unwrap()
-    }
-
-    fn client(&self) -> Client {
-        install_crypto_provider();
-        let certificate = Certificate::from_pem(self.pem.as_bytes()).unwrap();
-        Client::builder()
-            .tls_certs_only([certificate])
-            .tls_info(true)
-            .timeout(DEADLINE)
-            .build()
-            .unwrap()
-    }
-}
 
 #[derive(Event, Debug, Clone, Serialize, Deserialize)]
 #[event(topic = "archive.entry")]
@@ -158,7 +105,7 @@ async fn error(running: &Running) -> String {
 
 #[tokio::test]
 async fn a_box_follows_another_by_https_with_an_authority_of_their_own() {
-    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
     let archive = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
     assert!(archive.base_url().starts_with("https://127.0.0.1:"));
     let index = index(archive.base_url(), Some(authority.trusted())).await;
@@ -173,21 +120,21 @@ async fn a_box_follows_another_by_https_with_an_authority_of_their_own() {
 
 #[tokio::test]
 async fn clients_get_http_2_where_they_know_it_and_otherwise_1() {
-    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
     let archive = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
     write_entries(&archive, 25).await;
     let url = format!("{}/archive/notifications/1,20", archive.base_url());
-    let new = authority.client().get(&url).send().await.unwrap();
+    let new = authority
+        .client(|builder| builder)
+        .get(&url)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(
         (new.status().as_u16(), new.version()),
         (200, Version::HTTP_2)
     );
-    let certificate = Certificate::from_pem(authority.pem.as_bytes()).unwrap();
-    let old = Client::builder()
-        .tls_certs_only([certificate])
-        .http1_only()
-        .build()
-        .unwrap();
+    let old = authority.client(reqwest::ClientBuilder::http1_only);
     let old = old.get(&url).send().await.unwrap();
     assert_eq!(
         (old.status().as_u16(), old.version()),
@@ -199,10 +146,15 @@ async fn clients_get_http_2_where_they_know_it_and_otherwise_1() {
 
 #[tokio::test]
 async fn shutdown_ends_who_waits_by_http_2() {
-    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
     let archive = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
     let stream = format!("{}/archive/notifications/stream", archive.base_url());
-    let mut stream = authority.client().get(&stream).send().await.unwrap();
+    let mut stream = authority
+        .client(|builder| builder)
+        .get(&stream)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stream.version(), Version::HTTP_2);
     assert!(stream.chunk().await.unwrap().is_some(), "it has begun");
     let (stopped, rest) = tokio::join!(archive.shutdown(), stream.bytes());
@@ -211,11 +163,11 @@ async fn shutdown_ends_who_waits_by_http_2() {
 
 #[tokio::test]
 async fn a_follower_says_why_it_does_not_trust_who_answers() {
-    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
     let secure = archive(Some(authority.issue("127.0.0.1", folder.path()))).await;
     let mut found = String::new();
     // Another authority, and one that calls itself the same.
-    for other in [Authority::named("other"), Authority::new()] {
+    for other in [Authority::named("other"), Authority::default()] {
         let stranger = index(secure.base_url(), Some(other.trusted())).await;
         found = error(&stranger).await;
         assert!(
@@ -249,66 +201,16 @@ async fn a_follower_says_why_it_does_not_trust_who_answers() {
     assert!(text.contains("this port speaks TLS"), "{text}");
 }
 
-/// The program with these files, and where it listens.
-struct Program {
-    child: Child,
-    base_url: String,
-    /// Open, because the program goes on to write.
-    _stdout: BufReader<ChildStdout>,
-}
-
-impl Program {
-    fn start(data: &Path, files: &TlsFiles) -> Self {
-        let mut command = shop();
-        command.arg("--data").arg(data);
-        command.arg("--tls-certificate").arg(&files.certificate);
-        command.arg("--tls-key").arg(&files.key);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let base_url = line
-            .trim()
-            .strip_prefix("Listening at ")
-            .unwrap()
-            .to_owned();
-        Self {
-            child,
-            base_url,
-            _stdout: stdout,
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 fn shop() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
-        command.env_remove(name);
-    }
-    command
-        .args(["--bind", "127.0.0.1:0"])
-        .env("BOXES_LOG", "off");
-    command.stdin(Stdio::null());
-    command
+    StartedProgram::command(env!("CARGO_BIN_EXE_shop-under-test"))
 }
 
 /// The certificate that is shown to somebody who connects anew.
 async fn shown(authority: &Authority, base_url: &str) -> Vec<u8> {
-    let answer = authority.client().get(format!("{base_url}/healthz")).send();
+    let answer = authority
+        .client(|builder| builder)
+        .get(format!("{base_url}/healthz"))
+        .send();
     let answer = answer.await.unwrap();
     assert_eq!(answer.status(), 200);
     let info = answer.extensions().get::<TlsInfo>().unwrap();
@@ -317,37 +219,36 @@ async fn shown(authority: &Authority, base_url: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_renewed_certificate_is_shown_after_sighup_without_a_restart() {
-    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
     let files = authority.issue("127.0.0.1", folder.path());
-    let mut program = Program::start(folder.path(), &files);
-    let first = shown(&authority, &program.base_url).await;
-    assert_eq!(shown(&authority, &program.base_url).await, first);
+    let mut command = shop();
+    command.arg("--data").arg(folder.path());
+    command.arg("--tls-certificate").arg(&files.certificate);
+    command.arg("--tls-key").arg(&files.key);
+    let mut program = StartedProgram::start(&mut command);
+    let base_url = program.base_url().to_owned();
+    let first = shown(&authority, &base_url).await;
+    assert_eq!(shown(&authority, &base_url).await, first);
 
-    authority.issue("127.0.0.1", folder.path());
+    assert_eq!(authority.issue("127.0.0.1", folder.path()), files);
     program.signal("-HUP");
     let mut second = first.clone();
     until("the renewed certificate is shown", async || {
-        second = shown(&authority, &program.base_url).await;
+        second = shown(&authority, &base_url).await;
         second != first
     })
     .await;
 
     std::fs::write(&files.key, "no key").unwrap();
     program.signal("-HUP");
-    assert_eq!(shown(&authority, &program.base_url).await, second);
+    assert_eq!(shown(&authority, &base_url).await, second);
     program.signal("-TERM");
-    let mut ended = None;
-    until("the program ends", async || {
-        ended = program.child.try_wait().unwrap();
-        ended.is_some()
-    })
-    .await;
-    assert_eq!(ended.unwrap().code(), Some(0));
+    assert_eq!(program.end().await, Some(0));
 }
 
 #[test]
 fn a_certificate_that_can_not_be_used_is_a_sentence_and_exit_code_2() {
-    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
     let files = authority.issue("127.0.0.1", folder.path());
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let (certificate, key) = (text(&files.certificate), text(&files.key));
