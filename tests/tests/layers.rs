@@ -105,7 +105,14 @@ const PURE: [(&str, &[&str]); 2] = [
     (
         "boxes-domain",
         // `serde_json` for the values that upcast steps get and give: its reading and writing is not used there.
-        &["boxes-macros", "serde", "serde_json", "thiserror", "uuid"],
+        &[
+            "boxes-macros",
+            "schemars",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "uuid",
+        ],
     ),
     (
         "boxes-mapper",

@@ -245,6 +245,29 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn topics_are_listed_without_opening_anything() {
+    let all = run(&["topics"], &[]);
+    assert!(all.status.success());
+    let table = text(&all.stdout);
+    for part in [
+        "orders\n",
+        "\n    orders.order.placed ",
+        "\n  follows payments\n    payments.payment.captured ",
+        "\nshipping\n",
+    ] {
+        assert!(table.contains(part), "{part:?} is missing in:\n{table}");
+    }
+    let one = run(&["topics", "shipping", "--json"], &[]);
+    let listed: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["log"], "shipping");
+    assert_eq!(listed[0]["topics"][0]["topic"], "shipping.shipment.shipped");
+    let none = run(&["topics", "cellar"], &[]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none.stderr).contains("there is no box `cellar`; this program has orders"));
+}
+
+#[test]
 fn a_misspelt_variable_is_warned_of() {
     let output = run(
         &["--bind", "0.0.0.0:0"],

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use boxes_domain::Event;
-use boxes_mapper::{Mapper, MapperError, Metadata};
+use boxes_mapper::{Mapper, MapperError, Metadata, TopicDescription};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -93,6 +93,13 @@ impl Policies {
         self.by_upstream.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The topics that are read of the box `upstream`, as this box understands them.
+    #[must_use]
+    pub fn topics_of(&self, upstream: &str) -> Vec<TopicDescription> {
+        let policies = self.of(upstream);
+        policies.iter().flat_map(|policy| policy.topics()).collect()
+    }
+
     pub(crate) fn of(&self, upstream: &str) -> Vec<Arc<dyn Policy>> {
         self.by_upstream
             .iter()
@@ -106,6 +113,9 @@ impl Policies {
 pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// Whether it does anything about events of this topic.
     fn handles(&self, topic: &str) -> bool;
+
+    /// The topics of its events.
+    fn topics(&self) -> Vec<TopicDescription>;
 
     /// Does it.
     fn handle<'a>(
@@ -137,6 +147,10 @@ where
 {
     fn handles(&self, topic: &str) -> bool {
         E::TYPES.iter().any(|t| t.answers_to(topic))
+    }
+
+    fn topics(&self) -> Vec<TopicDescription> {
+        TopicDescription::all_of::<E>()
     }
 
     fn handle<'a>(

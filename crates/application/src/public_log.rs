@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use boxes_domain::Event;
-use boxes_mapper::{Envelope, Mapper, Metadata};
+use boxes_mapper::{Envelope, Mapper, Metadata, TopicDescription};
 use boxes_notification_log::{DerivedLog, LogError, NotificationLog, Translation};
 use boxes_recorder::StoredEvent;
 
@@ -98,6 +98,12 @@ impl PublicLog {
         self
     }
 
+    /// The topics that it may publish. What is published as it is stored, too, has the versions of the declared type.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicDescription> {
+        self.parts.iter().flat_map(|part| part.topics()).collect()
+    }
+
     /// The log of that name, made of `source`, whose events `mapper` reads, and writes those that are published.
     pub(crate) fn derive(
         &self,
@@ -144,6 +150,9 @@ impl Translation for Public {
 trait Part: fmt::Debug + Send + Sync {
     fn handles(&self, topic: &str) -> bool;
 
+    /// The topics of what it publishes.
+    fn topics(&self) -> Vec<TopicDescription>;
+
     fn publish(
         &self,
         notification: &boxes_recorder::Notification,
@@ -171,6 +180,10 @@ where
 {
     fn handles(&self, topic: &str) -> bool {
         E::TYPES.iter().any(|t| t.answers_to(topic))
+    }
+
+    fn topics(&self) -> Vec<TopicDescription> {
+        TopicDescription::all_of::<P>()
     }
 
     fn publish(
@@ -211,6 +224,10 @@ impl<E: Event> fmt::Debug for Passed<E> {
 impl<E: Event> Part for Passed<E> {
     fn handles(&self, topic: &str) -> bool {
         E::TYPES.iter().any(|t| t.answers_to(topic))
+    }
+
+    fn topics(&self) -> Vec<TopicDescription> {
+        TopicDescription::all_of::<E>()
     }
 
     fn publish(

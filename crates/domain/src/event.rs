@@ -45,6 +45,31 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The kind of this event: one of [`TYPES`](Self::TYPES).
     fn event_type(&self) -> &'static EventType;
+
+    /// The JSON Schema (draft 2020-12) of the stored state of each kind, in the order of [`TYPES`](Self::TYPES), for
+    /// those who read events without this program.
+    ///
+    /// `None` unless the type derives [`JsonSchema`](schemars::JsonSchema) beside `Event`; nothing else is needed for it.
+    /// Built anew each time.
+    ///
+    /// ```
+    /// # use boxes_domain::Event;
+    /// use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Clone, Serialize, Deserialize, JsonSchema)]
+    /// #[event(topic = "orders.order", crate = "boxes_domain")]
+    /// enum OrderEvent {
+    ///     Placed { customer: String },
+    /// }
+    ///
+    /// let schemas = OrderEvent::state_schemas().unwrap_or_default();
+    /// assert_eq!(schemas[0]["required"], serde_json::json!(["customer"]));
+    /// ```
+    #[must_use]
+    fn state_schemas() -> Option<Vec<Value>> {
+        None
+    }
 }
 
 /// A step from one schema version of an event's state to the next, taken when an older one is read.

@@ -13,6 +13,8 @@ mod event;
 mod id;
 mod rejection;
 mod root;
+#[doc(hidden)]
+pub mod state_schema;
 
 pub use aggregate::Aggregate;
 pub use boxes_macros::Event;

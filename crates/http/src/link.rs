@@ -93,6 +93,7 @@ pub(crate) struct Addresses {
     /// The current page; everything else is below it.
     current: String,
     service_description: Option<String>,
+    topics: Option<String>,
 }
 
 impl Addresses {
@@ -102,7 +103,15 @@ impl Addresses {
         Self {
             current: format!("{base}{path}"),
             service_description: service_description.map(|path| format!("{base}{path}")),
+            topics: None,
         }
+    }
+
+    /// The same with a listing of the log's topics at this path.
+    pub(crate) fn with_topics(mut self, path: Option<String>, base: Option<&Url>) -> Self {
+        let base = base.map_or("", Url::as_str).trim_end_matches('/');
+        self.topics = path.map(|path| format!("{base}{path}"));
+        self
     }
 
     pub(crate) fn page(&self, id: SectionId) -> String {
@@ -160,6 +169,10 @@ impl Addresses {
         links.add("current", "current", self.current.clone());
         links.add("first", "first", self.page(first));
         links.add("stream", "monitor", format!("{}/stream", self.current));
+        // Not from pages: those that are archived stay as they are.
+        if let Some(href) = &self.topics {
+            links.add("topics", "describedby", href.clone());
+        }
         self.describe(&mut links);
         links
     }

@@ -32,6 +32,9 @@ pub struct NotificationLogOptions {
     /// The path of a description of the whole service, such as `/orders/openapi.json`, if there is one: pages
     /// then link to it as `service-desc`.
     pub service_description: Option<String>,
+    /// The path of a listing of the log's topics, such as `/orders/topics`, if there is one: the description of the log
+    /// then links to it as `describedby`.
+    pub topics: Option<String>,
 }
 
 impl NotificationLogOptions {
@@ -58,12 +61,15 @@ impl NotificationLogOptions {
             slow_client_timeout: Self::DEFAULT_SLOW_CLIENT_TIMEOUT,
             shutdown: CancellationToken::new(),
             service_description: None,
+            topics: None,
         }
     }
 
     /// Paths become routes, links and headers as they are, so what would need escaping is refused.
     pub(crate) fn check(&self) -> Result<(), InvalidPath> {
-        let paths = std::iter::once(&self.path).chain(&self.service_description);
+        let paths = std::iter::once(&self.path)
+            .chain(&self.service_description)
+            .chain(&self.topics);
         for path in paths {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
             let whole = path.starts_with('/') && !path.ends_with('/') && !path.contains("//");

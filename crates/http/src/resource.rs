@@ -141,11 +141,13 @@ impl NotificationLogResource {
             slow_client_timeout,
             shutdown,
             service_description,
+            topics,
         } = options;
         let served = Served {
             log,
             identity: OnceCell::new(),
-            addresses: Addresses::new(&path, public_base.as_ref(), service_description),
+            addresses: Addresses::new(&path, public_base.as_ref(), service_description)
+                .with_topics(topics, public_base.as_ref()),
             archived: if restricted {
                 ARCHIVED_RESTRICTED
             } else {

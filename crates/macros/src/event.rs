@@ -6,8 +6,8 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DataEnum, DeriveInput, Error, LitInt, LitStr, Meta, Path, Result, Token,
-    Variant, parse_quote,
+    Attribute, Data, DataEnum, DeriveInput, Error, Fields, LitInt, LitStr, Meta, Path, Result,
+    Token, Variant, parse_quote,
 };
 
 /// What `#[event(…)]` said, on the enum or on a variant.
@@ -95,6 +95,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #upcasts #discards; TYPE }));
     }
     let name = &input.ident;
+    let is_unit = variants
+        .iter()
+        .map(|variant| matches!(variant.fields, Fields::Unit));
     Ok(quote! {
         #[automatically_derived]
         impl #krate::Event for #name {
@@ -102,6 +105,12 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 
             fn event_type(&self) -> &'static #krate::EventType {
                 match self { #(#arms)* }
+            }
+
+            #[allow(unused_imports, clippy::needless_borrow)]
+            fn state_schemas() -> ::core::option::Option<::std::vec::Vec<#krate::state_schema::Value>> {
+                use #krate::state_schema::{HasNone as _, HasSchema as _};
+                (&#krate::state_schema::SchemaOf::<Self>::new(&[#(#is_unit),*])).state_schemas()
             }
         }
     })

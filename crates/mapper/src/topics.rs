@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use boxes_domain::{Event, EventType};
 
-use crate::MapperError;
+use crate::{MapperError, TopicDescription};
 
 /// Every topic of a box, each with the one event type that owns it.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ struct Owner {
     /// Of the Rust type: two of them may have one name, in two versions of a crate.
     id: TypeId,
     name: &'static str,
+    /// Of all kinds of the type.
+    describe: fn() -> Vec<TopicDescription>,
 }
 
 impl Owner {
@@ -28,6 +30,7 @@ impl Owner {
             event_type,
             id: TypeId::of::<E>(),
             name: type_name::<E>(),
+            describe: TopicDescription::all_of::<E>,
         }
     }
 
@@ -83,6 +86,19 @@ impl Topics {
             let owner = self.by_topic.get(t.topic);
             owner.is_some_and(|owner| owner.id == TypeId::of::<E>())
         })
+    }
+
+    /// What those who read the events need to know of each topic, by name. Schemas are built anew each time.
+    #[must_use]
+    pub fn descriptions(&self) -> Vec<TopicDescription> {
+        let types: BTreeMap<TypeId, _> = self
+            .by_topic
+            .values()
+            .map(|owner| (owner.id, owner.describe))
+            .collect();
+        let mut descriptions: Vec<_> = types.values().flat_map(|describe| describe()).collect();
+        descriptions.sort_by(|a, b| a.topic.cmp(b.topic));
+        descriptions
     }
 
     /// The topics with their kinds of event, by name; an alias leads to the kind that it is an alias of.
@@ -153,6 +169,12 @@ mod tests {
                 && error.contains("::First` (as an alias of `a.new`) and by `")
                 && error.contains("::Second`: "),
             "{error}"
+        );
+        let described = topics.descriptions();
+        assert_eq!(described.len(), 1);
+        assert_eq!(
+            (described[0].topic, described[0].aliases),
+            ("a.new", &["a.old"][..])
         );
         assert_eq!(
             topics

@@ -32,14 +32,14 @@ pub enum BoxCommand {
     /// Imports the events of an application of the Python library `eventsourcing` into a box.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     Import(crate::ImportOptions),
+    /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
+    Topics(crate::TopicsOptions),
 }
 
 impl BoxCommand {
     /// Does what was asked for, and prints what came of it. What goes wrong is printed in one sentence.
     #[allow(
         clippy::unused_async,
-        unused_variables,
-        unreachable_code,
         reason = "a program without a database has fewer commands"
     )]
     pub async fn run(self, contexts: impl IntoIterator<Item = BoundedContext>) -> ExitCode {
@@ -47,6 +47,7 @@ impl BoxCommand {
         exit_code_of(match self {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::Import(options) => crate::import_program::import(&contexts, &options).await,
+            Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
         })
     }
 }

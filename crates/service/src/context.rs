@@ -14,6 +14,7 @@ use boxes_mapper::{Mapper, MapperError, Topics, Transcoder};
 
 use crate::StateFormat;
 use crate::layers::{is_box_name, is_log_name};
+use crate::topics::LogTopics;
 
 /// The declaration of a box: its aggregates, the boxes that it follows, and its routes.
 ///
@@ -253,6 +254,22 @@ impl BoundedContext {
         mistakes.map(|mistake| format!("the box `{}` can't run: {mistake}", self.name))
     }
 
+    /// The topics of each of its logs, in the order of [`logs`](Self::logs): what is served at `/{log}/topics`.
+    #[must_use]
+    pub fn topics(&self) -> Vec<LogTopics> {
+        let own = match &self.logs.instead {
+            Some(public) => public.topics(),
+            None => self.topics.descriptions(),
+        };
+        let upstreams = self.policies.upstreams();
+        let followed = upstreams.map(|upstream| (upstream, self.policies.topics_of(upstream)));
+        let own = LogTopics::new(self.name.clone(), own).following(followed);
+        let beside = self.logs.beside.iter();
+        let beside =
+            beside.map(|(name, log)| LogTopics::new(format!("{}/{name}", self.name), log.topics()));
+        std::iter::once(own).chain(beside).collect()
+    }
+
     /// The boxes that it follows, in the order in which they are first named.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         self.policies.upstreams()
@@ -280,7 +297,7 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-const TAKEN: [&str; 10] = [
+const TAKEN: [&str; 11] = [
     "/notifications",
     "/notifications/{page}",
     "/notifications/log",
@@ -291,6 +308,7 @@ const TAKEN: [&str; 10] = [
     "/compat/eventsourcing-9/{section}",
     "/openapi.json",
     "/asyncapi.json",
+    "/topics",
 ];
 
 /// The paths of the kit that the routes have as well. One of theirs would hide the log for some method, and

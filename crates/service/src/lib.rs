@@ -58,6 +58,8 @@ mod store;
 mod store_options;
 mod telemetry;
 mod tokens;
+mod topics;
+mod topics_program;
 mod upstream_address;
 
 pub use certificate::{CertificateError, TlsFiles};
@@ -87,4 +89,6 @@ pub use store::{ParseStoreError, Store};
 pub use store_options::StoreOptions;
 pub use telemetry::{LogFormat, ParseLogFormatError, init_telemetry};
 pub use tokens::{Grant, Tokens};
+pub use topics::{FollowedTopics, LogTopics};
+pub use topics_program::TopicsOptions;
 pub use upstream_address::{NoUpstreamAddress, UpstreamAddress};

@@ -15,24 +15,25 @@ use url::{Host, Url};
 use crate::context::Logs;
 use crate::python_time::python_time;
 use crate::state::PublishedLog;
+use crate::topics::LogTopics;
 use crate::{Config, StartError, Token, UpstreamAddress};
 
-/// The logs of a box that others may read, the one that is named after the box first.
-pub(crate) fn published(app: &App, logs: &Logs) -> Vec<PublishedLog> {
+/// The logs of a box that others may read, the one that is named after the box first, each with its `topics`.
+pub(crate) fn published(app: &App, logs: &Logs, topics: Vec<LogTopics>) -> Vec<PublishedLog> {
     let own: Arc<dyn NotificationLog> = match &logs.instead {
         Some(public) => Arc::new(app.public_log(app.name(), public)),
         None => Arc::new(app.notification_log()),
     };
-    let own = PublishedLog {
-        name: app.name().to_owned(),
-        log: own,
-    };
     let beside = logs.beside.iter().map(|(name, public)| {
         let name = format!("{}/{name}", app.name());
         let log: Arc<dyn NotificationLog> = Arc::new(app.public_log(&name, public));
-        PublishedLog { name, log }
+        (name, log)
     });
-    std::iter::once(own).chain(beside).collect()
+    std::iter::once((app.name().to_owned(), own))
+        .chain(beside)
+        .zip(topics)
+        .map(|((name, log), topics)| PublishedLog { name, log, topics })
+        .collect()
 }
 
 /// The routes of a log: `/{log}/notifications` and what is below it, and the same in the dialects of older systems below
@@ -50,6 +51,7 @@ pub(crate) fn serve(
         heartbeat: config.heartbeat,
         slow_client_timeout: config.slow_client_timeout,
         shutdown: stopping.clone(),
+        topics: Some(format!("/{}/topics", published.name)),
         ..NotificationLogOptions::new(format!("/{}/notifications", published.name))
     };
     let log = Arc::clone(&published.log);

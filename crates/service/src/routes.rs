@@ -95,11 +95,22 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
     let with_state = |router: Router<Arc<state::State>>| router.with_state(Arc::clone(state));
     let index = with_state(Router::new().route("/", get(index::boxes)));
     let figures = with_state(Router::new().route("/metrics", get(health::metrics)));
+    let mut topics = Router::new();
+    for published in state.boxes.iter().flat_map(|running| &running.logs) {
+        let (path, of_log) = (
+            format!("/{}/topics", published.name),
+            published.topics.clone(),
+        );
+        let route = Router::new().route(&path, get(async move || of_log.response()));
+        let needed = Needed::Of(published.name.clone());
+        topics = topics.merge(with_tokens(route, &config.tokens, needed));
+    }
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
     let rest = with_state(open)
         .merge(problem_descriptions(OWN_KINDS))
+        .merge(topics)
         .merge(with_tokens(index, &config.tokens, Needed::Any))
         .merge(with_tokens(figures, &config.tokens, Needed::Metrics))
         .fallback(unknown_path)

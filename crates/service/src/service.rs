@@ -145,6 +145,7 @@ impl Started {
         let mapper = mapper.map_err(|error| StartError::Declaration {
             mistakes: vec![format!("the box `{name}` can't run: {error}")],
         })?;
+        let listed = planned.context.topics();
         let Parts {
             topics,
             policies,
@@ -165,7 +166,7 @@ impl Started {
             .push((app.clone(), planned.upstreams, policies));
         self.routes.push(routes);
         self.boxes.push(RunningBox {
-            logs: logs::published(&app, &declared),
+            logs: logs::published(&app, &declared, listed),
             app,
             writer,
             head_at_start,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Tokens;
 use crate::metrics::Metrics;
+use crate::topics::LogTopics;
 
 /// What runs in a service.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(crate) struct PublishedLog {
     /// That of its box, or `{box}/{log}`: its path as well.
     pub(crate) name: String,
     pub(crate) log: Arc<dyn NotificationLog>,
+    pub(crate) topics: LogTopics,
 }
 
 /// One follower.
