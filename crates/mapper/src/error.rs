@@ -49,7 +49,7 @@ pub enum MapperError {
         topic: String,
         /// The schema version of what is stored.
         version: u32,
-        /// What the transcoder said.
+        /// What the transcoder said, without values: it is logged, and what events say is not.
         #[source]
         source: TranscoderError,
     },

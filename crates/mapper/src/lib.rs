@@ -24,6 +24,7 @@ mod transcoder;
 mod transcoding;
 mod variant_de;
 mod variant_ser;
+mod without_values;
 mod zlib;
 
 pub use cipher::Cipher;

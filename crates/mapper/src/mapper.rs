@@ -16,6 +16,7 @@ use crate::transcoder::{self, Content, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
 use crate::variant_de::VariantDeserializer;
 use crate::variant_ser::VariantSerializer;
+use crate::without_values::without_values;
 use crate::{Encryption, MapperError, MessagePack, Metadata};
 
 /// Bytes set aside for the state of an event before it is written.
@@ -202,7 +203,7 @@ impl Mapper {
         json.map(Bytes::from).map_err(|source| MapperError::Decode {
             topic: stored.topic.to_string(),
             version: stored.schema_version,
-            source,
+            source: without_values(source),
         })
     }
 
@@ -264,7 +265,7 @@ impl Mapper {
         event.map_err(|source| MapperError::Decode {
             topic: stored.topic.to_string(),
             version: stored.schema_version,
-            source,
+            source: without_values(source),
         })
     }
 }

@@ -66,7 +66,8 @@ pub trait Transcoder: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// What the format or the reader said. Also if something is left of `state`, as far as the format can tell.
+    /// What the format or the reader said. Also if something is left of `state`, as far as the format can tell. Errors
+    /// are logged: the reader's own are rid of values if they are passed on as they are, and a format's should have none.
     fn decode(&self, state: &[u8], reader: &mut ContentReader<'_>) -> Result<(), TranscoderError>;
 }
 
