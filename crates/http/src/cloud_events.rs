@@ -20,9 +20,12 @@ const EVENT_OVERHEAD: usize = 480;
 #[derive(Debug)]
 pub(crate) struct CloudEventsBatch;
 
+/// As batches are asked for, and labelled.
+pub(crate) const MEDIA_TYPE: &str = "application/cloudevents-batch+json";
+
 impl Format for CloudEventsBatch {
     fn media_type(&self) -> &'static str {
-        "application/cloudevents-batch+json"
+        MEDIA_TYPE
     }
 
     fn tag(&self) -> &'static str {
@@ -36,15 +39,25 @@ impl Format for CloudEventsBatch {
 
 impl Representation for CloudEventsBatch {
     fn page(&self, section: &Section, _: &Links) -> Vec<u8> {
-        batch(&section.log, &section.items)
+        batch(&section.log, &section.items, EventId::OfEvent)
     }
 
     fn notification(&self, log: &LogIdentity, item: &Notification, _: &Links) -> Vec<u8> {
-        batch(log, std::slice::from_ref(item))
+        batch(log, std::slice::from_ref(item), EventId::OfEvent)
     }
 }
 
-fn batch(log: &LogIdentity, items: &[Notification]) -> Vec<u8> {
+/// What the `id` of an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventId {
+    /// The event's own, a UUID.
+    OfEvent,
+    /// Its place in the log, so that a reader can go on after it; then `eventid` is the event's own.
+    OfNotification,
+}
+
+/// These notifications as a batch.
+pub(crate) fn batch(log: &LogIdentity, items: &[Notification], ids: EventId) -> Vec<u8> {
     let sizes = items.iter().map(|Notification { event, .. }| {
         EVENT_OVERHEAD + event.state.len() * 3 / 2 + event.topic.len() + log.name.len()
     });
@@ -52,17 +65,23 @@ fn batch(log: &LogIdentity, items: &[Notification]) -> Vec<u8> {
     json.raw("[");
     for (place, item) in items.iter().enumerate() {
         json.raw(if place == 0 { "{" } else { ",{" });
-        attributes(&mut json, log, item);
+        attributes(&mut json, log, item, ids);
         json.raw("}");
     }
     json.raw("]");
     json.into_bytes()
 }
 
-fn attributes(json: &mut JsonText, log: &LogIdentity, item: &Notification) {
+fn attributes(json: &mut JsonText, log: &LogIdentity, item: &Notification, ids: EventId) {
     let event = &item.event;
-    json.raw("\"specversion\":\"1.0\",\"id\":")
-        .uuid(event.event_id);
+    json.raw("\"specversion\":\"1.0\",\"id\":");
+    match ids {
+        EventId::OfEvent => json.uuid(event.event_id),
+        EventId::OfNotification => {
+            json.string(&item.id.to_string()).raw(",\"eventid\":");
+            json.uuid(event.event_id)
+        }
+    };
     json.raw(",\"source\":")
         .string(&log.epoch.urn().to_string());
     json.raw(",\"type\":").string(&event.topic);
@@ -115,7 +134,7 @@ mod tests {
             metadata: Bytes::new(),
             occurred_on: "2026-11-23T15:00:00.1Z".parse().unwrap(),
         };
-        let written = batch(&log, &[Notification { id: 21, event }]);
+        let written = batch(&log, &[Notification { id: 21, event }], EventId::OfEvent);
         assert_eq!(
             String::from_utf8(written).unwrap(),
             concat!(

@@ -10,16 +10,18 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use boxes_notification_log::{LogError, NotificationLog, SectionId};
+use boxes_notification_log::{LogError, NotificationLog, Section, SectionId};
 use boxes_recorder::{LogIdentity, Notification};
+use url::Url;
 
 use crate::accept_encoding::AcceptedCodings;
+use crate::compat_eventsourcing_8::is_full;
 use crate::entity_tag::EntityTag;
 use crate::log_range::LogRange;
 use crate::page_cache::Rendered;
 use crate::{
-    InvalidPath, NotificationLogOptions, Problem, compat_eventsourcing_8, compat_eventsourcing_9,
-    log_problem,
+    InvalidPath, NotificationLogOptions, Problem, ProblemKind, compat_eventsourcing_1,
+    compat_eventsourcing_8, compat_eventsourcing_9, compat_iddd, iddd, log_problem,
 };
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -33,11 +35,14 @@ const JSON: &str = "application/json";
 /// | `/eventsourcing-9/{first},{last}` | `get_log_section` of the Python library eventsourcing 9: at most 10 notifications, from anywhere |
 /// | `/eventsourcing-9?start=&limit=&topic=&inclusive_of_start=` | `get_notifications` of the same |
 /// | `/eventsourcing-8/{first},{last}/`, `/eventsourcing-8/current/`, `/eventsourcing-8/section_size/` | `RemoteNotificationLog` of the Python library eventsourcing 8: the section of the log that holds `first` |
+/// | `/eventsourcing-1/{log}/{first},{last}/`, `/eventsourcing-1/{log}/current/` | what the library had in 2017: a section on the grid of the log with this name |
+/// | `/iddd/notifications`, `/iddd/notifications/{low},{high}` | the `NotificationLogReader` of the `IDDD_Samples`: pages of 20, whatever the log's own are |
 ///
 /// GET, HEAD and OPTIONS; a slash at the end may be there or not. `state` is what the store holds, in base64: JSON
 /// as it was written, unless the box compresses or encrypts it. An answer with as many notifications as were asked
-/// for will never change and says so; one with fewer has a tag, and an empty one may not be kept. Errors are
-/// [`Problem`]s: 400 `malformed-page-id` and `malformed-request` for what can't be read, and those of the log.
+/// for, or that the log has gone beyond, will never change and says so; one with fewer has a tag, and an empty one may not be kept. Errors are
+/// [`Problem`]s: 400 `malformed-page-id` and `malformed-request` for what can't be read, and those of the log. The
+/// links of `IDDD_Samples` are absolute, as its reader needs them, if there is a [public base](Self::public_base).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -59,6 +64,9 @@ pub struct Dialects {
 struct Served {
     log: Arc<dyn NotificationLog>,
     restricted: bool,
+    public_base: Option<Url>,
+    /// Where the pages of the book's services are.
+    iddd_path: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,11 +74,15 @@ enum Dialect {
     Eventsourcing9Section,
     Eventsourcing9Query,
     Eventsourcing8,
+    Eventsourcing1,
+    IdddCurrent,
+    IdddPage,
 }
 
 /// What a dialect makes of a part of the log.
 struct Answer {
     body: Vec<u8>,
+    media_type: &'static str,
     tag: Option<EntityTag>,
     is_final: bool,
 }
@@ -87,17 +99,26 @@ impl Dialects {
     ) -> Result<Self, InvalidPath> {
         let path = path.into();
         NotificationLogOptions::new(&path).check()?;
-        let restricted = false;
-        Ok(Self {
-            path,
-            served: Served { log, restricted },
-        })
+        let served = Served {
+            log,
+            restricted: false,
+            public_base: None,
+            iddd_path: format!("{path}/iddd/notifications"),
+        };
+        Ok(Self { path, served })
     }
 
     /// Whether access depends on who asks, so that shared caches must not keep answers.
     #[must_use]
     pub const fn restricted(mut self, restricted: bool) -> Self {
         self.served.restricted = restricted;
+        self
+    }
+
+    /// What stands before paths in links, such as `https://shop.example`.
+    #[must_use]
+    pub fn public_base(mut self, base: Option<Url>) -> Self {
+        self.served.public_base = base;
         self
     }
 
@@ -116,6 +137,12 @@ impl Dialects {
             ),
             ("/eventsourcing-8/{section}", Dialect::Eventsourcing8),
             ("/eventsourcing-8/{section}/", Dialect::Eventsourcing8),
+            ("/eventsourcing-1/{log}/{section}", Dialect::Eventsourcing1),
+            ("/eventsourcing-1/{log}/{section}/", Dialect::Eventsourcing1),
+            ("/iddd/notifications", Dialect::IdddCurrent),
+            ("/iddd/notifications/", Dialect::IdddCurrent),
+            ("/iddd/notifications/{page}", Dialect::IdddPage),
+            ("/iddd/notifications/{page}/", Dialect::IdddPage),
         ];
         let mut router = Router::new();
         for (below, dialect) in routes {
@@ -152,7 +179,7 @@ impl Served {
 
     async fn make(&self, dialect: Dialect, request: &Parts) -> Result<Answer, Problem> {
         let path = request.uri.path().trim_end_matches('/');
-        let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
+        let (above, segment) = path.rsplit_once('/').unwrap_or(("", path));
         match dialect {
             Dialect::Eventsourcing9Section => {
                 let range = compat_eventsourcing_9::section_range(segment)?;
@@ -168,6 +195,13 @@ impl Served {
                 let target = compat_eventsourcing_8::Target::of(segment)?;
                 self.eventsourcing_8(target).await
             }
+            Dialect::Eventsourcing1 => {
+                let name = above.rsplit_once('/').map_or(above, |(_, name)| name);
+                let target = compat_eventsourcing_1::Target::of(segment)?;
+                self.eventsourcing_1(name, target).await
+            }
+            Dialect::IdddCurrent => self.iddd(None).await,
+            Dialect::IdddPage => self.iddd(compat_iddd::target(Some(segment))?).await,
         }
     }
 
@@ -185,6 +219,7 @@ impl Served {
         });
         Ok(Answer {
             body: write(&items, range.limit),
+            media_type: JSON,
             tag,
             is_final: !items.is_empty() && items.len() == range.limit,
         })
@@ -194,29 +229,21 @@ impl Served {
         &self,
         target: compat_eventsourcing_8::Target,
     ) -> Result<Answer, Problem> {
-        use compat_eventsourcing_8::{Target, is_full, section, section_size};
+        use compat_eventsourcing_8::{Target, section, section_size};
         let log = self.identity().await?;
         let id = match target {
             Target::SectionSize => {
                 return Ok(Answer {
                     body: section_size(log.page_size),
+                    media_type: JSON,
                     tag: None,
                     is_final: false,
                 });
             }
             Target::Holding(first) => SectionId::containing(first, log.page_size),
-            Target::Current => {
-                let current = self.log.current().await;
-                let current = current.map_err(|error| problem(&log, &error))?;
-                if is_full(&current) {
-                    current.id.next()
-                } else {
-                    current.id
-                }
-            }
+            Target::Current => self.section_to_come(&log).await?,
         };
-        let read = self.log.section(&id.into()).await;
-        let read = read.map_err(|error| problem(&log, &error))?;
+        let read = self.read(&log, id).await?;
         let tag = read.items.first().zip(read.items.last());
         let tag = tag.map(|(first, last)| {
             let n_items = read.items.len();
@@ -224,10 +251,64 @@ impl Served {
         });
         Ok(Answer {
             body: section(&read),
+            media_type: JSON,
             tag,
             // The current section is another one soon, by the same name.
             is_final: is_full(&read) && target != Target::Current,
         })
+    }
+
+    async fn eventsourcing_1(
+        &self,
+        name: &str,
+        target: compat_eventsourcing_1::Target,
+    ) -> Result<Answer, Problem> {
+        use compat_eventsourcing_1::{Target, section};
+        let log = self.identity().await?;
+        // A log beside the box's own has the box's name before its own, with a slash.
+        if log.name.rsplit('/').next() != Some(name) {
+            let detail = format!("the log of this box is named {}", log.name);
+            return Err(Problem::new(&ProblemKind::UNKNOWN_PATH).with_detail(detail));
+        }
+        let id = match target {
+            Target::Section(id) => id,
+            Target::Current => self.section_to_come(&log).await?,
+        };
+        let read = self.read(&log, id).await?;
+        Ok(Answer {
+            body: section(&read),
+            media_type: JSON,
+            tag: page_tag(&log, id, read.archived, &read.items, "eventsourcing-1"),
+            is_final: read.archived && target != Target::Current,
+        })
+    }
+
+    async fn iddd(&self, wanted: Option<SectionId>) -> Result<Answer, Problem> {
+        let log = self.identity().await?;
+        let read = compat_iddd::Page::read(wanted, &*self.log, log.page_size).await;
+        let page = read.map_err(|error| problem(&log, &error))?;
+        Ok(Answer {
+            body: page.body(&self.iddd_path, self.public_base.as_ref()),
+            media_type: iddd::MEDIA_TYPE,
+            tag: page_tag(&log, page.id, page.archived, &page.items, "iddd-20"),
+            is_final: page.archived,
+        })
+    }
+
+    /// The section that the next notification will be in.
+    async fn section_to_come(&self, log: &LogIdentity) -> Result<SectionId, Problem> {
+        let current = self.log.current().await;
+        let current = current.map_err(|error| problem(log, &error))?;
+        if is_full(&current) {
+            Ok(current.id.next())
+        } else {
+            Ok(current.id)
+        }
+    }
+
+    async fn read(&self, log: &LogIdentity, id: SectionId) -> Result<Section, Problem> {
+        let read = self.log.section(&id.into()).await;
+        read.map_err(|error| problem(log, &error))
     }
 
     async fn identity(&self) -> Result<LogIdentity, Problem> {
@@ -249,7 +330,13 @@ impl Served {
             (Some(_), true, true) => "private, max-age=31536000, immutable",
         };
         let no_link = HeaderValue::from_static("");
-        let made = Rendered::new(answer.body, JSON, no_link, cache_control, answer.tag);
+        let made = Rendered::new(
+            answer.body,
+            answer.media_type,
+            no_link,
+            cache_control,
+            answer.tag,
+        );
         let coding = if answer.is_final {
             codings.for_body(made.n_bytes())
         } else {
@@ -258,6 +345,22 @@ impl Served {
         let made = Arc::new(made).coded(coding).await?;
         Ok(made.answer(request, &codings))
     }
+}
+
+/// Of a page that says whether the log has gone beyond it; none of one in which there is nothing yet.
+fn page_tag(
+    log: &LogIdentity,
+    id: SectionId,
+    archived: bool,
+    items: &[Notification],
+    format: &str,
+) -> Option<EntityTag> {
+    let last = items.last()?.id;
+    Some(if archived {
+        EntityTag::archived(log.epoch, id, format)
+    } else {
+        EntityTag::growing(log.epoch, id, last, format)
+    })
 }
 
 fn problem(log: &LogIdentity, error: &LogError) -> Problem {

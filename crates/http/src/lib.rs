@@ -8,7 +8,8 @@
 //! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
 //! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`
 //! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
-//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
+//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes, `feed.rs` as those have it who
+//! follow the profile of HTTP Feeds. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
 //! [`Dialects`] are the same log as older systems would have it (`dialects.rs`), one file for each of them
@@ -26,11 +27,14 @@ mod authorities;
 mod bearer_token;
 mod cloud_events;
 mod coding;
+mod compat_eventsourcing_1;
 mod compat_eventsourcing_8;
 mod compat_eventsourcing_9;
+mod compat_iddd;
 mod dialects;
 mod entity_tag;
 mod event_stream;
+mod feed;
 mod fetch;
 mod foreign_dialect;
 mod foreign_log;

@@ -14,7 +14,7 @@ use crate::html::Html;
 use crate::iddd::Iddd;
 use crate::json_page::JsonPage;
 use crate::link::{Addresses, Links};
-use crate::{Problem, ProblemKind, event_stream};
+use crate::{Problem, ProblemKind};
 
 /// How a body is asked for, and labelled.
 pub(crate) trait Format: Debug + Send + Sync {
@@ -97,11 +97,11 @@ pub(crate) fn alternatives<F: Format + ?Sized>(
     media_types(formats).filter(move |media_type| *media_type != own)
 }
 
-/// Whether the request takes a stream of events.
-pub(crate) fn accepts_stream(headers: &HeaderMap) -> Result<(), Problem> {
-    match negotiate(headers, [event_stream::MEDIA_TYPE]) {
+/// Whether the request takes this media type, where there is no other.
+pub(crate) fn accepts(headers: &HeaderMap, media_type: &'static str) -> Result<(), Problem> {
+    match negotiate(headers, [media_type]) {
         Some(_) => Ok(()),
-        None => Err(not_acceptable([event_stream::MEDIA_TYPE].into_iter())),
+        None => Err(not_acceptable([media_type].into_iter())),
     }
 }
 

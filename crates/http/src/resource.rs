@@ -16,11 +16,14 @@ use boxes_notification_log::{
 };
 use boxes_recorder::LogIdentity;
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::accept_encoding::AcceptedCodings;
+use crate::cloud_events::{self, CloudEventsBatch, EventId};
 use crate::entity_tag::EntityTag;
 use crate::event_stream::{self, EventSender, Gone};
+use crate::feed::FeedRequest;
 use crate::link::Addresses;
 use crate::page_cache::{PageCache, Rendered, not_modified};
 use crate::representation::{self, DESCRIPTIONS, PAGES, Representation, alternatives};
@@ -48,6 +51,7 @@ const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
 /// | `/{low},{high}` | that page |
 /// | `/{id}` | that notification |
 /// | `/stream` | what comes after `Last-Event-ID` or `?after=` as server-sent events; what comes from now on without either |
+/// | `/feed` | what comes after `?lastEventId=`, of a batch of `CloudEvents` whose ids are those of notifications, after `timeout` milliseconds at most: the profile of [HTTP Feeds](https://www.http-feeds.org) |
 /// | `/log` | name, epoch, page size, first and last notification, formats, a template for pages |
 ///
 /// Pages and notifications are offered as JSON, HTML, Atom (archived pages are archives of RFC 5005) and, for those who
@@ -118,6 +122,7 @@ enum Target {
     ById,
     Description,
     Stream,
+    Feed,
 }
 
 impl NotificationLogResource {
@@ -183,6 +188,7 @@ impl NotificationLogResource {
             .route(&self.path, answer(Target::Current))
             .route(&format!("{}/log", self.path), answer(Target::Description))
             .route(&format!("{}/stream", self.path), answer(Target::Stream))
+            .route(&format!("{}/feed", self.path), answer(Target::Feed))
             .route(&format!("{}/{{page}}", self.path), answer(Target::ById))
     }
 }
@@ -201,6 +207,7 @@ impl Served {
             Target::ById => self.by_id(&request).await,
             Target::Description => self.description(&request.headers).await,
             Target::Stream => Arc::clone(&self).stream(&request).await,
+            Target::Feed => self.feed(&request).await,
         };
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         if request.method == Method::HEAD {
@@ -433,10 +440,48 @@ impl Served {
         Ok(made.answer(request, &codings))
     }
 
+    /// What comes after the last event that the request names, waiting for it as long as it says.
+    async fn feed(&self, request: &Parts) -> Result<Response, Problem> {
+        let log = self.identity().await?;
+        representation::accepts(&request.headers, cloud_events::MEDIA_TYPE)?;
+        let codings = AcceptedCodings::of(&request.headers)?;
+        let asked = FeedRequest::of(request.uri.query().unwrap_or_default())?;
+        if asked.after > self.last().await? {
+            self.check_ahead(log, asked.after).await?;
+        }
+        let until = Instant::now() + asked.wait;
+        let mut room = None;
+        let items = loop {
+            let items = asked.read(&*self.log, log.page_size).await;
+            let items = items.map_err(|error| self.problem(&error))?;
+            if !items.is_empty() || asked.wait.is_zero() {
+                break items;
+            }
+            let waiting = self
+                .waiters
+                .wait_until(&*self.log, asked.after, until, &mut room);
+            if !waiting.await? {
+                break items;
+            }
+        };
+        // As many as there may be are the same ones each time.
+        let cache_control = if FeedRequest::is_whole(&items, log.page_size) {
+            self.archived
+        } else {
+            PAST_THE_END
+        };
+        let body = cloud_events::batch(log, &items, EventId::OfNotification);
+        let link = HeaderValue::from_static("");
+        let made = Rendered::in_format(body, &CloudEventsBatch, link, cache_control, None);
+        let coding = codings.for_body(made.n_bytes());
+        let made = Arc::new(made).coded(coding).await?;
+        Ok(made.answer(&request.headers, &codings))
+    }
+
     async fn stream(self: Arc<Self>, request: &Parts) -> Result<Response, Problem> {
         let log = self.identity().await?;
         self.check_resume_point(log, &request.headers).await?;
-        representation::accepts_stream(&request.headers)?;
+        representation::accepts(&request.headers, event_stream::MEDIA_TYPE)?;
         let last = self.last().await?;
         let position = event_stream::resume_point(request)?.unwrap_or(last);
         if position > last {

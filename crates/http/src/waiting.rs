@@ -89,6 +89,33 @@ impl Waiters {
         Ok(Outcome::NoNews { applied })
     }
 
+    /// Waits until the log has something after `last`, at most until `until`, or the process stops; says whether it
+    /// is worth while to look again.
+    ///
+    /// `room` is kept by the caller from one call to the next; a second call means that the first was a false alarm.
+    pub(crate) async fn wait_until(
+        &self,
+        log: &dyn NotificationLog,
+        last: u64,
+        until: Instant,
+        room: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<bool, Problem> {
+        if room.is_none() {
+            *room = Some(self.room()?);
+        } else {
+            tokio::time::sleep_until(until.min(Instant::now() + FALSE_ALARM_PAUSE)).await;
+        }
+        let remaining = until.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            return Ok(false);
+        }
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Ok(false),
+            woken = log.wait(last, remaining) => woken.map_err(|error| to_problem(&error)),
+        }
+    }
+
     /// Room for one that waits as long as it is connected.
     pub(crate) fn room(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let room = Arc::clone(&self.room).try_acquire_owned();

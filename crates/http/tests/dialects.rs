@@ -206,6 +206,49 @@ async fn version_8_gets_the_section_around_what_it_names() {
 }
 
 #[tokio::test]
+async fn the_form_of_2017_has_four_members_and_a_next_only_where_there_is_something() {
+    let log = SmallLog::with(5, 5).await;
+    let url = serve(&log).await;
+    let full = get(&url, "/eventsourcing-1/orders/1,5/").await;
+    let text = String::from_utf8(full.body.clone()).unwrap();
+    let first = concat!(
+        r#"{"id":"1,5","items":[{"id":1,"originator_id":{"UUID":"00000020000000000000000000000001"},"#,
+        r#""originator_version":1,"topic":"orders.order.placed","state":"{\"customer\":\"ALFKI\",\"n\":1}"},"#,
+    );
+    assert!(text.starts_with(first), "{text}");
+    assert!(
+        text.ends_with(r#"],"previous_id":null,"next_id":null}"#),
+        "{text}"
+    );
+    assert_eq!(full.header("cache-control"), Some("no-cache"));
+    // At an exact multiple the current one is the next, and empty.
+    assert_eq!(
+        get(&url, "/eventsourcing-1/orders/current/").await.body,
+        br#"{"id":"6,10","items":[],"previous_id":"1,5","next_id":null}"#
+    );
+    log.append(2).await;
+    let archived = get(&url, "/eventsourcing-1/orders/1,5/").await;
+    assert_eq!(archived.json()["next_id"], "6,10");
+    assert_eq!(archived.header("cache-control"), Some(ARCHIVED));
+    assert_ne!(archived.header("etag"), full.header("etag"));
+    for below in ["/6,10/", "/6,10", "/current", "/current/"] {
+        let page = get(&url, &format!("/eventsourcing-1/orders{below}")).await;
+        let page = page.json();
+        assert_eq!(ids(&page), [6, 7], "{below}");
+        assert_eq!(page.as_object().unwrap().len(), 4);
+    }
+    for (below, status, slug) in [
+        ("/orders/2,6/", 400, "misaligned-page"),
+        ("/orders/1,10/", 400, "wrong-page-size"),
+        ("/orders/x/", 400, "malformed-page-id"),
+        ("/payments/1,5/", 404, "unknown-path"),
+    ] {
+        let refused = refusal(&url, &format!("/eventsourcing-1{below}")).await;
+        assert_eq!(refused, (status, slug.to_owned()), "{below}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_log_has_empty_answers() {
     let url = serve(&SmallLog::new(20).await).await;
     assert_eq!(get(&url, "/eventsourcing-9").await.body, b"[]");

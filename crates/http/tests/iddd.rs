@@ -9,12 +9,12 @@
 
 mod support;
 
-use boxes_http::NotificationLogOptions;
+use boxes_http::{Dialects, NotificationLogOptions, unknown_path};
 use boxes_recorder::Encoding;
 use boxes_testing::log_fixture::{SmallLog, small_event};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use support::{PATH, send, serve};
+use support::{PATH, send, serve, serve_router};
 use url::Url;
 
 const IDDD: &str = "application/vnd.saasovation.idovation+json";
@@ -90,4 +90,60 @@ async fn state_that_is_not_plain_json_is_base64() {
     let url = serve(log.near(), NotificationLogOptions::new(PATH)).await;
     let (_, page) = get(&url, "").await;
     assert_eq!(page["notifications"][0]["event"], "AAH/");
+}
+
+#[tokio::test]
+async fn by_its_own_path_pages_are_of_twenty_and_links_are_absolute_where_a_base_is_known() {
+    let log = SmallLog::with(7, 20).await;
+    let dialects = Dialects::new(log.near(), "/orders/compat").unwrap();
+    let base = Some("https://shop.example/".parse().unwrap());
+    let router = dialects.public_base(base).into_router();
+    let url = serve_router(router.fallback(unknown_path)).await;
+    let url = url.join("/orders/compat/iddd/notifications").unwrap();
+    let path = "https://shop.example/orders/compat/iddd/notifications";
+    let page = async |below: &str| {
+        let answer = send(&url, "GET", below, &[]).await;
+        assert_eq!(answer.header("content-type"), Some(IDDD), "{below}");
+        answer
+    };
+    // At an exact multiple the full page is the current one, and has no next.
+    let full = page("").await;
+    assert_eq!(full.json()["id"], "1,20");
+    assert_eq!(full.json()["archived"], false);
+    assert_eq!(full.json()["linkNext"], Value::Null);
+    assert_eq!(full.header("cache-control"), Some("no-cache"));
+    assert_eq!(page("/1,20").await, full);
+    log.append(3).await;
+    let archived = page("/1,20/").await;
+    assert_eq!(
+        archived.json()["linkNext"],
+        link("next", &format!("{path}/21,40"))
+    );
+    assert_eq!(
+        archived.json()["notifications"].as_array().unwrap().len(),
+        20
+    );
+    assert!(
+        archived
+            .header("cache-control")
+            .unwrap()
+            .contains("immutable")
+    );
+    assert_ne!(archived.header("etag"), full.header("etag"));
+    let current = page("").await.json();
+    assert_eq!(current["linkSelf"], link("self", &format!("{path}/21,40")));
+    assert_eq!(
+        current["linkPrevious"],
+        link("previous", &format!("{path}/1,20"))
+    );
+    assert_eq!(current["notifications"][2]["notificationId"], 23);
+    for (below, slug) in [
+        ("/1,7", "wrong-page-size"),
+        ("/2,21", "misaligned-page"),
+        ("/x", "malformed-page-id"),
+    ] {
+        let refused = send(&url, "GET", below, &[]).await;
+        assert_eq!(refused.status, 400);
+        assert_eq!(refused.json()["type"], format!("/problems/{slug}"));
+    }
 }

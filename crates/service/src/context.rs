@@ -297,15 +297,18 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-const TAKEN: [&str; 11] = [
+const TAKEN: [&str; 14] = [
     "/notifications",
     "/notifications/{page}",
     "/notifications/log",
     "/notifications/stream",
     "/notifications/feed",
+    "/compat/eventsourcing-1/{log}/{section}",
     "/compat/eventsourcing-8/{section}",
     "/compat/eventsourcing-9",
     "/compat/eventsourcing-9/{section}",
+    "/compat/iddd/notifications",
+    "/compat/iddd/notifications/{page}",
     "/openapi.json",
     "/asyncapi.json",
     "/topics",

@@ -62,6 +62,7 @@ pub(crate) fn serve(
     let dialects = dialects
         .map_err(invalid)?
         .restricted(options.restricted)
+        .public_base(options.public_base.clone())
         .into_router();
     let resource = NotificationLogResource::new(log, options).map_err(invalid)?;
     Ok(resource.into_router().merge(dialects))
