@@ -1,4 +1,5 @@
-//! The Python library `eventsourcing` follows a box, with its own clients as they are.
+//! Python reads a box: the library `eventsourcing`, feedparser and the SDK of `CloudEvents`, with their own clients as they
+//! are.
 
 #![allow(
     clippy::unwrap_used,
@@ -155,6 +156,65 @@ async fn a_reader_of_version_8_reads_a_box_from_any_position() {
         assert_eq!(first, "section size 20");
         assert_eq!(*end, format!("position {last}"));
         assert_eq!(parsed(lines), in_pages(&boxes).await[position..]);
+    }
+    boxes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_reader_has_the_whole_log_from_archive_to_archive() {
+    let boxes = start().await;
+    order(&boxes, 0..23).await;
+    let url = format!("{}/orders/notifications", boxes.base_url());
+    let folder = tempfile::tempdir().unwrap();
+    let lines = run(python(), "feed.py", &[&url], folder.path()).await;
+    let mut entries = parsed(&lines);
+    assert_eq!(entries.pop(), Some(json!(3)), "documents");
+    // Newest first, from the current page to the first one.
+    entries.reverse();
+    let (_, log) = boxes.get("/orders/notifications/log").await;
+    let feed = format!("urn:uuid:{}", log["epoch"].as_str().unwrap());
+    let mut items = Vec::new();
+    for page in ["1,20", "21,40", "41,60"] {
+        let (_, page) = boxes.get(&format!("/orders/notifications/{page}")).await;
+        items.extend(page["items"].as_array().unwrap().clone());
+    }
+    let expected = items.iter().map(|item| {
+        let entry = format!("urn:uuid:{}", item["event_id"].as_str().unwrap());
+        json!([feed, entry, item["topic"], item["occurred_on"], item])
+    });
+    assert_eq!(entries, expected.collect::<Vec<_>>());
+    boxes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sdk_of_cloud_events_understands_a_batch() {
+    let boxes = start().await;
+    order(&boxes, 0..11).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, page) = boxes.get("/orders/notifications/1,20").await;
+    let (_, log) = boxes.get("/orders/notifications/log").await;
+    let source = format!("urn:uuid:{}", log["epoch"].as_str().unwrap());
+    for (below, ids) in [("1,20", "event_id"), ("feed", "id")] {
+        let url = format!("{}/orders/notifications/{below}", boxes.base_url());
+        let lines = run(python(), "cloud_events.py", &[&url], folder.path()).await;
+        let items = page["items"].as_array().unwrap().iter();
+        let expected = items.map(|item| {
+            let id = item[ids]
+                .as_str()
+                .map_or_else(|| item[ids].to_string(), str::to_owned);
+            let time = item["occurred_on"].as_str().unwrap().replace('Z', "+00:00");
+            let sequence = format!("{:020}", item["id"].as_u64().unwrap());
+            json!([
+                id,
+                source,
+                item["topic"],
+                item["originator_id"],
+                time,
+                sequence,
+                item["state"]
+            ])
+        });
+        assert_eq!(parsed(&lines), expected.collect::<Vec<_>>(), "{below}");
     }
     boxes.stop().await;
 }
