@@ -2,16 +2,13 @@
 //!
 //! One task a file: `test` is what a change has to pass, `services` runs the example boxes as four processes,
 //! `kills` is one test of it at length, `bench` measures, and `tools` knows what these need from outside and how it is installed.
-//! `servers` is what the tests find beside them: `postgres`, `mariadb`, the environments of `python`. A task that needs another program adds it to `tools`, and asks for
+//! `servers` is what the tests find beside them: databases (`boxes-test-servers`), the environments of `python`. A task that needs another program adds it to `tools`, and asks for
 //! it by name.
 
 mod apt;
 mod bench;
 mod kills;
-mod mariadb;
-mod postgres;
 mod python;
-mod server;
 mod servers;
 mod services;
 mod test;

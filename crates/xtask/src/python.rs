@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::apt::install;
 use crate::root;
-use crate::tools::find_program;
+use boxes_test_servers::find_program;
 
 /// What Debian has it in: the interpreter, and what makes environments.
 const PACKAGE: &str = "python3-venv";

@@ -1,8 +1,9 @@
 //! What tests find beside them: databases, a proxy, a browser, and other people's clients.
 
+use boxes_test_servers::{NewServer, Server, StartError};
+
 use crate::apt;
-use crate::server::Server;
-use crate::{mariadb, postgres, python, tools};
+use crate::{python, tools};
 
 /// Servers that run as long as this value lives, and programs that the tests start.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ impl Servers {
             ("BOXES_TEST_CHROMIUM", installed("chromium", "chromium")?),
         ];
         Ok(Self {
-            postgres: postgres::start()?,
-            mariadb: mariadb::start()?,
+            postgres: start(NewServer::postgres)?,
+            mariadb: start(NewServer::mariadb)?,
             programs,
         })
     }
@@ -38,23 +39,27 @@ impl Servers {
     /// What tests are told in their environment; `boxes_testing::servers` has the same names.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = self.programs.clone();
-        variables.push((
-            "BOXES_TEST_POSTGRES_URL",
-            format!(
-                "postgres://postgres@127.0.0.1:{}/postgres",
-                self.postgres.port()
-            ),
-        ));
-        variables.push((
-            "BOXES_TEST_MYSQL_URL",
-            format!(
-                "mysql://root@127.0.0.1:{}/{}",
-                self.mariadb.port(),
-                mariadb::DATABASE
-            ),
-        ));
+        for (variable, server) in [
+            ("BOXES_TEST_POSTGRES_URL", &self.postgres),
+            ("BOXES_TEST_MYSQL_URL", &self.mariadb),
+        ] {
+            variables.push((variable, server.url().to_owned()));
+        }
         variables
     }
+}
+
+/// Starts a server; installs its package if it is missing and may be installed.
+fn start(new: fn() -> Result<NewServer, StartError>) -> Result<Server, String> {
+    let new = match new() {
+        Err(StartError::Missing { package }) => {
+            apt::install(package)?;
+            new()
+        }
+        new => new,
+    };
+    new.and_then(NewServer::start)
+        .map_err(|error| error.to_string())
 }
 
 /// Where the program is; installed with this package if it is missing.

@@ -1,7 +1,8 @@
 //! What the tasks need from outside.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use boxes_test_servers::find_program;
 
 use crate::Outcome;
 
@@ -55,26 +56,8 @@ pub(crate) const TOOLS: &[Tool] = &[
 impl Tool {
     /// Where it is.
     pub(crate) fn find(&self) -> Option<PathBuf> {
-        self.find_in(std::env::var_os("PATH").as_deref())
+        find_program(self.program, self.folders)
     }
-
-    fn find_in(&self, path: Option<&OsStr>) -> Option<PathBuf> {
-        find_program_in(self.program, path, self.folders)
-    }
-}
-
-/// The first program of this name in the folders of `PATH`, then in these.
-pub(crate) fn find_program(name: &str, folders: &[&str]) -> Option<PathBuf> {
-    find_program_in(name, std::env::var_os("PATH").as_deref(), folders)
-}
-
-fn find_program_in(name: &str, path: Option<&OsStr>, folders: &[&str]) -> Option<PathBuf> {
-    let of_path = path.into_iter().flat_map(std::env::split_paths);
-    let others = folders.iter().map(PathBuf::from);
-    of_path
-        .chain(others)
-        .map(|folder| folder.join(name))
-        .find(|file| is_program(file))
 }
 
 /// Where the tool is, or a sentence that names it and the command that installs it.
@@ -111,48 +94,9 @@ pub(crate) fn list() -> Outcome {
     Ok(())
 }
 
-#[cfg(unix)]
-fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    file.metadata()
-        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(file: &Path) -> bool {
-    file.with_extension("exe").is_file()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tool_is_found_on_the_path_and_in_its_own_folders() {
-        let here = std::env::current_exe().unwrap();
-        let folder = here.parent().unwrap();
-        let program: &'static str = here
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned()
-            .leak();
-        let tool = Tool {
-            program,
-            purpose: "",
-            folders: &[],
-            install: "",
-        };
-        assert_eq!(tool.find_in(Some(folder.as_os_str())), Some(here.clone()));
-        assert_eq!(tool.find_in(None), None);
-        let folder: &'static str = folder.to_str().unwrap().to_owned().leak();
-        let tool = Tool {
-            folders: vec![folder].leak(),
-            ..tool
-        };
-        assert_eq!(tool.find_in(None), Some(here));
-    }
 
     #[test]
     fn a_tool_that_nobody_listed_is_an_error_of_the_task() {
