@@ -12,10 +12,13 @@
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows;
 //! `sqlite_key_values` is what is kept beside the log; `busy` waits for other processes; `sqlite_error` says what went wrong in words of the port.
 //!
+//! [`NewEpoch`] is what a log that was restored gets; `new_epoch` and `server_new_epoch` give it.
+//!
 //! Beside them `PythonTable` (feature `sqlite` or `postgres`) reads what the Python library `eventsourcing` keeps, to be
 //! imported; `python_sqlite_table` and `python_postgres_table` are its two kinds.
 //!
-//! Behind both servers: `server` is what one has other than another; `server_place` reads the URL; `server_recorder` is what
+//! Behind both servers: `server` is what one has other than another; `server_place` reads the URL, `server_limits` what it says of
+//! time and connections; `server_recorder` is what
 //! both recorders do; `server_statements` is the SQL that both understand; `server_writer` is the one connection that
 //! writes, and finds out what became of a commit that nobody answered; `server_readers` are those that read;
 //! `server_key_values` is what is kept beside the log;
@@ -53,6 +56,8 @@ mod mysql_statements;
 #[cfg(feature = "mysql")]
 mod mysql_tables;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod new_epoch;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod numbers;
 mod open_log;
 #[cfg(feature = "postgres")]
@@ -88,6 +93,10 @@ mod server_error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_key_values;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_limits;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_new_epoch;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_place;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_readers;
@@ -118,6 +127,8 @@ mod version_cache;
 
 #[cfg(feature = "mysql")]
 pub use mysql::MysqlRecorder;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use new_epoch::NewEpoch;
 pub use open_log::OpenLog;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresRecorder;

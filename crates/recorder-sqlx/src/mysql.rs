@@ -11,9 +11,10 @@ use boxes_recorder::{
 use sqlx::MySql;
 use uuid::Uuid;
 
-use crate::OpenLog;
+use crate::server_new_epoch::set_epoch;
 use crate::server_place::Place;
 use crate::server_recorder::ServerRecorder;
+use crate::{NewEpoch, OpenLog};
 
 /// A store of one box in tables of a MySQL or MariaDB database: several boxes may share a database, and several
 /// processes, on several machines, a box.
@@ -57,6 +58,21 @@ impl MysqlRecorder {
         let place = Place::parse(location, &log.name)?;
         let server = ServerRecorder::open(&place, &log).await?;
         Ok(Self { server })
+    }
+
+    /// Gives the log a new epoch, that of `log`, after it was restored from an older backup: ids that were given since are given
+    /// again, to other events, and the epoch tells those who followed the log before.
+    ///
+    /// `log` says which log it has to be; its page size is not looked at. Processes that have the log open write
+    /// nothing into it from then on, and have to be started again.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if there is no log, or that of another box.
+    /// - [`RecorderError::Unavailable`] if the server does not answer.
+    pub async fn new_epoch(location: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> {
+        let place = Place::<MySql>::parse(location, &log.name)?;
+        set_epoch(&place, &log.name, log.new_epoch).await
     }
 
     /// Closes the connections, after what is being read and written. Afterwards everything is answered with

@@ -53,6 +53,7 @@ pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
         return server_error::kind(error);
     };
     match number {
+        1969 | 3024 => "it took longer than the server may take",
         1205 => "another writer holds the log's lock, or somebody locks its tables",
         1213 => "another transaction was in the way",
         1021 | 1114 => "the server's disk is full",

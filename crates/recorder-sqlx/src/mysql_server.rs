@@ -12,6 +12,7 @@ use crate::mysql_statements::Statements;
 use crate::mysql_tables::Tables;
 use crate::numbers::signed;
 use crate::server::Server;
+use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::sql::Sql;
 use crate::{OpenLog, mysql_error, mysql_event, mysql_schema, server_statements};
@@ -19,32 +20,54 @@ use crate::{OpenLog, mysql_error, mysql_event, mysql_schema, server_statements};
 /// What a message to the server has beside the rows, in bytes, at most.
 const STATEMENT_BYTES: u64 = 64 * 1024;
 
+/// More variables of a session, by the comments that only one of the servers reads: MariaDB's name for it counts seconds and
+/// means all statements, MySQL's counts milliseconds and means those that only read.
+fn statement_timeout(secs: u32) -> String {
+    format!(
+        " /*M!100101 , SESSION max_statement_time = {secs} */ /*!50708 , SESSION max_execution_time = {secs}000 */"
+    )
+}
+
 impl Server for MySql {
     type Tables = Tables;
     type Statements = Statements;
 
     const TABLES_PARAMETER: &'static str = "prefix";
 
+    const AUTHORITY_PARAMETER: &'static str = "ssl-ca";
+
     const PLACES: [&'static str; 4] = ["?"; 4];
 
-    /// Under REPEATABLE READ, MySQL's default, a transaction sees what was there when it began.
-    const READING: &'static str =
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY";
-
-    /// How long the log's lock is waited for, and how long it may be held by a process that stands still (by
-    /// `wait_timeout`, which both servers have); that each statement sees what was committed before it, so that nothing
-    /// depends on which one of a transaction takes the snapshot; and that what does not fit is an error, also where the
-    /// server would cut it.
-    const WRITING: &'static str = "
-        SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
-        SET SESSION innodb_lock_wait_timeout = 10, SESSION wait_timeout = 30,
-            SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')";
+    const LOCK_SECS: u32 = 10;
 
     /// Below the `wait_timeout` of the session.
     const MAX_IDLE: Duration = Duration::from_secs(20);
 
     /// A statement has up to 65,535 parameters, and an event has ten.
     const MAX_ROWS: usize = 1_000;
+
+    /// Under REPEATABLE READ, MySQL's default, a transaction sees what was there when it began.
+    fn reading(limits: &Limits) -> String {
+        format!(
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY;
+             SET SESSION wait_timeout = @@wait_timeout{}",
+            statement_timeout(limits.read_secs)
+        )
+    }
+
+    /// How long the log's lock is waited for, and how long it may be held by a process that stands still (by
+    /// `wait_timeout`, which both servers have); that each statement sees what was committed before it, so that nothing
+    /// depends on which one of a transaction takes the snapshot; and that what does not fit is an error, also where the
+    /// server would cut it.
+    fn writing(limits: &Limits) -> String {
+        format!(
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+             SET SESSION innodb_lock_wait_timeout = {}, SESSION wait_timeout = 30,
+                 SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'){}",
+            limits.lock_secs,
+            statement_timeout(limits.write_secs)
+        )
+    }
 
     fn tables(
         name: String,
@@ -144,6 +167,10 @@ impl Server for MySql {
         connection: &mut MySqlConnection,
     ) -> Result<Vec<MySqlRow>, sqlx::Error> {
         sqlx::raw_sql(statements.text()).fetch_all(connection).await
+    }
+
+    fn is_missing(error: &sqlx::Error) -> bool {
+        mysql_error::is_missing_table(error)
     }
 
     fn is_connection_lost(error: &sqlx::Error) -> bool {

@@ -58,14 +58,18 @@ impl Tables {
 mod tests {
     use sqlx::MySql;
 
-    use crate::server_place::{DEFAULT_MAX_READERS, Place, assert_refused_without_the_password};
+    use crate::server_limits::DEFAULT_MAX_READERS;
+    use crate::server_place::{Place, assert_refused_without_the_password};
 
     #[test]
     fn the_tables_are_named_after_the_box_unless_the_url_says_otherwise() {
         let parse = |location| Place::<MySql>::parse(location, "orders").unwrap();
         let place = parse("mysql://u:secret@db:3307/shop");
         assert_eq!(
-            (place.tables.quoted("tracking").as_str(), place.max_readers),
+            (
+                place.tables.quoted("tracking").as_str(),
+                place.limits.max_readers
+            ),
             ("`orders_tracking`", DEFAULT_MAX_READERS)
         );
         assert_eq!(
@@ -74,7 +78,10 @@ mod tests {
         );
         let other = parse("mariadb://db/shop?prefix=a%60b&max_readers=9");
         assert_eq!(
-            (other.tables.quoted("tracking").as_str(), other.max_readers),
+            (
+                other.tables.quoted("tracking").as_str(),
+                other.limits.max_readers
+            ),
             ("`a``b_tracking`", 9)
         );
         assert_ne!(place.tables.lock_name(), other.tables.lock_name());

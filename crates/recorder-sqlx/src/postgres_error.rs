@@ -16,6 +16,11 @@ pub(crate) fn to_mend(error: &sqlx::Error) -> Option<&'static str> {
     }
 }
 
+/// Whether the schema or its tables are not there.
+pub(crate) fn is_missing(error: &sqlx::Error) -> bool {
+    state(error).is_some_and(|state| matches!(state.as_str(), "42P01" | "3F000"))
+}
+
 /// Whether the connection is of no use any more, so that another one may do.
 pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     server_error::is_broken(error)

@@ -64,14 +64,15 @@ impl SchemaName {
 mod tests {
     use sqlx::Postgres;
 
-    use crate::server_place::{DEFAULT_MAX_READERS, Place, assert_refused_without_the_password};
+    use crate::server_limits::DEFAULT_MAX_READERS;
+    use crate::server_place::{Place, assert_refused_without_the_password};
 
     #[test]
     fn the_schema_is_the_box_unless_the_url_says_otherwise() {
         let parse = |location| Place::<Postgres>::parse(location, "orders").unwrap();
         let place = parse("postgres://u:secret@db:5433/shop?sslmode=require");
         assert_eq!(
-            (place.tables.as_str(), place.max_readers),
+            (place.tables.as_str(), place.limits.max_readers),
             ("orders", DEFAULT_MAX_READERS)
         );
         assert_eq!(
@@ -80,7 +81,7 @@ mod tests {
         );
         let other = parse("postgresql://db/shop?schema=a%22b&max_readers=9");
         assert_eq!(
-            (other.tables.quoted().as_str(), other.max_readers),
+            (other.tables.quoted().as_str(), other.limits.max_readers),
             ("\"a\"\"b\"", 9)
         );
         assert_ne!(place.tables.lock(), other.tables.lock());

@@ -13,6 +13,7 @@ use crate::postgres_event::MAX_EVENT_BYTES;
 use crate::postgres_schema_name::SchemaName;
 use crate::postgres_statements::Statements;
 use crate::server::Server;
+use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::sql::Sql;
 use crate::{OpenLog, postgres_error, postgres_event, postgres_schema, server_statements};
@@ -23,24 +24,36 @@ impl Server for Postgres {
 
     const TABLES_PARAMETER: &'static str = "schema";
 
+    const AUTHORITY_PARAMETER: &'static str = "sslrootcert";
+
     const PLACES: [&'static str; 4] = ["$1", "$2", "$3", "$4"];
 
-    /// The time-out is shorter than that of the readers, so that the server is the first to give up, and says why.
-    const READING: &'static str = "
-        SELECT set_config('default_transaction_read_only', 'on', false), set_config('statement_timeout', '15s', false)";
-
-    /// How long the log's lock is waited for, and how long it may be held by a process that stands still; and that a
-    /// commit is on the disk when it is answered, also where the server is configured otherwise.
-    const WRITING: &'static str = "
-        SELECT set_config('lock_timeout', '15s', false), set_config('statement_timeout', '30s', false),
-               set_config('idle_in_transaction_session_timeout', '10s', false),
-               set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)";
+    const LOCK_SECS: u32 = 15;
 
     /// What lies between may forget a connection that is idle for longer.
     const MAX_IDLE: Duration = Duration::from_secs(60);
 
     /// Beyond that nothing is won, and a message has an end.
     const MAX_ROWS: usize = 8_192;
+
+    fn reading(limits: &Limits) -> String {
+        format!(
+            "SELECT set_config('default_transaction_read_only', 'on', false),
+                    set_config('statement_timeout', '{}s', false)",
+            limits.read_secs
+        )
+    }
+
+    /// How long the log's lock is waited for, and how long it may be held by a process that stands still; and that a
+    /// commit is on the disk when it is answered, also where the server is configured otherwise.
+    fn writing(limits: &Limits) -> String {
+        format!(
+            "SELECT set_config('lock_timeout', '{}s', false), set_config('statement_timeout', '{}s', false),
+                    set_config('idle_in_transaction_session_timeout', '10s', false),
+                    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)",
+            limits.lock_secs, limits.write_secs
+        )
+    }
 
     fn tables(
         name: String,
@@ -139,6 +152,10 @@ impl Server for Postgres {
         connection: &mut PgConnection,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         sqlx::raw_sql(statements.text()).fetch_all(connection).await
+    }
+
+    fn is_missing(error: &sqlx::Error) -> bool {
+        postgres_error::is_missing(error)
     }
 
     fn is_connection_lost(error: &sqlx::Error) -> bool {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::OpenLog;
 use crate::columns::{Columns, Filled};
+use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::server_statements::Statements;
 use crate::sql::Sql;
@@ -28,20 +29,26 @@ pub(crate) trait Server: Columns {
     /// The parameter of the URL that says which tables, where they are not named after the box.
     const TABLES_PARAMETER: &'static str;
 
+    /// The parameter of the URL that says whose certificates are believed: the driver's.
+    const AUTHORITY_PARAMETER: &'static str;
+
     /// The four first places of a statement that wait for values.
     const PLACES: [&'static str; 4];
 
-    /// What is said at the beginning of a session that reads.
-    const READING: &'static str;
-
-    /// What is said at the beginning of a session that writes.
-    const WRITING: &'static str;
+    /// How long the log's lock is waited for, at a time, unless the URL says otherwise.
+    const LOCK_SECS: u32;
 
     /// How long a connection that writes may be idle: then it is replaced, before the server ends it.
     const MAX_IDLE: Duration;
 
     /// Rows and other values that stand in one statement, at most.
     const MAX_ROWS: usize;
+
+    /// What is said at the beginning of a session that reads.
+    fn reading(limits: &Limits) -> String;
+
+    /// What is said at the beginning of a session that writes.
+    fn writing(limits: &Limits) -> String;
 
     /// Which tables a box has, by the name that the box or the URL gave; and the options, with what is the box's own.
     ///
@@ -119,6 +126,9 @@ pub(crate) trait Server: Columns {
         statements: &Sql,
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// Whether the tables are not there.
+    fn is_missing(error: &sqlx::Error) -> bool;
 
     /// Whether the connection is of no use any more, so that another one may do.
     fn is_connection_lost(error: &sqlx::Error) -> bool;

@@ -14,12 +14,17 @@ pub(crate) fn unavailable<S: Server>(doing: &'static str) -> impl Fn(sqlx::Error
 
 /// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
 pub(crate) fn while_opening<S: Server>(error: sqlx::Error) -> RecorderError {
-    match S::to_mend(&error) {
-        Some(reason) => RecorderError::Mismatch {
-            reason: reason.to_owned(),
-        },
-        None => unavailable::<S>("opening the database")(error),
-    }
+    let reason = match S::to_mend(&error) {
+        Some(reason) => reason.to_owned(),
+        None if is_disbelief(&error) => format!(
+            "the certificate of the {} server can't be believed by TLS as configured: \
+             name its authority in the URL (`{}=FILE`), and the server as its certificate does",
+            S::NAME,
+            S::AUTHORITY_PARAMETER
+        ),
+        None => return unavailable::<S>("opening the database")(error),
+    };
+    RecorderError::Mismatch { reason }
 }
 
 /// The time that was given is over, and nobody has answered.
@@ -28,11 +33,22 @@ pub(crate) fn timed_out() -> sqlx::Error {
 }
 
 /// Whether the connection broke.
-pub(crate) const fn is_broken(error: &sqlx::Error) -> bool {
-    matches!(
-        error,
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
-    )
+pub(crate) fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => !is_disbelief(error),
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Whether TLS was refused here: what the server shows is not what was asked for. Trying again changes nothing.
+fn is_disbelief(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        // The driver hands on what its TLS says as a failure of the connection, with data that are not valid.
+        sqlx::Error::Io(io) => io.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
 }
 
 /// The kind of failure where the server itself says nothing.
@@ -41,10 +57,12 @@ pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
         sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => {
             "the server did not answer in time"
         }
+        error if is_disbelief(error) => {
+            "the certificate of the server can't be believed by TLS as configured"
+        }
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
             "the connection to the server is lost, or can't be made"
         }
-        sqlx::Error::Tls(_) => "the server can't be reached by TLS as configured",
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             "a row is not what this program writes"
         }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
@@ -16,11 +15,10 @@ use crate::columns::Filled;
 use crate::numbers::at_most;
 use crate::server::{Options, Server};
 use crate::server_error::{timed_out, unavailable};
+use crate::server_limits::Limits;
+use crate::server_place::Place;
 use crate::server_readers::Readers;
 use crate::sql::Sql;
-
-/// How long a change may take, with making a connection.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a change is tried again that may succeed then. Each of them may be done twice.
 const MAX_RETRIES: u32 = 5;
@@ -57,6 +55,7 @@ pub(crate) trait KeyValueServer: Server {
 /// The key-value store of one box on a server. It reads by the connections of the recorder, and writes by one of its own.
 pub(crate) struct ServerKeyValues<S: Server> {
     options: Options<S>,
+    limits: Limits,
     statements: KeyValueStatements,
     readers: Readers<S>,
     writer: Mutex<Writer<S>>,
@@ -70,12 +69,13 @@ struct Writer<S: Server> {
 
 impl<S: KeyValueServer> ServerKeyValues<S> {
     pub(crate) fn new(
-        options: Options<S>,
+        place: &Place<S>,
         statements: KeyValueStatements,
         readers: Readers<S>,
     ) -> Self {
         Self {
-            options,
+            options: place.options.clone(),
+            limits: place.limits,
             statements,
             readers,
             writer: Mutex::new(Writer {
@@ -120,7 +120,7 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
                 };
                 Ok((connection, n_rows))
             };
-            let done = timeout(WRITE_TIMEOUT, executing)
+            let done = timeout(self.limits.transaction_timeout(), executing)
                 .await
                 .unwrap_or_else(|_| Err(timed_out()));
             match done {
@@ -139,7 +139,7 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
     /// A connection that writes as those do that write events: what is answered is on the disk.
     async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
-        S::fetch_all_of(&Sql::fixed(S::WRITING), &mut connection).await?;
+        S::fetch_all_of(&Sql::new(S::writing(&self.limits)), &mut connection).await?;
         Ok(connection)
     }
 

@@ -7,20 +7,18 @@ use sqlx::ConnectOptions;
 use url::Url;
 
 use crate::server::{Options, Server};
-
-/// Connections that read at the same time, at most, unless the URL says `max_readers=`.
-pub(crate) const DEFAULT_MAX_READERS: u32 = 4;
+use crate::server_limits::Limits;
 
 /// The tables of a box in a database, and how to get there. Not `Debug`: the options hold a password.
 pub(crate) struct Place<S: Server> {
     pub(crate) options: Options<S>,
     pub(crate) tables: S::Tables,
-    pub(crate) max_readers: u32,
+    pub(crate) limits: Limits,
 }
 
 impl<S: Server> Place<S> {
-    /// Reads `postgres://…/db?schema=…&max_readers=…`, or likewise for another server. Both parameters may be left out,
-    /// and the others are the driver's.
+    /// Reads `postgres://…/db?schema=…&max_readers=…`, or likewise for another server. Whatever is left out has a default,
+    /// and the parameters that are not ours are the driver's.
     ///
     /// # Errors
     ///
@@ -36,16 +34,12 @@ impl<S: Server> Place<S> {
             )));
         }
         let mut name = box_name.to_owned();
-        let mut max_readers = DEFAULT_MAX_READERS;
+        let mut limits = Limits::new(S::LOCK_SECS);
         let mut of_driver = Vec::new();
         for (key, value) in url.query_pairs().into_owned() {
             if key == S::TABLES_PARAMETER {
                 name = value;
-            } else if key == "max_readers" {
-                max_readers = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| {
-                    mismatch("`max_readers` is a number of connections above 0".to_owned())
-                })?;
-            } else {
+            } else if !limits.take(&key, &value)? {
                 of_driver.push((key, value));
             }
         }
@@ -64,7 +58,7 @@ impl<S: Server> Place<S> {
         Ok(Self {
             options,
             tables,
-            max_readers,
+            limits,
         })
     }
 }

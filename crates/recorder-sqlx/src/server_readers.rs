@@ -12,13 +12,11 @@ use tokio::time::{Instant, timeout};
 use crate::columns::Filled;
 use crate::server::{Options, Server};
 use crate::server_error::{timed_out, unavailable};
+use crate::server_limits::Limits;
 use crate::sql::Sql;
 
-/// How long a read may take, with waiting for a connection and making one.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// A connection that was not used for so long is replaced: what lies between may have forgotten it.
-pub(crate) const MAX_IDLE: Duration = Duration::from_secs(60);
+const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// Connections that only read: made when they are needed, kept, and lent to one reader at a time.
 ///
@@ -26,7 +24,7 @@ pub(crate) const MAX_IDLE: Duration = Duration::from_secs(60);
 /// read itself; here one that turns out to be lost is replaced, and the read done again.
 pub(crate) struct Readers<S: Server> {
     options: Options<S>,
-    max_readers: u32,
+    limits: Limits,
     shared: Arc<Shared<S>>,
 }
 
@@ -37,12 +35,12 @@ struct Shared<S: Server> {
 
 impl<S: Server> Readers<S> {
     /// At most so many connections; further readers wait for one.
-    pub(crate) fn new(options: Options<S>, max_readers: u32) -> Self {
+    pub(crate) fn new(options: Options<S>, limits: Limits) -> Self {
         let permits =
-            Semaphore::new(usize::try_from(max_readers).unwrap_or(Semaphore::MAX_PERMITS));
+            Semaphore::new(usize::try_from(limits.max_readers).unwrap_or(Semaphore::MAX_PERMITS));
         Self {
             options,
-            max_readers,
+            limits,
             shared: Arc::new(Shared {
                 idle: Mutex::default(),
                 permits,
@@ -79,7 +77,7 @@ impl<S: Server> Readers<S> {
             self.keep(connection);
             Ok(rows)
         };
-        timeout(READ_TIMEOUT, reading)
+        timeout(self.limits.read_timeout(), reading)
             .await
             .unwrap_or_else(|_| Err(unavailable::<S>(doing)(timed_out())))
     }
@@ -87,7 +85,12 @@ impl<S: Server> Readers<S> {
     /// Lends no more, waits for those on loan, and closes all that are open.
     pub(crate) async fn close(&self) {
         // Whoever has all permits knows that nobody reads.
-        if let Ok(_all) = self.shared.permits.acquire_many(self.max_readers).await {
+        if let Ok(_all) = self
+            .shared
+            .permits
+            .acquire_many(self.limits.max_readers)
+            .await
+        {
             self.shared.permits.close();
         }
         let idle = std::mem::take(&mut *self.idle());
@@ -99,7 +102,7 @@ impl<S: Server> Readers<S> {
 
     async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
-        S::fetch_all_of(&Sql::fixed(S::READING), &mut connection).await?;
+        S::fetch_all_of(&Sql::new(S::reading(&self.limits)), &mut connection).await?;
         Ok(connection)
     }
 
@@ -131,7 +134,7 @@ impl<S: Server> Clone for Readers<S> {
     fn clone(&self) -> Self {
         Self {
             options: self.options.clone(),
-            max_readers: self.max_readers,
+            limits: self.limits,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -141,7 +144,7 @@ impl<S: Server> Clone for Readers<S> {
 impl<S: Server> fmt::Debug for Readers<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readers")
-            .field("max_readers", &self.max_readers)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

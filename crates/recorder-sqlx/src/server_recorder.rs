@@ -56,19 +56,14 @@ impl<S: KeyValueServer> ServerRecorder<S> {
             .unwrap_or_else(|_| Err(timed_out()))
             .map_err(while_opening::<S>)?;
         let log = log?;
-        let readers = Readers::new(place.options.clone(), place.max_readers);
+        let readers = Readers::new(place.options.clone(), place.limits);
         let key_values = ServerKeyValues::new(
-            place.options.clone(),
+            place,
             S::key_value_statements(&place.tables),
             readers.clone(),
         );
         Ok(Self {
-            writer: Writer::new(
-                place.options.clone(),
-                Arc::clone(&statements),
-                log.clone(),
-                max_bytes,
-            ),
+            writer: Writer::new(place, Arc::clone(&statements), log.clone(), max_bytes),
             log,
             statements,
             readers,

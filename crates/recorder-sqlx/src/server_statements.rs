@@ -11,6 +11,8 @@ use crate::sql::Sql;
 pub(crate) struct Statements<S: Server> {
     pub(crate) begin: Sql,
     pub(crate) commit: Sql,
+    pub(crate) name: Sql,
+    pub(crate) set_epoch: Sql,
     pub(crate) is_recorded: Sql,
     pub(crate) stream_ascending: Sql,
     pub(crate) stream_descending: Sql,
@@ -42,6 +44,8 @@ impl<S: Server> Statements<S> {
                 S::begin_locked(tables)
             )),
             commit: Sql::fixed("COMMIT"),
+            name: sql(format!("SELECT name FROM {log}")),
+            set_epoch: sql(format!("UPDATE {log} SET epoch = {p1}")),
             is_recorded: sql(format!(
                 "SELECT id FROM {events} WHERE id = {p1} AND event_id = {p2}"
             )),

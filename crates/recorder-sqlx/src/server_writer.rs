@@ -16,13 +16,11 @@ use crate::backoff::pause;
 use crate::numbers::{signed, unsigned};
 use crate::server::{Options, Server};
 use crate::server_error::{timed_out, unavailable};
+use crate::server_limits::Limits;
+use crate::server_place::Place;
 use crate::server_statements::Statements;
 use crate::sql::Sql;
 use crate::version_cache::VersionCache;
-
-/// How long a transaction may take to its commit, and the commit itself. Longer than what the server is told, so that
-/// the server is the first to give up, and says why.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long is looked for what became of a commit that nobody answered.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,6 +34,7 @@ const ROW_BYTES: usize = 256;
 /// The one connection that writes.
 pub(crate) struct Writer<S: Server> {
     options: Options<S>,
+    limits: Limits,
     statements: Arc<Statements<S>>,
     log: LogIdentity,
     /// Bytes of events in one statement, at most, unless it is a single one.
@@ -88,13 +87,14 @@ enum Mark {
 
 impl<S: Server> Writer<S> {
     pub(crate) fn new(
-        options: Options<S>,
+        place: &Place<S>,
         statements: Arc<Statements<S>>,
         log: LogIdentity,
         max_bytes: usize,
     ) -> Self {
         Self {
-            options,
+            options: place.options.clone(),
+            limits: place.limits,
             statements,
             log,
             max_bytes,
@@ -161,12 +161,12 @@ impl<S: Server> Writer<S> {
                 .await?;
             Ok::<_, Failure>((connection, prepared))
         };
-        let (mut connection, prepared) = timeout(TRANSACTION_TIMEOUT, preparing)
+        let (mut connection, prepared) = timeout(self.limits.transaction_timeout(), preparing)
             .await
             .map_err(|_| timed_out())??;
 
         let committing = S::fetch_all_of(&self.statements.commit, &mut connection);
-        let committed = match timeout(TRANSACTION_TIMEOUT, committing).await {
+        let committed = match timeout(self.limits.transaction_timeout(), committing).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(timed_out()),
@@ -187,7 +187,7 @@ impl<S: Server> Writer<S> {
 
     async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
-        S::fetch_all_of(&Sql::fixed(S::WRITING), &mut connection).await?;
+        S::fetch_all_of(&Sql::new(S::writing(&self.limits)), &mut connection).await?;
         Ok(connection)
     }
 
@@ -348,7 +348,7 @@ impl<S: Server> Writer<S> {
         state.cache.forget();
         let until = Instant::now() + SETTLE_TIMEOUT;
         for retry in 0.. {
-            let error = match timeout(TRANSACTION_TIMEOUT, self.look(mark)).await {
+            let error = match timeout(self.limits.transaction_timeout(), self.look(mark)).await {
                 Ok(Ok(recorded)) => return Ok(recorded),
                 Ok(Err(Failure::Refused(error))) => return Err(error),
                 Ok(Err(Failure::Nothing(error) | Failure::Unknown(_, error))) => error,

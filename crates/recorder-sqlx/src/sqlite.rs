@@ -14,7 +14,6 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use crate::OpenLog;
 use crate::busy::Patience;
 use crate::event_row::{decode, event_columns};
 use crate::numbers::at_most;
@@ -23,6 +22,7 @@ use crate::sqlite_key_values::SqliteKeyValues;
 use crate::sqlite_readers::Readers;
 use crate::sqlite_schema;
 use crate::sqlite_writer::{Writer, head, position};
+use crate::{NewEpoch, OpenLog};
 
 /// Connections that read at the same time, at most; each has a thread.
 const MAX_READERS: u32 = 4;
@@ -71,6 +71,12 @@ const NOTIFICATIONS: &str = concat!(
     " FROM stored_event WHERE id >= ? ORDER BY id LIMIT ?"
 );
 
+/// The last parameter of the location, which bounds the file.
+const MAX_MIB: &str = "?max_mib=";
+
+/// SQLite's pages have 4 KiB unless the file was made otherwise.
+const PAGES_PER_MIB: u32 = 256;
+
 /// A store of one box in one SQLite file.
 ///
 /// It writes ahead (WAL) and flushes each commit to the disk (`synchronous = FULL`), so what was recorded survives
@@ -98,7 +104,8 @@ pub struct SqliteRecorder {
 impl SqliteRecorder {
     /// Opens the log in a file, and makes both if there are none. Safe when several processes do so at once.
     ///
-    /// `location` is a path, or a URL such as `sqlite:data/orders.sqlite`. The folder must be there.
+    /// `location` is a path, or a URL such as `sqlite:data/orders.sqlite?max_mib=1024`. The folder must be there. With `max_mib`
+    /// the file grows to so many MiB, and what does not fit any more is answered as on a full disk.
     ///
     /// # Errors
     ///
@@ -143,6 +150,19 @@ impl SqliteRecorder {
         })
     }
 
+    /// Gives the log a new epoch, that of `log`, after it was restored from an older backup: ids that were given since are given
+    /// again, to other events, and the epoch tells those who followed the log before.
+    ///
+    /// `log` says which log it has to be; its page size is not looked at. No process may have the file open.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if there is no log, or that of another box.
+    /// - [`RecorderError::Unavailable`] if the file can't be opened, or some process has it open: stop the box.
+    pub async fn new_epoch(location: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> {
+        sqlite_schema::set_epoch(file(location)?, log).await
+    }
+
     /// Closes the file, so that what stands in the write-ahead log is moved into it, and nothing else is left.
     ///
     /// Waits for what is being read and written. Afterwards everything is answered with [`RecorderError::Closed`].
@@ -178,7 +198,11 @@ fn file(location: &str) -> Result<SqliteConnectOptions, RecorderError> {
             "`{location}` names no file: give the path of one, or use the memory recorder if nothing has to last"
         )));
     }
-    let options = if location.starts_with("sqlite:") {
+    let (location, limit) = match location.rsplit_once(MAX_MIB) {
+        Some((location, mib)) => (location, Some(mib)),
+        None => (location, None),
+    };
+    let mut options = if location.starts_with("sqlite:") {
         SqliteConnectOptions::from_str(location).map_err(|error| {
             mismatch(format!(
                 "`{location}` is not the URL of a SQLite file: {error}"
@@ -187,6 +211,15 @@ fn file(location: &str) -> Result<SqliteConnectOptions, RecorderError> {
     } else {
         SqliteConnectOptions::new().filename(location)
     };
+    if let Some(mib) = limit {
+        let pages = mib
+            .parse::<u32>()
+            .ok()
+            .filter(|mib| *mib > 0)
+            .and_then(|mib| mib.checked_mul(PAGES_PER_MIB))
+            .ok_or_else(|| mismatch("`max_mib` is a number of MiB from 1".to_owned()))?;
+        options = options.pragma("max_page_count", pages.to_string());
+    }
     Ok(options.disable_statement_logging())
 }
 

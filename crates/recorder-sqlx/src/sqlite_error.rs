@@ -34,6 +34,11 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(primary_code(error), Some(code::BUSY | code::LOCKED))
 }
 
+/// Whether the file is not there.
+pub(crate) fn is_missing(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(code::CANTOPEN)
+}
+
 /// Whether the file is something else than a database.
 pub(crate) fn is_no_database(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(code::NOTADB)
@@ -42,7 +47,7 @@ pub(crate) fn is_no_database(error: &sqlx::Error) -> bool {
 fn kind(error: &sqlx::Error) -> &'static str {
     match primary_code(error) {
         Some(code::BUSY | code::LOCKED) => "another process holds the database",
-        Some(code::FULL) => "the disk is full",
+        Some(code::FULL) => "the disk is full, or the file at its limit",
         Some(code::CANTOPEN) => {
             "the database file can't be opened (does its folder exist, and may it be read and written?)"
         }
