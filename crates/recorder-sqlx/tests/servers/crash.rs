@@ -1,64 +1,66 @@
-//! Sixteen writers in four processes on PostgreSQL, while the server crashes and writers are killed.
+//! Sixteen writers in four processes, while the server ends sessions and is killed, and writers are killed.
 //!
-//! In a program of its own, because a crash ends the sessions of all; the other processes are this program again.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "in a test a panic is the message"
-)]
+//! On a server of its own; the other processes are this program again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use boxes_recorder::{
-    Append, Encoding, GroupCommit, GroupCommitBounds, Notification, Recorder, RecorderError,
-    StoredEvent,
+    Append, GroupCommit, GroupCommitBounds, Notification, Recorder, RecorderError,
 };
-use boxes_recorder_sqlx::{OpenLog, PostgresRecorder};
-use boxes_testing::postgres_url;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use boxes_test_servers::Server;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+use crate::database::{Database, Kind};
+use crate::events::{DEADLINE, event};
+use crate::faults::on_both;
 
-/// What another process is for, in its environment: `URL PROCESS N_EVENTS`.
+/// What another process is for, in its environment: `KIND URL PROCESS`.
 const ROLE: &str = "BOXES_TEST_ROLE";
 
 const PROCESSES: usize = 4;
 const WRITERS: usize = 4;
-const EVENTS: usize = 400;
-
-/// How often the server crashes.
-const CRASHES: usize = 2;
+const EVENTS: usize = 300;
 
 /// What the writers acknowledge between two disasters.
-const ACKNOWLEDGED_BETWEEN: usize = 500;
+const ACKNOWLEDGED_BETWEEN: usize = 300;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_of_the_server_and_killed_writers_cost_nothing_and_double_nothing() {
-    let url = postgres_url();
-    open(&url).await;
+/// How often each disaster happens.
+const ROUNDS: usize = 2;
+
+on_both! {
+    crashes_of_the_server_ended_sessions_and_killed_writers_cost_nothing_and_double_nothing
+}
+
+async fn crashes_of_the_server_ended_sessions_and_killed_writers_cost_nothing_and_double_nothing(
+    kind: Kind,
+) {
+    let mut server = kind.new_server().start().unwrap();
+    let database = Database::on(kind, &server);
+    database.recorder().await;
     let (acknowledged, received) = channel();
     let (mut children, outputs): (Vec<_>, Vec<_>) = (0..PROCESSES)
-        .map(|process| start(&url, process, acknowledged.clone()))
+        .map(|process| start(&database, process, acknowledged.clone()))
         .unzip();
     drop(acknowledged);
     let (end, ended) = tokio::sync::watch::channel(());
     let reading = {
-        let url = url.clone();
-        tokio::spawn(async move { read(&url, || ended.has_changed().is_err()).await })
+        let database = database.clone();
+        tokio::spawn(async move { read(&database, || ended.has_changed().is_err()).await })
     };
 
     let mut known = BTreeMap::new();
-    for _ in 0..CRASHES {
+    for _ in 0..ROUNDS {
         known.extend(take(&received, ACKNOWLEDGED_BETWEEN));
-        crash(&url).await;
+        end_all_sessions(&database).await;
+        known.extend(take(&received, ACKNOWLEDGED_BETWEEN));
+        crash(&mut server);
     }
     known.extend(take(&received, ACKNOWLEDGED_BETWEEN));
     // The last one is killed in the middle of what it does.
@@ -90,37 +92,42 @@ async fn a_crash_of_the_server_and_killed_writers_cost_nothing_and_double_nothin
     assert!(log.len() <= known.len() + WRITERS);
 }
 
-async fn open(url: &str) -> PostgresRecorder {
-    PostgresRecorder::open(url, OpenLog::named("orders"))
-        .await
-        .unwrap()
+/// As a power failure: the server recovers from what it wrote ahead.
+fn crash(server: &mut Server) {
+    server.kill();
+    server.start_again().unwrap();
 }
 
-/// A session is killed as no program should be: the server takes its memory for damaged, ends all sessions, and
-/// recovers from what it wrote ahead, as after a power failure.
-async fn crash(url: &str) {
-    let server = url.split_once('?').unwrap().0;
-    let start = Instant::now();
-    let mut admin = loop {
-        match PgConnection::connect(server).await {
-            Ok(connection) => break connection,
-            Err(error) if start.elapsed() > DEADLINE => panic!("{error}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+/// All but the one that asks for it.
+async fn end_all_sessions(database: &Database) {
+    let mut admin = database.session().await;
+    match database.kind {
+        Kind::Postgres => {
+            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                       WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+            assert!(admin.number(end).await > 0);
         }
-    };
-    let victim: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
-        .fetch_one(&mut admin)
-        .await
-        .unwrap();
-    // Run by the server as its own user, who may.
-    let kill = format!("COPY (SELECT 1) TO PROGRAM 'kill -9 {victim}'");
-    let gone = sqlx::raw_sql(AssertSqlSafe(kill)).execute(&mut admin).await;
-    assert!(gone.is_err(), "the session lives on");
+        Kind::Mysql => {
+            let mut ended = 0;
+            let next = "SELECT CAST(COALESCE(MIN(id), 0) AS SIGNED) FROM information_schema.processlist
+                        WHERE id > AFTER AND id <> CONNECTION_ID() AND command <> 'Daemon' AND user = 'root'";
+            let mut id = 0;
+            loop {
+                id = admin.number(&next.replace("AFTER", &id.to_string())).await;
+                if id == 0 {
+                    break;
+                }
+                // One that is just closing is gone without it.
+                ended += usize::from(admin.try_execute(&format!("KILL {id}")).await.is_ok());
+            }
+            assert!(ended > 0);
+        }
+    }
 }
 
 /// Reads the log as it grows, and goes on until it is at the end after `ended`.
-async fn read(url: &str, ended: impl Fn() -> bool) -> Vec<Notification> {
-    let recorder = open(url).await;
+async fn read(database: &Database, ended: impl Fn() -> bool) -> Vec<Notification> {
+    let recorder = open_patiently(database).await;
     let start = Instant::now();
     let mut log: Vec<Notification> = Vec::new();
     loop {
@@ -151,13 +158,21 @@ fn take(received: &Receiver<Acknowledged>, n: usize) -> Vec<Acknowledged> {
 }
 
 fn start(
-    url: &str,
+    database: &Database,
     process: usize,
-    acknowledged: std::sync::mpsc::Sender<Acknowledged>,
+    acknowledged: Sender<Acknowledged>,
 ) -> (Child, JoinHandle<()>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "--nocapture", "another_process"])
-        .env(ROLE, format!("{url} {process}"))
+        .args([
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "crash::another_process",
+        ])
+        .env(
+            ROLE,
+            format!("{:?} {} {process}", database.kind, database.url),
+        )
         .stdout(Stdio::null())
         // Standard output belongs to the test harness.
         .stderr(Stdio::piped())
@@ -168,7 +183,7 @@ fn start(
     (child, output)
 }
 
-fn tell(output: BufReader<ChildStderr>, acknowledged: &std::sync::mpsc::Sender<Acknowledged>) {
+fn tell(output: BufReader<ChildStderr>, acknowledged: &Sender<Acknowledged>) {
     for line in output.lines() {
         let line = line.unwrap();
         // The last line of a process that was killed may be cut short: "end" stands behind each whole one.
@@ -183,28 +198,47 @@ fn tell(output: BufReader<ChildStderr>, acknowledged: &std::sync::mpsc::Sender<A
     }
 }
 
+/// What the store says, or nothing yet: then it is asked again.
+fn answer<T>(said: Result<T, RecorderError>) -> Option<T> {
+    match said {
+        Ok(done) => Some(done),
+        Err(RecorderError::Unavailable { .. }) => None,
+        // Nothing is recorded when it is unavailable, so a conflict would be a commit that was lost or doubled.
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+async fn open_patiently(database: &Database) -> Arc<dyn Recorder> {
+    let start = Instant::now();
+    loop {
+        if let Some(recorder) = answer(database.open().await) {
+            return recorder;
+        }
+        assert!(start.elapsed() < DEADLINE, "takes too long");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "is the other process of the test here, and does nothing by itself"]
 async fn another_process() {
     let Ok(role) = std::env::var(ROLE) else {
         return;
     };
-    let (url, process) = role.split_once(' ').unwrap();
-    let recorder = loop {
-        match PostgresRecorder::open(url, OpenLog::named("orders")).await {
-            Ok(recorder) => break recorder,
-            // The server crashed while this process was starting.
-            Err(RecorderError::Unavailable { .. }) => {}
-            Err(other) => panic!("{other:?}"),
-        }
+    let [kind, url, process] = role.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{role}")
     };
+    let kind = match kind {
+        "Postgres" => Kind::Postgres,
+        _ => Kind::Mysql,
+    };
+    let url = url.to_owned();
+    let database = Database { kind, url };
+    let recorder = open_patiently(&database).await;
     let bounds = GroupCommitBounds::default();
-    let recorder: Arc<dyn Recorder> = Arc::new(recorder);
     let commit = loop {
-        match GroupCommit::start(Arc::clone(&recorder), bounds).await {
-            Ok(commit) => break commit,
-            Err(RecorderError::Unavailable { .. }) => {}
-            Err(other) => panic!("{other:?}"),
+        let started = GroupCommit::start(Arc::clone(&recorder), bounds).await;
+        if let Some(commit) = answer(started) {
+            break commit;
         }
     };
     let mut writers = JoinSet::new();
@@ -214,12 +248,10 @@ async fn another_process() {
         writers.spawn(async move {
             for version in (1..).take(EVENTS) {
                 let event = event(originator_id, version);
+                let append = Append::new(vec![event.clone()]);
                 let ids = loop {
-                    match commit.append(Append::new(vec![event.clone()])).await {
-                        Ok(ids) => break ids,
-                        // Nothing is recorded then, so a conflict would be a commit that was lost or doubled.
-                        Err(RecorderError::Unavailable { .. }) => {}
-                        Err(other) => panic!("{other:?}"),
+                    if let Some(ids) = answer(commit.append(append.clone()).await) {
+                        break ids;
                     }
                 };
                 eprintln!("recorded {} {} end", ids.start, event.event_id);
@@ -228,18 +260,4 @@ async fn another_process() {
     }
     writers.join_all().await;
     commit.close().await;
-}
-
-fn event(originator_id: Uuid, originator_version: u64) -> StoredEvent {
-    StoredEvent {
-        event_id: Uuid::new_v5(&originator_id, &originator_version.to_be_bytes()),
-        originator_id,
-        originator_version,
-        topic: "test.happened".into(),
-        schema_version: 1,
-        encoding: Encoding::JSON,
-        state: "{}".into(),
-        metadata: "{}".into(),
-        occurred_on: jiff::Timestamp::UNIX_EPOCH,
-    }
 }

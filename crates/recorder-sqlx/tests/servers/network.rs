@@ -1,0 +1,103 @@
+//! A network between a recorder and its server, that can lose a commit or its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::database::{Database, Kind};
+
+/// What happens to a commit on its way.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Fate {
+    Passes,
+    /// The server hears it, and the answer is lost.
+    AnswerLost,
+    /// The server never hears it.
+    NotHeard,
+}
+
+pub(crate) struct Network {
+    pub(crate) port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kind: Kind,
+    server: String,
+    fate: AtomicU8,
+    cuts: AtomicU64,
+}
+
+impl Network {
+    pub(crate) async fn before(database: &Database) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            kind: database.kind,
+            server: database.address().to_owned(),
+            fate: AtomicU8::new(0),
+            cuts: AtomicU64::new(0),
+        });
+        let of_all = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&of_all.server).await.unwrap();
+                tokio::spawn(carry(client, server, Arc::clone(&of_all)));
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// The next commit ends so.
+    pub(crate) fn next(&self, fate: Fate) {
+        let fate = match fate {
+            Fate::Passes => 0,
+            Fate::AnswerLost => 1,
+            Fate::NotHeard => 2,
+        };
+        self.shared.fate.store(fate, Ordering::SeqCst);
+    }
+
+    /// How many commits, or answers to them, were lost.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.shared.cuts.load(Ordering::SeqCst)
+    }
+}
+
+async fn carry(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let cut = Arc::clone(&is_cut);
+    let answers = tokio::spawn(async move {
+        let mut buffer = vec![0; 65_536];
+        while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
+            if cut.load(Ordering::SeqCst) || to_client.write_all(&buffer[..n]).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut buffer = vec![0; 65_536];
+    while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
+        let request = &buffer[..n];
+        if Database::is_commit(shared.kind, request) {
+            let fate = shared.fate.swap(0, Ordering::SeqCst);
+            if fate != 0 {
+                shared.cuts.fetch_add(1, Ordering::SeqCst);
+                is_cut.store(true, Ordering::SeqCst);
+                if fate == 1 {
+                    to_server.write_all(request).await.unwrap();
+                    // The answer has come as far as here.
+                    answers.await.unwrap();
+                }
+                return;
+            }
+        }
+        if to_server.write_all(request).await.is_err() {
+            return;
+        }
+    }
+}
