@@ -5,12 +5,14 @@
 //!
 //! Reading order: an [`Event`] is something that happened; an [`Aggregate`] is the fold of its events;
 //! a command is a method that returns a [`Decision`], or a [`Rejection`]; a [`Root`] is one aggregate
-//! with its identity and version, the thing that an application loads and saves.
+//! with its identity and version, the thing that an application loads and saves; a [`Personal`] part of an
+//! event can be forgotten.
 
 mod aggregate;
 mod decision;
 mod event;
 mod id;
+mod personal;
 mod rejection;
 mod root;
 #[doc(hidden)]
@@ -21,5 +23,6 @@ pub use boxes_macros::Event;
 pub use decision::Decision;
 pub use event::{Event, EventType, Upcast};
 pub use id::{Id, ParseIdError};
+pub use personal::{Personal, PersonalSeal, Subject, sealed_by};
 pub use rejection::Rejection;
 pub use root::{ReplayError, Root, RootError};

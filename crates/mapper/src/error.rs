@@ -4,11 +4,12 @@ use boxes_recorder::Encoding;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{KeyId, TranscoderError};
+use crate::{KeyId, MissingSubjectKeys, SubjectKeyError, SubjectKeyId, TranscoderError};
 
 /// What can keep an event from being stored or understood.
 ///
-/// All of them are mistakes in the program or its deployment: trying again does not help.
+/// All of them are mistakes in the program or its deployment, so that trying again does not help; but for
+/// [`MissingSubjectKeys`](Self::MissingSubjectKeys), which asks for keys to be fetched.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MapperError {
@@ -153,6 +154,42 @@ pub enum MapperError {
         topic: String,
         /// Bytes of its state.
         length: usize,
+    },
+    /// A part of the event is personal, and this mapper has no keys of subjects: give it a
+    /// [`SubjectKeyring`](crate::SubjectKeyring). A box that is run by the kit has one.
+    #[error(
+        "an event of topic `{topic}` has a personal part, and there are no keys of subjects here"
+    )]
+    NoSubjectKeys {
+        /// The topic.
+        topic: String,
+    },
+    /// Keys of subjects are needed that are not at hand: fetch them, and do the same again.
+    #[error("{} keys of subjects are to be fetched", .0.subjects.len() + .0.ids.len())]
+    MissingSubjectKeys(MissingSubjectKeys),
+    /// A part of the event is encrypted with the key of a subject that was never here: give this program the place where
+    /// the box that wrote it keeps its keys.
+    #[error(
+        "a personal part is encrypted with the subject's key {id}, which is not where this program looks for keys of subjects"
+    )]
+    UnknownSubjectKey {
+        /// The key.
+        id: SubjectKeyId,
+    },
+    /// What is kept of a subject's key is of no use.
+    #[error(transparent)]
+    SubjectKey(#[from] SubjectKeyError),
+    /// A personal part of the event is not as it was written, or not where it was written.
+    #[error(
+        "a personal part of version {version} of {originator} (topic `{topic}`) was altered or moved since it was encrypted"
+    )]
+    PersonalNotAuthentic {
+        /// The topic.
+        topic: String,
+        /// The aggregate.
+        originator: Uuid,
+        /// Its version.
+        version: u64,
     },
     /// The event inflates to more than is allowed: raise the bound, if it is honest.
     #[error("an event of topic `{topic}` inflates to more than {max} bytes")]

@@ -5,8 +5,8 @@
 //!
 //! Reading order: a [`Mapper`] makes a stored event of an event and back; [`Topics`] are the names under
 //! which a box stores; [`Metadata`] is what is told about an event beside what it says. [`Encryption`] says
-//! which events are encrypted, a [`Transcoder`] writes state in another format than JSON; the crate's README has a
-//! guide to all of it.
+//! which events are encrypted, a [`SubjectKeyring`] has the keys for the personal parts of them; a [`Transcoder`] writes
+//! state in another format than JSON; the crate's README has a guide to all of it.
 
 mod any_value;
 mod cipher;
@@ -17,7 +17,9 @@ mod legacy_cipher;
 mod mapper;
 mod message_pack;
 mod metadata;
+mod personal;
 mod python_states;
+mod subject_key;
 mod topic_description;
 mod topics;
 mod transcoder;
@@ -36,6 +38,9 @@ pub use mapper::{Envelope, Mapper};
 pub use message_pack::MessagePack;
 pub use metadata::Metadata;
 pub use python_states::{PythonStates, PythonStatesError};
+pub use subject_key::{
+    MissingSubjectKeys, SubjectKey, SubjectKeyError, SubjectKeyId, SubjectKeyring,
+};
 pub use topic_description::TopicDescription;
 pub use topics::Topics;
 pub use transcoder::{Content, ContentReader, Transcoder, TranscoderError};

@@ -12,12 +12,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::any_value::AnyValue;
+use crate::personal::{Whose, with_parts};
 use crate::transcoder::{self, Content, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
 use crate::variant_de::VariantDeserializer;
 use crate::variant_ser::VariantSerializer;
 use crate::without_values::without_values;
-use crate::{Encryption, MapperError, MessagePack, Metadata};
+use crate::{Encryption, MapperError, MessagePack, Metadata, SubjectKeyring};
 
 /// Bytes set aside for the state of an event before it is written.
 pub(crate) const STATE_CAPACITY: usize = 256;
@@ -51,6 +52,7 @@ pub(crate) const STATE_CAPACITY: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub struct Mapper {
     transcoding: Transcoding,
+    subject_keys: Option<Arc<dyn SubjectKeyring>>,
 }
 
 /// What stands around the state of an event.
@@ -133,6 +135,15 @@ impl Mapper {
         self
     }
 
+    /// Encrypts the [`Personal`](boxes_domain::Personal) parts of events with these keys, and reads them.
+    ///
+    /// It is independent of [`encrypted`](Self::encrypted): an event may be encrypted as a whole around its personal parts.
+    #[must_use]
+    pub fn with_subject_keys(mut self, keys: Arc<dyn SubjectKeyring>) -> Self {
+        self.subject_keys = Some(keys);
+        self
+    }
+
     /// The event as it is stored.
     ///
     /// # Errors
@@ -140,22 +151,33 @@ impl Mapper {
     /// - [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
     ///   `Serialize`, or it holds a value that the format has no form for (in JSON a map whose keys are no strings).
     /// - [`MapperError::Encrypt`] if its state is too long to be encrypted.
+    /// - [`MapperError::MissingSubjectKeys`] if keys for its personal parts have to be fetched first.
+    /// - [`MapperError::NoSubjectKeys`] if it has such parts, and this mapper no keys for them.
     pub fn to_stored<E: Event>(
         &self,
         event: &E,
         envelope: &Envelope,
     ) -> Result<StoredEvent, MapperError> {
         let event_type = event.event_type();
-        let (encoding, state) = match &self.transcoding.writer {
-            None => (Encoding::JSON, to_json(event)),
-            Some(transcoder) => (
-                Encoding::new(transcoder.mark()),
-                transcoder.encode(&Content::new(&OnlyContent(event))),
-            ),
+        let whose = Whose {
+            event_id: envelope.event_id,
+            originator_id: envelope.originator_id,
+            originator_version: envelope.originator_version,
+            topic: event_type.topic.to_owned(),
         };
-        let state = state.map_err(|source| MapperError::Encode {
-            topic: event_type.topic,
-            source,
+        let (encoding, state) = with_parts(self.subject_keys.as_ref(), whose, || {
+            let (encoding, state) = match &self.transcoding.writer {
+                None => (Encoding::JSON, to_json(event)),
+                Some(transcoder) => (
+                    Encoding::new(transcoder.mark()),
+                    transcoder.encode(&Content::new(&OnlyContent(event))),
+                ),
+            };
+            let state = state.map_err(|source| MapperError::Encode {
+                topic: event_type.topic,
+                source,
+            })?;
+            Ok((encoding, state))
         })?;
         let plain = StoredEvent {
             event_id: envelope.event_id,
@@ -219,6 +241,8 @@ impl Mapper {
     /// - [`MapperError::NotAuthentic`], [`MapperError::Cut`] if it is not what was encrypted.
     /// - [`MapperError::NotEncrypted`] if it is in the clear and [must not be](Encryption::required).
     /// - [`MapperError::TooLarge`], [`MapperError::Inflate`] if it can't be inflated.
+    /// - [`MapperError::MissingSubjectKeys`] if keys for its personal parts have to be fetched first.
+    /// - [`MapperError::NoSubjectKeys`], [`MapperError::PersonalNotAuthentic`] if such a part can't be read.
     pub fn to_event<E: Event>(&self, stored: &StoredEvent) -> Result<Option<E>, MapperError> {
         let Some(event_type) = E::TYPES.iter().find(|t| t.answers_to(&stored.topic)) else {
             return Ok(None);
@@ -252,20 +276,30 @@ impl Mapper {
             });
         };
         let (format, state) = self.transcoding.read(stored)?;
-        let event = match format {
-            Format::Json => from_json(&state, event_type, upcasts).map_err(TranscoderError::from),
-            Format::Of(transcoder) => transcoder::decode(transcoder, &state, |content| {
-                if upcasts.is_empty() {
-                    return from_content(content, event_type);
-                }
-                let AnyValue(value) = serde::Deserialize::deserialize(content)?;
-                from_older(value, event_type, upcasts).map_err(serde::de::Error::custom)
-            }),
-        };
-        event.map_err(|source| MapperError::Decode {
+        let whose = Whose {
+            event_id: stored.event_id,
+            originator_id: stored.originator_id,
+            originator_version: stored.originator_version,
             topic: stored.topic.to_string(),
-            version: stored.schema_version,
-            source: without_values(source),
+        };
+        with_parts(self.subject_keys.as_ref(), whose, || {
+            let event = match format {
+                Format::Json => {
+                    from_json(&state, event_type, upcasts).map_err(TranscoderError::from)
+                }
+                Format::Of(transcoder) => transcoder::decode(transcoder, &state, |content| {
+                    if upcasts.is_empty() {
+                        return from_content(content, event_type);
+                    }
+                    let AnyValue(value) = serde::Deserialize::deserialize(content)?;
+                    from_older(value, event_type, upcasts).map_err(serde::de::Error::custom)
+                }),
+            };
+            event.map_err(|source| MapperError::Decode {
+                topic: stored.topic.to_string(),
+                version: stored.schema_version,
+                source: without_values(source),
+            })
         })
     }
 }

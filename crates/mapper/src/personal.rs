@@ -1,0 +1,185 @@
+//! The personal parts of one event, sealed and opened.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use boxes_domain::{PersonalSeal, Subject, sealed_by};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{Key, MapperError, MissingSubjectKeys, SubjectKey, SubjectKeyId, SubjectKeyring};
+
+/// The first byte of a sealed part: how it was made.
+const VERSION: u8 = 1;
+const ID_BYTES: usize = 16;
+const NONCE_BYTES: usize = 12;
+
+/// The event whose parts they are: they are bound to it, so that none can be put into another.
+#[derive(Debug, Clone)]
+pub(crate) struct Whose {
+    pub(crate) event_id: Uuid,
+    pub(crate) originator_id: Uuid,
+    pub(crate) originator_version: u64,
+    pub(crate) topic: String,
+}
+
+/// Seals and opens the parts of one event, and remembers what was in the way.
+struct PartsOfEvent {
+    keys: Option<Arc<dyn SubjectKeyring>>,
+    whose: Whose,
+    n_sealed: Cell<u32>,
+    missing: RefCell<MissingSubjectKeys>,
+    failure: RefCell<Option<MapperError>>,
+}
+
+/// Does `work`, which writes or reads the event, with its personal parts sealed by `keys`.
+///
+/// # Errors
+///
+/// What `work` returns; or what was the matter with a part, which explains it better.
+pub(crate) fn with_parts<T>(
+    keys: Option<&Arc<dyn SubjectKeyring>>,
+    whose: Whose,
+    work: impl FnOnce() -> Result<T, MapperError>,
+) -> Result<T, MapperError> {
+    let parts = Rc::new(PartsOfEvent {
+        keys: keys.map(Arc::clone),
+        whose,
+        n_sealed: Cell::new(0),
+        missing: RefCell::default(),
+        failure: RefCell::default(),
+    });
+    let done = sealed_by(Rc::<PartsOfEvent>::clone(&parts), work);
+    if let Some(failure) = parts.failure.take() {
+        return Err(failure);
+    }
+    let missing = parts.missing.take();
+    if missing.is_empty() {
+        done
+    } else {
+        Err(MapperError::MissingSubjectKeys(missing))
+    }
+}
+
+impl PartsOfEvent {
+    fn fail<T>(&self, error: MapperError) -> Result<T, String> {
+        let text = error.to_string();
+        self.failure.replace(Some(error));
+        Err(text)
+    }
+
+    fn keys(&self) -> Result<&Arc<dyn SubjectKeyring>, String> {
+        match &self.keys {
+            Some(keys) => Ok(keys),
+            None => self.fail(MapperError::NoSubjectKeys {
+                topic: self.whose.topic.clone(),
+            }),
+        }
+    }
+
+    fn not_authentic<T>(&self) -> Result<T, String> {
+        self.fail(MapperError::PersonalNotAuthentic {
+            topic: self.whose.topic.clone(),
+            originator: self.whose.originator_id,
+            version: self.whose.originator_version,
+        })
+    }
+
+    /// Different for each part of each event: the id of an event comes once, and its parts are counted.
+    fn next_nonce(&self) -> [u8; NONCE_BYTES] {
+        let n = self.n_sealed.get();
+        self.n_sealed.set(n.saturating_add(1));
+        let digest = Sha256::new()
+            .chain_update(b"boxes personal part ")
+            .chain_update(self.whose.event_id.as_bytes())
+            .chain_update(n.to_be_bytes())
+            .finalize();
+        let mut nonce = [0; NONCE_BYTES];
+        nonce
+            .iter_mut()
+            .zip(digest)
+            .for_each(|(to, from)| *to = from);
+        nonce
+    }
+
+    fn associated_data(&self, id: SubjectKeyId) -> Vec<u8> {
+        [
+            &[VERSION],
+            &id.0.as_bytes()[..],
+            self.whose.event_id.as_bytes(),
+            self.whose.originator_id.as_bytes(),
+            &self.whose.originator_version.to_be_bytes(),
+            self.whose.topic.as_bytes(),
+        ]
+        .concat()
+    }
+}
+
+impl PersonalSeal for PartsOfEvent {
+    fn seal(&self, subject: &Subject, value: Value) -> Result<String, String> {
+        let Some((id, key)) = self.keys()?.of_subject(subject) else {
+            self.missing.borrow_mut().subjects.insert(subject.clone());
+            // Never seen: the whole event is refused for what is missing.
+            return Ok(String::new());
+        };
+        let text = serde_json::to_vec(&(subject, value)).map_err(|error| error.to_string())?;
+        let nonce = self.next_nonce();
+        let payload = Payload {
+            msg: &text,
+            aad: &self.associated_data(id),
+        };
+        match gcm_siv(&key).encrypt(&Nonce::from(nonce), payload) {
+            Ok(sealed) => {
+                let record = [&[VERSION], &id.0.as_bytes()[..], &nonce, &sealed].concat();
+                Ok(STANDARD.encode(record))
+            }
+            Err(_) => self.fail(MapperError::Encrypt {
+                topic: self.whose.topic.clone(),
+                length: text.len(),
+            }),
+        }
+    }
+
+    fn open(&self, sealed: &str) -> Result<Option<(Subject, Value)>, String> {
+        let keys = self.keys()?;
+        let record = STANDARD.decode(sealed).unwrap_or_default();
+        let Some((id, nonce, sealed)) = parse(&record) else {
+            return self.not_authentic();
+        };
+        let key = match keys.by_id(id) {
+            Some(SubjectKey::Key(key)) => key,
+            Some(SubjectKey::Forgotten) => return Ok(None),
+            None => {
+                self.missing.borrow_mut().ids.insert(id);
+                return Ok(None);
+            }
+        };
+        let payload = Payload {
+            msg: sealed,
+            aad: &self.associated_data(id),
+        };
+        let Ok(text) = gcm_siv(&key).decrypt(&Nonce::from(nonce), payload) else {
+            return self.not_authentic();
+        };
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn parse(record: &[u8]) -> Option<(SubjectKeyId, [u8; NONCE_BYTES], &[u8])> {
+    let rest = record.strip_prefix(&[VERSION])?;
+    let (id, rest) = rest.split_first_chunk::<ID_BYTES>()?;
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
+    Some((SubjectKeyId(Uuid::from_bytes(*id)), *nonce, sealed))
+}
+
+fn gcm_siv(key: &Key) -> Aes256GcmSiv {
+    Aes256GcmSiv::new(key.expose().into())
+}
