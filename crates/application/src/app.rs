@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock, Weak};
 
-use boxes_domain::{Aggregate, Decision, Id};
+use boxes_domain::{Aggregate, Decision, Id, Subject};
 use boxes_mapper::{Mapper, Topics};
 use boxes_notification_log::{DerivedLog, LocalNotificationLog};
 use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
@@ -14,8 +14,11 @@ use tokio::sync::Mutex;
 use crate::after_commit::AfterCommit;
 use crate::conflict::{conflict_backoff, wait_after_conflict};
 use crate::repository::{Repository, aggregate_name};
+use crate::subject_key_provider::NoSubjectKeys;
 use crate::transaction::{Existing, Transaction};
-use crate::{Edge, Error, PublicLog, SystemEdge};
+use crate::{
+    Edge, Error, PublicLog, StoredSubjectKeys, SubjectKeyProvider, SubjectKeys, SystemEdge,
+};
 
 /// How a box runs.
 #[derive(Debug, Clone)]
@@ -27,6 +30,9 @@ pub struct AppOptions {
     /// How events are stored: in the clear if nothing else is said. It needs the keys of the boxes that this
     /// one follows, too.
     pub mapper: Mapper,
+    /// The keys of the subjects of [`Personal`](boxes_domain::Personal) parts. `None` keeps them beside the events, in the
+    /// store of the box, encrypted with the keys of `mapper` if it has any.
+    pub subject_keys: Option<SubjectKeys>,
     /// Where time and new ids come from.
     pub edge: Arc<dyn Edge>,
 }
@@ -37,6 +43,7 @@ impl Default for AppOptions {
             topics: Topics::default(),
             max_cached_aggregates: 10_000,
             mapper: Mapper::default(),
+            subject_keys: None,
             edge: Arc::new(SystemEdge),
         }
     }
@@ -74,6 +81,7 @@ pub(crate) struct Inner {
     pub(crate) writer: GroupCommit,
     repository: Arc<Repository>,
     pub(crate) mapper: Mapper,
+    pub(crate) subject_keys: SubjectKeys,
     topics: Topics,
     edge: Arc<dyn Edge>,
     after_commit: OnceLock<Weak<dyn AfterCommit>>,
@@ -92,17 +100,22 @@ impl App {
     /// The box that records through `writer`.
     #[must_use]
     pub fn new(writer: GroupCommit, options: AppOptions) -> Self {
-        let mapper = options.mapper;
         let recorder = Arc::clone(writer.recorder());
+        let subject_keys = options
+            .subject_keys
+            .unwrap_or_else(|| own_subject_keys(&*recorder, &options.mapper, &options.edge));
+        let mapper = options.mapper.with_subject_keys(subject_keys.ring());
         let inner = Inner {
             name: recorder.log().name.clone(),
             repository: Arc::new(Repository::new(
                 recorder,
                 mapper.clone(),
+                subject_keys.clone(),
                 options.max_cached_aggregates,
             )),
             writer,
             mapper,
+            subject_keys,
             topics: options.topics,
             edge: options.edge,
             after_commit: OnceLock::new(),
@@ -120,6 +133,9 @@ impl App {
     }
 
     /// What reads and writes the events of this box: who reads its log elsewhere in the program needs the same keys.
+    ///
+    /// For [`Personal`](boxes_domain::Personal) parts it has the keys that are at hand, and
+    /// [asks](boxes_mapper::MapperError::MissingSubjectKeys) for others; within the box that is seen to.
     #[must_use]
     pub fn mapper(&self) -> &Mapper {
         &self.inner.mapper
@@ -143,7 +159,7 @@ impl App {
         public.derive(
             Arc::new(self.notification_log()),
             name,
-            self.inner.mapper.clone(),
+            self.inner.mapper.clone().passing_on_personal_parts(),
         )
     }
 
@@ -336,18 +352,37 @@ impl App {
             .recorder()
             .select_events(id.uuid(), StreamRange::ALL)
             .await?;
-        stored
-            .into_iter()
-            .map(|stored| {
-                let event = self.inner.mapper.to_own_event(&stored)?;
-                Ok(Recorded {
-                    version: stored.originator_version,
-                    event,
-                    topic: stored.topic.into_owned(),
-                    occurred_on: stored.occurred_on,
-                })
-            })
-            .collect()
+        let mut history = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let read = || self.inner.mapper.to_own_event(&stored);
+            let event = self.inner.subject_keys.map(read).await?;
+            history.push(Recorded {
+                version: stored.originator_version,
+                event,
+                topic: stored.topic.into_owned(),
+                occurred_on: stored.occurred_on,
+            });
+        }
+        Ok(history)
+    }
+
+    /// Forgets a subject: deletes its key, so that every [`Personal`](boxes_domain::Personal) part about it is
+    /// [`Forgotten`](boxes_domain::Personal::Forgotten) from now on, wherever and whenever it was written. Says whether there
+    /// was anything to forget. It can't be undone.
+    ///
+    /// The log stays as it is, and is replayed as before. Here it counts at once; where others read with the same keys, a
+    /// moment later, see [`SubjectKeys`]. It is no command: it takes part in no transaction, also in a policy.
+    ///
+    /// What is said about the subject afterwards is encrypted with a new key, and known. What other replicas write in the
+    /// moment until they have heard of it may be as forgotten as what was there before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if keys can't be reached now, or the name can't be one: do it again, it goes on where it was.
+    pub async fn forget(&self, subject: impl Into<Subject> + Send) -> Result<bool, Error> {
+        let was_known = self.inner.subject_keys.forget(&subject.into()).await?;
+        self.inner.repository.forget();
+        Ok(was_known)
     }
 
     /// Lets `after_commit` run after every command outside a policy, before it returns to its caller.
@@ -366,6 +401,7 @@ impl App {
         Transaction::new(
             Arc::clone(&self.inner.repository),
             self.inner.mapper.clone(),
+            self.inner.subject_keys.clone(),
             Arc::clone(&self.inner.edge),
         )
     }
@@ -420,4 +456,23 @@ impl App {
             name: self.inner.name.clone(),
         })
     }
+}
+
+/// Keys of subjects that are kept beside the events.
+fn own_subject_keys(
+    recorder: &dyn boxes_recorder::Recorder,
+    mapper: &Mapper,
+    edge: &Arc<dyn Edge>,
+) -> SubjectKeys {
+    let provider: Arc<dyn SubjectKeyProvider> = match recorder.key_value_store() {
+        None => Arc::new(NoSubjectKeys),
+        Some(store) => {
+            let keys = StoredSubjectKeys::new(store).with_edge(Arc::clone(edge));
+            Arc::new(match mapper.keys() {
+                Some(wrapping) => keys.wrapped_by(wrapping),
+                None => keys,
+            })
+        }
+    };
+    SubjectKeys::new(provider)
 }

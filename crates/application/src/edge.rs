@@ -1,6 +1,7 @@
 //! Where time and new ids come from.
 
 use std::fmt::Debug;
+use std::io;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -14,6 +15,17 @@ pub trait Edge: Debug + Send + Sync + 'static {
 
     /// A new id, different from every other one anywhere.
     fn new_id(&self) -> Uuid;
+
+    /// 32 bytes that nobody can foretell, for a key. The system's, if nothing else is said.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives none, which hardly happens.
+    fn new_secret(&self) -> io::Result<[u8; 32]> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        Ok(secret)
+    }
 }
 
 /// The system's clock, and ids that ascend with it (UUID version 7): what was made later is stored later,

@@ -4,7 +4,8 @@
 //! aggregates; a policy reacts to a [`Notification`] of another box, and [`Policies`] hold them; a
 //! [`Follower`] reads another box's log and runs the policies, whose events are committed together with the
 //! position that they follow from; [`SynchronousDelivery`] runs followers within the command that caused
-//! their work, for one process; a [`PublicLog`] is what a box publishes of its events where that is not all.
+//! their work, for one process; a [`PublicLog`] is what a box publishes of its events where that is not all;
+//! [`SubjectKeys`] are the keys of the persons that events are about, who can be [forgotten](App::forget).
 
 mod after_commit;
 mod app;
@@ -16,6 +17,8 @@ mod follower;
 mod policy;
 mod public_log;
 mod repository;
+mod subject_key_provider;
+mod subject_keys;
 mod transaction;
 
 pub use after_commit::AfterCommit;
@@ -26,3 +29,5 @@ pub use error::Error;
 pub use follower::{Follower, FollowerError, FollowerOptions, FollowerState, FollowerStatus};
 pub use policy::{Notification, Policies};
 pub use public_log::PublicLog;
+pub use subject_key_provider::{MAX_SUBJECT_BYTES, StoredSubjectKeys, SubjectKeyProvider};
+pub use subject_keys::{DEFAULT_FORGOTTEN_WITHIN, MAX_SUBJECT_KEYS, SubjectKeys};

@@ -160,7 +160,8 @@ where
         app: App,
     ) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            match Notification::read(notification, mapper)? {
+            let read = || Notification::read(notification, mapper);
+            match app.inner.subject_keys.map(read).await? {
                 Some(notification) => (self.function)(notification, app).await,
                 None => Ok(()),
             }

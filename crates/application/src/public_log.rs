@@ -73,6 +73,9 @@ impl PublicLog {
     /// It has to be a function of its argument alone: no clock, no randomness, nothing that is looked up. What is
     /// published has the id, aggregate, version, time and metadata of the event that it is made of.
     ///
+    /// What is [`Personal`](boxes_domain::Personal) in `E` may be passed on as it is, unread: who has the keys knows it, until
+    /// it is forgotten. Nothing else can be made of it, because pages must not tell what is forgotten, nor change with it.
+    ///
     /// If an event is among those of several calls, the first one decides.
     #[must_use]
     pub fn translate<E, P, F>(mut self, translate: F) -> Self

@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use boxes_domain::{Aggregate, Id, Root};
 use boxes_mapper::Mapper;
@@ -9,7 +10,7 @@ use boxes_recorder::{Recorder, StreamRange};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use crate::Error;
+use crate::{Error, SubjectKeys};
 
 /// Events that are read from the store at a time, so that a long stream needs bounded memory.
 const EVENTS_PER_READ: u64 = 1_000;
@@ -25,7 +26,17 @@ type Key = (TypeId, Uuid);
 pub(crate) struct Repository {
     recorder: Arc<dyn Recorder>,
     mapper: Mapper,
+    keys: SubjectKeys,
     cache: Cache<Key, Arc<dyn Any + Send + Sync>>,
+    /// The generation of keys with which those in the cache were read.
+    generation: AtomicU64,
+}
+
+/// An aggregate as it is kept, with the generation of keys with which it was read: when a newer one begins, somebody was
+/// forgotten, and the aggregate may know of it still.
+struct Kept<A: Aggregate> {
+    generation: u64,
+    root: Root<A>,
 }
 
 /// The aggregate's name as a person would say it: its type without the path.
@@ -35,20 +46,34 @@ pub(crate) fn aggregate_name<A>() -> &'static str {
 }
 
 impl Repository {
-    pub(crate) fn new(recorder: Arc<dyn Recorder>, mapper: Mapper, max_cached: usize) -> Self {
+    pub(crate) fn new(
+        recorder: Arc<dyn Recorder>,
+        mapper: Mapper,
+        keys: SubjectKeys,
+        max_cached: usize,
+    ) -> Self {
         Self {
             recorder,
             mapper,
+            generation: AtomicU64::new(keys.generation()),
+            keys,
             cache: Cache::new(max_cached),
         }
     }
 
-    /// The aggregate as it was last seen, from the cache if it is there: second, whether it was.
-    pub(crate) async fn load<A: Aggregate>(&self, id: Id<A>) -> Result<(Root<A>, bool), Error> {
+    /// The aggregate as it was last seen, from the cache if it is there: second, whether it was. What is read is kept as of
+    /// `generation`, which is no later than the caller's beginning.
+    pub(crate) async fn load<A: Aggregate>(
+        &self,
+        id: Id<A>,
+        generation: u64,
+    ) -> Result<(Root<A>, bool), Error> {
+        self.keys.refresh().await?;
+        self.forget();
         match self.cached(id) {
             Some(root) => Ok((root, true)),
             None => self
-                .refresh(Root::new(id))
+                .refresh(Root::new(id), generation)
                 .await
                 .map(|(root, _)| (root, false)),
         }
@@ -60,6 +85,7 @@ impl Repository {
     pub(crate) async fn refresh<A: Aggregate>(
         &self,
         mut root: Root<A>,
+        generation: u64,
     ) -> Result<(Root<A>, bool), Error> {
         let before = root.version();
         loop {
@@ -70,7 +96,8 @@ impl Repository {
             let events = self.recorder.select_events(root.id().uuid(), range).await?;
             let n_events = u64::try_from(events.len()).unwrap_or(u64::MAX);
             for stored in events {
-                let event = self.mapper.to_own_event::<A::Event>(&stored)?;
+                let read = || self.mapper.to_own_event::<A::Event>(&stored);
+                let event = self.keys.map(read).await?;
                 root.replay(stored.originator_version, &event)
                     .map_err(|e| Error::Damaged {
                         aggregate: aggregate_name::<A>(),
@@ -84,20 +111,31 @@ impl Repository {
         }
         let is_newer = root.version() > before;
         if is_newer {
-            self.keep(root.clone());
+            self.keep(root.clone(), generation);
         }
         Ok((root, is_newer))
     }
 
-    /// Keeps the aggregate as it is, for the next one who asks: what it holds must be recorded.
-    pub(crate) fn keep<A: Aggregate>(&self, root: Root<A>) {
+    /// Keeps the aggregate as it is, for the next one who asks: what it holds must be recorded, and was read with keys of
+    /// `generation` or later.
+    pub(crate) fn keep<A: Aggregate>(&self, root: Root<A>, generation: u64) {
         // Two commands may end in the other order than they committed: the newer one stays.
         let is_behind = self
             .peek(root.id())
-            .is_some_and(|kept| kept.version() > root.version());
+            .is_some_and(|kept| kept.root.version() > root.version());
         if !is_behind {
-            self.cache
-                .insert((TypeId::of::<A>(), root.id().uuid()), Arc::new(root));
+            self.cache.insert(
+                (TypeId::of::<A>(), root.id().uuid()),
+                Arc::new(Kept { generation, root }),
+            );
+        }
+    }
+
+    /// Keeps nothing any more that was made with keys of those who were forgotten.
+    pub(crate) fn forget(&self) {
+        let current = self.keys.generation();
+        if self.generation.swap(current, Ordering::SeqCst) != current {
+            self.cache.clear();
         }
     }
 
@@ -106,13 +144,14 @@ impl Repository {
     }
 
     fn cached<A: Aggregate>(&self, id: Id<A>) -> Option<Root<A>> {
-        self.peek(id).map(|root| Root::clone(&root))
+        self.peek(id).map(|kept| kept.root.clone())
     }
 
-    fn peek<A: Aggregate>(&self, id: Id<A>) -> Option<Arc<Root<A>>> {
+    fn peek<A: Aggregate>(&self, id: Id<A>) -> Option<Arc<Kept<A>>> {
         self.cache
             .get(&(TypeId::of::<A>(), id.uuid()))?
-            .downcast::<Root<A>>()
+            .downcast::<Kept<A>>()
             .ok()
+            .filter(|kept| kept.generation == self.keys.generation())
     }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::repository::{Repository, aggregate_name};
-use crate::{Edge, Error};
+use crate::{Edge, Error, SubjectKeys};
 
 /// The aggregates that were touched, and the events that came of it, in order.
 ///
@@ -23,6 +23,9 @@ use crate::{Edge, Error};
 pub(crate) struct Transaction {
     repository: Arc<Repository>,
     mapper: Mapper,
+    keys: SubjectKeys,
+    /// That of the keys when it began: what it touches was read with those, or later ones.
+    generation: u64,
     edge: Arc<dyn Edge>,
     cause: Metadata,
     roots: HashMap<(TypeId, Uuid), Box<dyn Touched>>,
@@ -42,8 +45,12 @@ pub(crate) enum Existing {
 /// An aggregate of whatever type that this transaction holds.
 trait Touched: std::fmt::Debug + Send + Sync {
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
-    fn keep_in(&self, repository: &Repository);
-    fn refresh_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, Result<(), Error>>;
+    fn keep_in(&self, repository: &Repository, generation: u64);
+    fn refresh_in<'a>(
+        &'a self,
+        repository: &'a Repository,
+        generation: u64,
+    ) -> BoxFuture<'a, Result<(), Error>>;
 }
 
 struct Holder<A: Aggregate> {
@@ -69,24 +76,35 @@ impl<A: Aggregate> Touched for Holder<A> {
         self
     }
 
-    fn keep_in(&self, repository: &Repository) {
-        repository.keep(self.root.clone());
+    fn keep_in(&self, repository: &Repository, generation: u64) {
+        repository.keep(self.root.clone(), generation);
     }
 
-    fn refresh_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, Result<(), Error>> {
+    fn refresh_in<'a>(
+        &'a self,
+        repository: &'a Repository,
+        generation: u64,
+    ) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            let (kept, _) = repository.load(self.root.id()).await?;
-            repository.refresh(kept).await.map(|_| ())
+            let (kept, _) = repository.load(self.root.id(), generation).await?;
+            repository.refresh(kept, generation).await.map(|_| ())
         }
         .boxed()
     }
 }
 
 impl Transaction {
-    pub(crate) fn new(repository: Arc<Repository>, mapper: Mapper, edge: Arc<dyn Edge>) -> Self {
+    pub(crate) fn new(
+        repository: Arc<Repository>,
+        mapper: Mapper,
+        keys: SubjectKeys,
+        edge: Arc<dyn Edge>,
+    ) -> Self {
         Self {
             repository,
             mapper,
+            generation: keys.generation(),
+            keys,
             edge,
             cause: Metadata::default(),
             roots: HashMap::new(),
@@ -122,7 +140,7 @@ impl Transaction {
     /// The events are recorded: what was touched is as good as loaded.
     pub(crate) fn keep_all(&self) {
         for holder in self.roots.values() {
-            holder.keep_in(&self.repository);
+            holder.keep_in(&self.repository, self.generation);
         }
     }
 
@@ -130,7 +148,7 @@ impl Transaction {
     /// brought up to date where they are kept, so that the next transaction decides on the newest state.
     pub(crate) async fn refresh_all(&self) -> Result<(), Error> {
         for holder in self.roots.values() {
-            holder.refresh_in(&self.repository).await?;
+            holder.refresh_in(&self.repository, self.generation).await?;
         }
         Ok(())
     }
@@ -152,7 +170,7 @@ impl Transaction {
                 done = Err(RootError::AlreadyExists);
             }
         }
-        self.put_back(holder, done)
+        self.put_back(holder, done).await
     }
 
     /// Lets the aggregate decide: what must be there for `Existing::Required`, otherwise the default state.
@@ -173,7 +191,7 @@ impl Transaction {
             holder = self.renewed(holder).await?;
             done = on(&mut holder.root);
         }
-        self.put_back(holder, done)
+        self.put_back(holder, done).await
     }
 
     /// The state as this transaction sees it.
@@ -183,7 +201,7 @@ impl Transaction {
             holder = self.renewed(holder).await?;
         }
         let root = holder.root.clone();
-        self.put_back(holder, Ok(0))?;
+        self.put_back(holder, Ok(0)).await?;
         Ok(root)
     }
 
@@ -196,7 +214,7 @@ impl Transaction {
         if let Some(holder) = held.and_then(|held| held.into_any().downcast::<Holder<A>>().ok()) {
             return Ok(*holder);
         }
-        let (root, may_be_stale) = self.repository.load(id).await?;
+        let (root, may_be_stale) = self.repository.load(id, self.generation).await?;
         Ok(Holder { root, may_be_stale })
     }
 
@@ -218,14 +236,17 @@ impl Transaction {
     }
 
     async fn renewed<A: Aggregate>(&self, holder: Holder<A>) -> Result<Holder<A>, Error> {
-        let (root, _) = self.repository.refresh(holder.root).await?;
+        let (root, _) = self
+            .repository
+            .refresh(holder.root, self.generation)
+            .await?;
         Ok(Holder {
             root,
             may_be_stale: false,
         })
     }
 
-    fn put_back<A: Aggregate>(
+    async fn put_back<A: Aggregate>(
         &mut self,
         mut holder: Holder<A>,
         done: Result<usize, RootError>,
@@ -236,7 +257,7 @@ impl Transaction {
         // Once there are events to record, the commit checks the version; a reload would lose them.
         holder.may_be_stale &= events.is_empty();
         // All are written before any counts: if one can't be, the aggregate that has applied it is dropped here.
-        let stored = self.write(id, version, &events)?;
+        let stored = self.write(id, version, &events).await?;
         self.events.extend(stored);
         self.roots.insert((TypeId::of::<A>(), id), Box::new(holder));
         done.map_err(|error| Error::of_root(error, aggregate_name::<A>(), id))?;
@@ -244,7 +265,7 @@ impl Transaction {
     }
 
     /// The events after `version`, as they are stored.
-    fn write<E: Event>(
+    async fn write<E: Event>(
         &mut self,
         originator_id: Uuid,
         version: u64,
@@ -266,7 +287,8 @@ impl Transaction {
                 metadata,
                 occurred_on,
             };
-            stored.push(self.mapper.to_stored(event, &envelope)?);
+            let write = || self.mapper.to_stored(event, &envelope);
+            stored.push(self.keys.map(write).await?);
         }
         Ok(stored)
     }

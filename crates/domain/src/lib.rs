@@ -23,6 +23,6 @@ pub use boxes_macros::Event;
 pub use decision::Decision;
 pub use event::{Event, EventType, Upcast};
 pub use id::{Id, ParseIdError};
-pub use personal::{Personal, PersonalSeal, Subject, sealed_by};
+pub use personal::{Opened, Personal, PersonalSeal, Sealed, Subject, sealed_by};
 pub use rejection::Rejection;
 pub use root::{ReplayError, Root, RootError};

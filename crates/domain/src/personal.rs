@@ -102,7 +102,14 @@ pub enum Personal<T> {
     },
     /// It was said, and is forgotten; or nothing was said yet, in the state before the first event.
     Forgotten,
+    /// It is passed on unread, where events are published in another form: there nobody needs to know it, and what is made
+    /// of an event must not depend on who is forgotten meanwhile. Policies and aggregates never meet it.
+    Sealed(Sealed),
 }
+
+/// A part as it stands in the event.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Sealed(String);
 
 impl<T> Personal<T> {
     /// What is said about a subject.
@@ -113,21 +120,21 @@ impl<T> Personal<T> {
         }
     }
 
-    /// What it says, unless it is forgotten.
+    /// What it says, unless it is forgotten, or passed on unread.
     #[must_use]
     pub const fn known(&self) -> Option<&T> {
         match self {
             Self::Known { value, .. } => Some(value),
-            Self::Forgotten => None,
+            Self::Forgotten | Self::Sealed(_) => None,
         }
     }
 
-    /// Whom it is about, unless it is forgotten: that is forgotten, too.
+    /// Whom it is about, if it is known: that is forgotten with it.
     #[must_use]
     pub const fn subject(&self) -> Option<&Subject> {
         match self {
             Self::Known { subject, .. } => Some(subject),
-            Self::Forgotten => None,
+            Self::Forgotten | Self::Sealed(_) => None,
         }
     }
 
@@ -137,14 +144,15 @@ impl<T> Personal<T> {
         matches!(self, Self::Forgotten)
     }
 
-    /// The same about the same subject, in another form.
+    /// The same about the same subject, in another form. What is passed on unread has no other form: it is left out, as if
+    /// it were forgotten.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Personal<U> {
         match self {
             Self::Known { subject, value } => Personal::Known {
                 subject,
                 value: change(value),
             },
-            Self::Forgotten => Personal::Forgotten,
+            Self::Forgotten | Self::Sealed(_) => Personal::Forgotten,
         }
     }
 }
@@ -160,25 +168,59 @@ impl<T> fmt::Debug for Personal<T> {
         f.write_str(match self {
             Self::Known { .. } => "Known(…)",
             Self::Forgotten => "Forgotten",
+            Self::Sealed(_) => "Sealed(…)",
+        })
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+/// What became of a part that was sealed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It is known.
+    Known(Subject, Value),
+    /// It is forgotten.
+    Forgotten,
+    /// It is passed on as it is.
+    Unread,
+}
+
+// Written out: it shows neither subject nor value.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Known(..) => "Known(…)",
+            Self::Forgotten => "Forgotten",
+            Self::Unread => "Unread",
         })
     }
 }
 
 /// How personal parts are sealed where an event is written, and opened where it is read: for the mapper, which has the keys.
 pub trait PersonalSeal {
-    /// The sealed form of a part.
+    /// The sealed form of a part, or `None` to leave it out, as if it were forgotten.
     ///
     /// # Errors
     ///
     /// In a sentence, which becomes that of the serializer.
-    fn seal(&self, subject: &Subject, value: Value) -> Result<String, String>;
+    fn seal(&self, subject: &Subject, value: Value) -> Result<Option<String>, String>;
 
-    /// The part that was sealed, or `None` if it is forgotten.
+    /// What became of the part that was sealed.
     ///
     /// # Errors
     ///
     /// In a sentence, which becomes that of the deserializer.
-    fn open(&self, sealed: &str) -> Result<Option<(Subject, Value)>, String>;
+    fn open(&self, sealed: &str) -> Result<Opened, String>;
+
+    /// Whether parts that are passed on unread may be written: only where they stay within their event.
+    fn passes_on(&self) -> bool {
+        false
+    }
 }
 
 thread_local! {
@@ -216,9 +258,11 @@ impl<T: Serialize> Serialize for Personal<T> {
         let sealed = match self {
             Self::Known { subject, value } => {
                 let value = serde_json::to_value(value).map_err(S::Error::custom)?;
-                Some(seal.seal(subject, value).map_err(S::Error::custom)?)
+                seal.seal(subject, value).map_err(S::Error::custom)?
             }
             Self::Forgotten => None,
+            Self::Sealed(Sealed(sealed)) if seal.passes_on() => Some(sealed.clone()),
+            Self::Sealed(_) => return Err(S::Error::custom(OUTSIDE)),
         };
         let mut map = serializer.serialize_map(Some(1))?;
         map.serialize_entry(SEALED, &sealed)?;
@@ -263,11 +307,14 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for PersonalVisitor<T> {
             (Some(Some(sealed)), ..) => {
                 let seal = current_seal().ok_or_else(|| A::Error::custom(OUTSIDE))?;
                 let opened = seal.open(&sealed).map_err(A::Error::custom)?;
-                let Some((subject, value)) = opened else {
-                    return Ok(Personal::Forgotten);
-                };
-                let value = serde_json::from_value(value).map_err(A::Error::custom)?;
-                Ok(Personal::Known { subject, value })
+                match opened {
+                    Opened::Known(subject, value) => {
+                        let value = serde_json::from_value(value).map_err(A::Error::custom)?;
+                        Ok(Personal::Known { subject, value })
+                    }
+                    Opened::Forgotten => Ok(Personal::Forgotten),
+                    Opened::Unread => Ok(Personal::Sealed(Sealed(sealed))),
+                }
             }
             _ => Err(A::Error::custom(
                 "neither a sealed part nor subject and value",
@@ -285,14 +332,17 @@ mod tests {
     struct Clear;
 
     impl PersonalSeal for Clear {
-        fn seal(&self, subject: &Subject, value: Value) -> Result<String, String> {
-            Ok(json!([subject, value]).to_string())
+        fn seal(&self, subject: &Subject, value: Value) -> Result<Option<String>, String> {
+            Ok(Some(json!([subject, value]).to_string()))
         }
 
-        fn open(&self, sealed: &str) -> Result<Option<(Subject, Value)>, String> {
+        fn open(&self, sealed: &str) -> Result<Opened, String> {
             let (subject, value): (Subject, Value) =
                 serde_json::from_str(sealed).map_err(|error| error.to_string())?;
-            Ok((subject.as_str() != "gone").then_some((subject, value)))
+            Ok(match subject.as_str() {
+                "gone" => Opened::Forgotten,
+                _ => Opened::Known(subject, value),
+            })
         }
     }
 

@@ -12,13 +12,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::any_value::AnyValue;
-use crate::personal::{Whose, with_parts};
+use crate::personal::{Parts, Whose, with_parts};
 use crate::transcoder::{self, Content, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
 use crate::variant_de::VariantDeserializer;
 use crate::variant_ser::VariantSerializer;
 use crate::without_values::without_values;
-use crate::{Encryption, MapperError, MessagePack, Metadata, SubjectKeyring};
+use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, SubjectKeyring};
 
 /// Bytes set aside for the state of an event before it is written.
 pub(crate) const STATE_CAPACITY: usize = 256;
@@ -52,7 +52,7 @@ pub(crate) const STATE_CAPACITY: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub struct Mapper {
     transcoding: Transcoding,
-    subject_keys: Option<Arc<dyn SubjectKeyring>>,
+    parts: Parts,
 }
 
 /// What stands around the state of an event.
@@ -140,8 +140,24 @@ impl Mapper {
     /// It is independent of [`encrypted`](Self::encrypted): an event may be encrypted as a whole around its personal parts.
     #[must_use]
     pub fn with_subject_keys(mut self, keys: Arc<dyn SubjectKeyring>) -> Self {
-        self.subject_keys = Some(keys);
+        self.parts = Parts::With(keys);
         self
+    }
+
+    /// Passes the [`Personal`](boxes_domain::Personal) parts of events on as they are, for events that are read and written
+    /// again in another form under the same id: nobody needs their keys for that, and what comes of it is the same whoever
+    /// is forgotten. Those that are not sealed are left out.
+    #[must_use]
+    pub fn passing_on_personal_parts(mut self) -> Self {
+        self.parts = Parts::PassedOn;
+        self
+    }
+
+    /// The keys that events are encrypted with, if any are.
+    #[must_use]
+    pub fn keys(&self) -> Option<Arc<dyn KeyProvider>> {
+        let encryption = self.transcoding.encryption.as_ref()?;
+        Some(Arc::clone(&encryption.keys))
     }
 
     /// The event as it is stored.
@@ -165,7 +181,7 @@ impl Mapper {
             originator_version: envelope.originator_version,
             topic: event_type.topic.to_owned(),
         };
-        let (encoding, state) = with_parts(self.subject_keys.as_ref(), whose, || {
+        let (encoding, state) = with_parts(&self.parts, whose, || {
             let (encoding, state) = match &self.transcoding.writer {
                 None => (Encoding::JSON, to_json(event)),
                 Some(transcoder) => (
@@ -282,7 +298,7 @@ impl Mapper {
             originator_version: stored.originator_version,
             topic: stored.topic.to_string(),
         };
-        with_parts(self.subject_keys.as_ref(), whose, || {
+        with_parts(&self.parts, whose, || {
             let event = match format {
                 Format::Json => {
                     from_json(&state, event_type, upcasts).map_err(TranscoderError::from)

@@ -8,7 +8,7 @@ use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use boxes_domain::{PersonalSeal, Subject, sealed_by};
+use boxes_domain::{Opened, PersonalSeal, Subject, sealed_by};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -20,7 +20,8 @@ const VERSION: u8 = 1;
 const ID_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 
-/// The event whose parts they are: they are bound to it, so that none can be put into another.
+/// The event whose parts they are: they are bound to it, so that none can be put into another. Not to its topic, because
+/// it may be published under another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Whose {
     pub(crate) event_id: Uuid,
@@ -29,27 +30,39 @@ pub(crate) struct Whose {
     pub(crate) topic: String,
 }
 
+/// What is done with personal parts.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Parts {
+    /// They are refused.
+    #[default]
+    Refused,
+    /// They are sealed and opened with these keys.
+    With(Arc<dyn SubjectKeyring>),
+    /// They are passed on unread.
+    PassedOn,
+}
+
 /// Seals and opens the parts of one event, and remembers what was in the way.
 struct PartsOfEvent {
-    keys: Option<Arc<dyn SubjectKeyring>>,
+    parts: Parts,
     whose: Whose,
     n_sealed: Cell<u32>,
     missing: RefCell<MissingSubjectKeys>,
     failure: RefCell<Option<MapperError>>,
 }
 
-/// Does `work`, which writes or reads the event, with its personal parts sealed by `keys`.
+/// Does `work`, which writes or reads the event, with its personal parts as `parts` says.
 ///
 /// # Errors
 ///
 /// What `work` returns; or what was the matter with a part, which explains it better.
 pub(crate) fn with_parts<T>(
-    keys: Option<&Arc<dyn SubjectKeyring>>,
+    parts: &Parts,
     whose: Whose,
     work: impl FnOnce() -> Result<T, MapperError>,
 ) -> Result<T, MapperError> {
     let parts = Rc::new(PartsOfEvent {
-        keys: keys.map(Arc::clone),
+        parts: parts.clone(),
         whose,
         n_sealed: Cell::new(0),
         missing: RefCell::default(),
@@ -75,9 +88,9 @@ impl PartsOfEvent {
     }
 
     fn keys(&self) -> Result<&Arc<dyn SubjectKeyring>, String> {
-        match &self.keys {
-            Some(keys) => Ok(keys),
-            None => self.fail(MapperError::NoSubjectKeys {
+        match &self.parts {
+            Parts::With(keys) => Ok(keys),
+            Parts::Refused | Parts::PassedOn => self.fail(MapperError::NoSubjectKeys {
                 topic: self.whose.topic.clone(),
             }),
         }
@@ -115,18 +128,20 @@ impl PartsOfEvent {
             self.whose.event_id.as_bytes(),
             self.whose.originator_id.as_bytes(),
             &self.whose.originator_version.to_be_bytes(),
-            self.whose.topic.as_bytes(),
         ]
         .concat()
     }
 }
 
 impl PersonalSeal for PartsOfEvent {
-    fn seal(&self, subject: &Subject, value: Value) -> Result<String, String> {
+    fn seal(&self, subject: &Subject, value: Value) -> Result<Option<String>, String> {
+        if self.passes_on() {
+            return Ok(None);
+        }
         let Some((id, key)) = self.keys()?.of_subject(subject) else {
             self.missing.borrow_mut().subjects.insert(subject.clone());
             // Never seen: the whole event is refused for what is missing.
-            return Ok(String::new());
+            return Ok(None);
         };
         let text = serde_json::to_vec(&(subject, value)).map_err(|error| error.to_string())?;
         let nonce = self.next_nonce();
@@ -137,7 +152,7 @@ impl PersonalSeal for PartsOfEvent {
         match gcm_siv(&key).encrypt(&Nonce::from(nonce), payload) {
             Ok(sealed) => {
                 let record = [&[VERSION], &id.0.as_bytes()[..], &nonce, &sealed].concat();
-                Ok(STANDARD.encode(record))
+                Ok(Some(STANDARD.encode(record)))
             }
             Err(_) => self.fail(MapperError::Encrypt {
                 topic: self.whose.topic.clone(),
@@ -146,7 +161,10 @@ impl PersonalSeal for PartsOfEvent {
         }
     }
 
-    fn open(&self, sealed: &str) -> Result<Option<(Subject, Value)>, String> {
+    fn open(&self, sealed: &str) -> Result<Opened, String> {
+        if self.passes_on() {
+            return Ok(Opened::Unread);
+        }
         let keys = self.keys()?;
         let record = STANDARD.decode(sealed).unwrap_or_default();
         let Some((id, nonce, sealed)) = parse(&record) else {
@@ -154,10 +172,10 @@ impl PersonalSeal for PartsOfEvent {
         };
         let key = match keys.by_id(id) {
             Some(SubjectKey::Key(key)) => key,
-            Some(SubjectKey::Forgotten) => return Ok(None),
+            Some(SubjectKey::Forgotten) => return Ok(Opened::Forgotten),
             None => {
                 self.missing.borrow_mut().ids.insert(id);
-                return Ok(None);
+                return Ok(Opened::Forgotten);
             }
         };
         let payload = Payload {
@@ -167,9 +185,12 @@ impl PersonalSeal for PartsOfEvent {
         let Ok(text) = gcm_siv(&key).decrypt(&Nonce::from(nonce), payload) else {
             return self.not_authentic();
         };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| error.to_string())
+        let (subject, value) = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        Ok(Opened::Known(subject, value))
+    }
+
+    fn passes_on(&self) -> bool {
+        matches!(self.parts, Parts::PassedOn)
     }
 }
 

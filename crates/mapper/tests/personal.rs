@@ -301,3 +301,53 @@ fn events_are_compressed_and_encrypted_around_their_personal_parts() {
         [Some("Ann Anders"), None, Some("Ann Anders")]
     );
 }
+
+#[test]
+fn a_part_that_is_passed_on_in_another_event_of_the_same_id_is_read_there_and_forgotten() {
+    /// What the box publishes.
+    #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[event(topic = "public.customer", crate = "boxes_domain")]
+    enum Public {
+        Appeared {
+            who: Personal<String>,
+            shout: Personal<String>,
+        },
+    }
+
+    let ring = Ring::with(&["ann", "bob"]);
+    let own = stored(&mapper(&ring));
+    let passing = Mapper::default().passing_on_personal_parts();
+    let publish = || {
+        let CustomerEvent::Registered { name, .. } = passing.to_own_event(&own).unwrap() else {
+            panic!("another event")
+        };
+        assert!(name.known().is_none() && !name.is_forgotten());
+        let shout = name.clone().map(|name| name.to_uppercase());
+        passing
+            .to_stored(&Public::Appeared { who: name, shout }, &envelope())
+            .unwrap()
+    };
+    let public = publish();
+    let read = || mapper(&ring).to_own_event::<Public>(&public).unwrap();
+    let Public::Appeared { who, shout } = read();
+    assert_eq!(who, Personal::of("ann", "Ann Anders".to_owned()));
+    assert!(shout.is_forgotten());
+    ring.forget("ann");
+    assert!(matches!(
+        read(),
+        Public::Appeared {
+            who: Personal::Forgotten,
+            ..
+        }
+    ));
+    assert_eq!(publish(), public);
+    // In any other event it would be unreadable for ever.
+    let CustomerEvent::Registered { name, .. } = passing.to_own_event(&own).unwrap() else {
+        panic!("another event")
+    };
+    let elsewhere = Public::Appeared { who: name, shout };
+    assert!(matches!(
+        mapper(&ring).to_stored(&elsewhere, &Envelope::default()),
+        Err(MapperError::Encode { .. })
+    ));
+}
