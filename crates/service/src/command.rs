@@ -32,6 +32,8 @@ pub enum BoxCommand {
     /// Imports the events of an application of the Python library `eventsourcing` into a box.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     Import(crate::ImportOptions),
+    /// Forgets a subject: deletes its key, so that nobody reads any more what events say about it.
+    Forget(crate::ForgetOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
 }
@@ -47,6 +49,7 @@ impl BoxCommand {
         exit_code_of(match self {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::Import(options) => crate::import_program::import(&contexts, &options).await,
+            Self::Forget(options) => crate::forget_program::forget(&contexts, &options).await,
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
         })
     }

@@ -61,11 +61,14 @@ pub struct Config {
     /// In which format a box writes the state of its events, by box; under an empty name for all others. Those that
     /// are not named write what they declare, otherwise what `mapper` does.
     pub formats: BTreeMap<String, StateFormat>,
+    /// Where keys of subjects are kept, for all boxes; `None` keeps them beside the events of each box.
+    pub subject_keys: Option<Store>,
     /// How long a request for news of a followed service may wait there.
     pub long_poll: Duration,
     /// How long a request to a followed service may take; what it waits for news comes on top.
     pub upstream_timeout: Duration,
-    /// How often a follower looks for news that it was not woken for.
+    /// How often a follower looks for news that it was not woken for, and how long somebody who was forgotten in another
+    /// process may still be known here.
     pub poll_interval: Duration,
     /// How long a request to a box's own routes may take.
     pub request_timeout: Duration,
@@ -172,6 +175,7 @@ impl Default for Config {
             upstream_authorities: BTreeMap::new(),
             mapper: Mapper::default(),
             formats: BTreeMap::new(),
+            subject_keys: None,
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
             poll_interval: Duration::from_secs(1),
@@ -338,6 +342,12 @@ impl Config {
         config.tls = set.tls()?;
         config.mapper = encryption::mapper(&layers)?;
         config.formats = encryption::formats(&layers)?;
+        set.value(
+            &setting::SUBJECT_KEYS,
+            crate::store::STORE,
+            |t| t.parse().ok().map(Some),
+            &mut config.subject_keys,
+        )?;
         Ok(config)
     }
 

@@ -23,6 +23,7 @@ mod database_url;
 mod encryption;
 mod error_pages;
 mod extract;
+mod forget_program;
 mod forwarded;
 mod greeting;
 mod health;
@@ -56,6 +57,7 @@ mod stop_signal;
 mod store;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod store_options;
+mod subject_keys;
 mod telemetry;
 mod tokens;
 mod topics;
@@ -69,6 +71,7 @@ pub use context::BoundedContext;
 pub use cors::{CorsOrigin, ParseCorsOriginError};
 pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};
+pub use forget_program::ForgetOptions;
 pub use forwarded::{Network, ParseNetworkError};
 pub use greeting::Greeting;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

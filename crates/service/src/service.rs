@@ -19,6 +19,7 @@ use crate::plan::{Place, Plan, PlannedBox};
 use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
 use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
+use crate::subject_keys::KeyStores;
 use crate::{BoundedContext, Config, Delivery, Running, StartError, logs};
 
 /// Boxes in this process, with their logs, routes and followers.
@@ -61,7 +62,10 @@ impl Service {
 
         let stopping = CancellationToken::new();
         let metrics = Metrics::new();
-        let mut started = Started::default();
+        let mut started = Started {
+            key_stores: KeyStores::open(&config).await?,
+            ..Started::default()
+        };
         for planned in plan.boxes {
             started.open(planned, &config).await?;
         }
@@ -119,6 +123,7 @@ impl Service {
 /// What is started so far.
 #[derive(Default)]
 struct Started {
+    key_stores: KeyStores,
     boxes: Vec<RunningBox>,
     routes: Vec<axum::Router<App>>,
     following: Vec<(App, Vec<crate::plan::Upstream>, boxes_application::Policies)>,
@@ -158,6 +163,9 @@ impl Started {
                 topics,
                 max_cached_aggregates: config.aggregate_cache,
                 mapper,
+                subject_keys: self
+                    .key_stores
+                    .of_box(writer.recorder().key_value_store(), config),
                 ..AppOptions::default()
             },
         );

@@ -181,6 +181,11 @@ settings! {
         default: "none",
         help: "How events are compressed before they are encrypted and stored, where that makes them smaller",
     }
+    SUBJECT_KEYS {
+        key: Some("subject_keys"), flag: Some("subject-keys"), variable: "BOXES_SUBJECT_KEYS", value: "STORE", shape: Shape::One,
+        default: "beside the events of each box",
+        help: "One store for the keys of subjects of all boxes, so that personal data can be forgotten in all of them at once: for services that follow each other",
+    }
     LONG_POLL {
         key: Some("long_poll"), flag: Some("long-poll"), variable: "BOXES_LONG_POLL", value: "SECONDS", shape: Shape::One,
         default: "20",
@@ -194,7 +199,7 @@ settings! {
     POLL_INTERVAL {
         key: Some("poll_interval"), flag: Some("poll-interval"), variable: "BOXES_POLL_INTERVAL", value: "SECONDS", shape: Shape::One,
         default: "1",
-        help: "How often a follower looks for news that it was not woken for, 0.01 to 3600",
+        help: "How often a follower looks for news that it was not woken for, and how soon somebody who was forgotten elsewhere is so here, 0.01 to 3600",
     }
     REQUEST_TIMEOUT {
         key: Some("request_timeout"), flag: Some("request-timeout"), variable: "BOXES_REQUEST_TIMEOUT", value: "SECONDS", shape: Shape::One,

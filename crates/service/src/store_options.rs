@@ -11,7 +11,7 @@ use crate::program::environment;
 use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store};
 
 /// The settings that say where a box keeps its events; the others mean nothing to a command that only works on these.
-const OF_STORES: [&str; 5] = ["BOXES_SERVE", "config", "data", "store", "page-size"];
+pub(crate) const OF_STORES: [&str; 5] = ["BOXES_SERVE", "config", "data", "store", "page-size"];
 
 /// Those that say how events are encrypted and compressed.
 const OF_MAPPERS: [&str; 4] = ["keys-file", "encrypt", "in-the-clear", "compress"];
@@ -66,6 +66,18 @@ impl StoreOfBox {
     }
 }
 
+/// Leaves the settings that mean nothing to a command out of its help. They may still be given: variables and files are
+/// shared.
+pub(crate) fn hide_settings_but(command: Command, shown: &[&[&str]]) -> Command {
+    SETTINGS
+        .iter()
+        .filter(|setting| setting.flag.is_some())
+        .filter(|setting| !shown.iter().any(|shown| shown.contains(&setting.id())))
+        .fold(command, |command, setting| {
+            command.mut_arg(setting.id(), |arg| arg.hide(true))
+        })
+}
+
 /// A command line that asks for what can't be.
 pub(crate) fn refused(reason: String) -> crate::Failure {
     ConfigError::Together { reason }.into()
@@ -93,15 +105,7 @@ impl<A: Args> Args for StoreOptions<A> {
                     .action(ArgAction::Set)
                     .num_args(1)
             });
-        SETTINGS
-            .iter()
-            .filter(|setting| setting.flag.is_some())
-            .filter(|setting| {
-                !OF_STORES.contains(&setting.id()) && !OF_MAPPERS.contains(&setting.id())
-            })
-            .fold(command, |command, setting| {
-                command.mut_arg(setting.id(), |arg| arg.hide(true))
-            })
+        hide_settings_but(command, &[&OF_STORES, &OF_MAPPERS])
     }
 
     fn augment_args_for_update(command: Command) -> Command {
