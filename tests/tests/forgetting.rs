@@ -11,7 +11,6 @@
 use std::path::Path as FilePath;
 use std::process::Command;
 
-use boxes::domain::Personal;
 use boxes::prelude::*;
 use boxes_application::{StoredSubjectKeys, SubjectKeyProvider};
 use boxes_recorder::Recorder;

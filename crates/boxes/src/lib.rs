@@ -72,6 +72,7 @@ pub use boxes_service as service;
 
 pub use axum;
 
+pub use boxes_domain::{Aggregate, Event, EventType, Id, Personal, Upcast};
 #[doc(hidden)]
 pub use boxes_domain::state_schema;
 pub use boxes_domain::{Aggregate, Event, EventType, Id, Upcast};
@@ -87,7 +88,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use boxes_application::{App, Error, Notification, PublicLog, Recorded};
-    pub use boxes_domain::{Aggregate, Decision, Event, Id, Rejection};
+    pub use boxes_domain::{Aggregate, Decision, Event, Id, Personal, Rejection};
     pub use boxes_service::{BoundedContext, Json, Path, Problem};
 }
 

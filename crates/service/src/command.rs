@@ -33,6 +33,7 @@ pub enum BoxCommand {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     Import(crate::ImportOptions),
     /// Forgets a subject: deletes its key, so that nobody reads any more what events say about it.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Forget(crate::ForgetOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
@@ -42,6 +43,8 @@ impl BoxCommand {
     /// Does what was asked for, and prints what came of it. What goes wrong is printed in one sentence.
     #[allow(
         clippy::unused_async,
+        unused_variables,
+        unreachable_code,
         reason = "a program without a database has fewer commands"
     )]
     pub async fn run(self, contexts: impl IntoIterator<Item = BoundedContext>) -> ExitCode {
@@ -49,6 +52,7 @@ impl BoxCommand {
         exit_code_of(match self {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::Import(options) => crate::import_program::import(&contexts, &options).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::Forget(options) => crate::forget_program::forget(&contexts, &options).await,
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
         })

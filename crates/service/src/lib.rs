@@ -23,6 +23,7 @@ mod database_url;
 mod encryption;
 mod error_pages;
 mod extract;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod forget_program;
 mod forwarded;
 mod greeting;
@@ -55,7 +56,11 @@ mod start_error;
 mod state;
 mod stop_signal;
 mod store;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "some commands are for these databases alone")
+)]
 mod store_options;
 mod subject_keys;
 mod telemetry;
@@ -71,6 +76,7 @@ pub use context::BoundedContext;
 pub use cors::{CorsOrigin, ParseCorsOriginError};
 pub use database_url::DatabaseUrl;
 pub use extract::{Json, Path};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use forget_program::ForgetOptions;
 pub use forwarded::{Network, ParseNetworkError};
 pub use greeting::Greeting;
@@ -88,7 +94,7 @@ pub use setting::{SETTINGS, Setting, Shape};
 pub use start_error::StartError;
 pub use stop_signal::StopSignal;
 pub use store::{ParseStoreError, Store};
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use store_options::StoreOptions;
 pub use telemetry::{LogFormat, ParseLogFormatError, init_telemetry};
 pub use tokens::{Grant, Tokens};
