@@ -351,3 +351,33 @@ fn a_part_that_is_passed_on_in_another_event_of_the_same_id_is_read_there_and_fo
         Err(MapperError::Encode { .. })
     ));
 }
+
+#[test]
+fn parts_are_sealed_in_another_format_than_json_too() {
+    let ring = Ring::with(&["ann", "bob"]);
+    let stored = stored(&mapper(&ring).message_pack());
+    assert!(!stored.encoding.is_plain_json());
+    let read = || {
+        mapper(&ring)
+            .to_own_event::<CustomerEvent>(&stored)
+            .unwrap()
+    };
+    assert_eq!(read(), registered());
+    ring.forget("bob");
+    assert_eq!(
+        names(&read()),
+        [Some("Ann Anders"), None, Some("Ann Anders")]
+    );
+}
+
+/// As the guide says.
+#[test]
+fn a_name_of_12_bytes_about_a_subject_of_10_takes_100_characters() {
+    let note = CustomerEvent::Noted {
+        note: Personal::of("customer-7", "Maria Anders".to_owned()),
+    };
+    let mapper = mapper(&Ring::with(&["customer-7"]));
+    let stored = mapper.to_stored(&note, &envelope()).unwrap();
+    let state: Value = serde_json::from_slice(&stored.state).unwrap();
+    assert_eq!(state["note"]["$personal"].as_str().unwrap().len(), 100);
+}
