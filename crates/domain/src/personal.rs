@@ -91,7 +91,7 @@ impl<S: Into<String>> From<S> for Subject {
 /// [`Upcast`](crate::Upcast) makes of older events that have it in the clear. (Those themselves stay as they are.)
 ///
 /// Its debug output shows neither subject nor value.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub enum Personal<T> {
     /// It is known.
     Known {
@@ -101,6 +101,7 @@ pub enum Personal<T> {
         value: T,
     },
     /// It was said, and is forgotten; or nothing was said yet, in the state before the first event.
+    #[default]
     Forgotten,
     /// It is passed on unread, where events are published in another form: there nobody needs to know it, and what is made
     /// of an event must not depend on who is forgotten meanwhile. Policies and aggregates never meet it.
@@ -154,12 +155,6 @@ impl<T> Personal<T> {
             },
             Self::Forgotten | Self::Sealed(_) => Personal::Forgotten,
         }
-    }
-}
-
-impl<T> Default for Personal<T> {
-    fn default() -> Self {
-        Self::Forgotten
     }
 }
 

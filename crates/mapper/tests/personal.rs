@@ -38,8 +38,8 @@ struct Friend {
     name: Personal<String>,
 }
 
-fn noted_v1_to_v2(state: Value) -> Value {
-    json!({ "note": { "subject": state["customer"], "value": state["note"] } })
+fn noted_v1_to_v2(mut state: Value) -> Value {
+    json!({ "note": { "subject": state["customer"].take(), "value": state["note"].take() } })
 }
 
 /// Keys that the test gives and takes away.
