@@ -72,9 +72,9 @@ pub use boxes_service as service;
 
 pub use axum;
 
-pub use boxes_domain::{Aggregate, Event, EventType, Id, Personal, Upcast};
 #[doc(hidden)]
 pub use boxes_domain::state_schema;
+pub use boxes_domain::{Aggregate, Event, EventType, Id, Personal, Upcast};
 pub use boxes_domain::{Aggregate, Event, EventType, Id, Upcast};
 pub use boxes_service::{BoundedContext, Config, Failure, Program, Result, Service, run, serve};
 

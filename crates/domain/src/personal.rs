@@ -1,10 +1,12 @@
 //! What an event says about a person, which may be forgotten.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -271,6 +273,26 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Personal<T> {
     }
 }
 
+/// The schema of what is stored, whatever it says.
+impl<T> JsonSchema for Personal<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Personal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "encrypted with a key of the person that it is about; null if it was forgotten when this was written",
+            "properties": { SEALED: { "type": ["string", "null"] } },
+            "required": [SEALED],
+        })
+    }
+}
+
 struct PersonalVisitor<T>(PhantomData<T>);
 
 impl<'de, T: DeserializeOwned> Visitor<'de> for PersonalVisitor<T> {
@@ -411,6 +433,20 @@ mod tests {
         assert_eq!(part, Personal::of("ann", 7));
         assert!(serde_json::from_value::<Personal<u8>>(json!({ "value": 7 })).is_err());
         assert!(serde_json::from_value::<Personal<u8>>(json!("ann")).is_err());
+    }
+
+    #[test]
+    fn its_schema_is_that_of_what_is_stored() {
+        #[derive(crate::Event, Clone, Serialize, Deserialize, JsonSchema)]
+        #[event(topic = "t.e", crate = "crate")]
+        enum E {
+            Named { name: Personal<String> },
+        }
+        let schemas = <E as crate::Event>::state_schemas().unwrap();
+        assert_eq!(
+            schemas[0]["properties"]["name"]["properties"],
+            json!({ "$personal": { "type": ["string", "null"] } })
+        );
     }
 
     #[test]
