@@ -75,7 +75,6 @@ pub use axum;
 #[doc(hidden)]
 pub use boxes_domain::state_schema;
 pub use boxes_domain::{Aggregate, Event, EventType, Id, Personal, Upcast};
-pub use boxes_domain::{Aggregate, Event, EventType, Id, Upcast};
 pub use boxes_service::{BoundedContext, Config, Failure, Program, Result, Service, run, serve};
 
 /// What a box uses: `use boxes::prelude::*;`.

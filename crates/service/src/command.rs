@@ -43,8 +43,6 @@ impl BoxCommand {
     /// Does what was asked for, and prints what came of it. What goes wrong is printed in one sentence.
     #[allow(
         clippy::unused_async,
-        unused_variables,
-        unreachable_code,
         reason = "a program without a database has fewer commands"
     )]
     pub async fn run(self, contexts: impl IntoIterator<Item = BoundedContext>) -> ExitCode {
