@@ -1,0 +1,279 @@
+//! Walks a log and its seals, and finds the first thing that is not as it was.
+
+use boxes_notification_log::{LogError, NotificationLog, Section, SectionId};
+use boxes_recorder::LogIdentity;
+use bytes::Bytes;
+
+use crate::compare::compare;
+use crate::{Chain, Finding, Remembered, Seal, Seals, Tampering, VerifyingKey};
+
+/// What a verification relies on.
+///
+/// With nothing in it, the chain alone is checked. That finds whoever changed the log and not its seals; who can
+/// write both can also make the seals anew, and is found by a signature or by what was remembered.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// The keys whose signatures count; empty to ask for none.
+    pub trusted: Vec<VerifyingKey>,
+    /// What an earlier verification came to.
+    pub remembered: Option<Remembered>,
+}
+
+/// What a verification came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which log it was.
+    pub log: LogIdentity,
+    /// The newest notification that was read, 0 for none.
+    pub last: u64,
+    /// The chain at the last notification that is as it was sealed.
+    pub verified: Chain,
+    /// The last notification that a trusted signature covers, 0 for none.
+    pub signed_through: u64,
+    /// The keys that signed the log, trusted or not, in the order in which they first did.
+    pub signers: Vec<VerifyingKey>,
+    /// How many verified notifications have lost their content, because their stream was deleted.
+    ///
+    /// That leaves the chain whole, and is nobody's forgery by itself; but one who writes to the database can do
+    /// it as well as the box.
+    pub n_deleted: u64,
+    /// The first of them.
+    pub first_deleted: Option<u64>,
+    /// The first thing that is wrong, if anything is.
+    pub finding: Option<Finding>,
+}
+
+impl Report {
+    /// What a later verification should be told; `None` if nothing was verified.
+    #[must_use]
+    pub fn to_remember(&self) -> Option<Remembered> {
+        (self.verified.id > 0).then(|| Remembered::new(&self.log, self.verified))
+    }
+}
+
+impl Verification {
+    /// Reads all of a log, and holds it against its seals and against what is relied on.
+    ///
+    /// One page and its seal are in memory at a time. What is behind the last seal is read, and not verified:
+    /// [`Report::verified`] says how far that is. `progress` is told the last notification that was read, and the
+    /// newest that is known of, page by page. It stops at the first thing that is wrong.
+    ///
+    /// Needs no key of encrypted events.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if log or seals can't be read, so that nothing can be told of them: try later, or mend the
+    /// address. A hole in the log is a [`Finding`], no error.
+    pub async fn run(
+        &self,
+        log: &dyn NotificationLog,
+        seals: &dyn Seals,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Report, LogError> {
+        let description = log.describe().await?;
+        let mut walk = Walk::new(self, &description.log);
+        if let Some(tampering) = self.of_another_history(&description.log) {
+            return Ok(walk.end(Some(Finding { id: 1, tampering })));
+        }
+        let mut page = SectionId::first(description.log.page_size);
+        let mut newest = description.last;
+        loop {
+            // The seal first: where there is one, the page is whole, whenever it is read after that.
+            let seal = seals.seal(page).await?;
+            if let Some(unsealed) = walk.unsealed.filter(|_| seal.is_some()) {
+                if seals.seal(unsealed).await?.is_none() {
+                    let (id, tampering) = (unsealed.low(), Tampering::SealRemoved);
+                    return Ok(walk.end(Some(Finding { id, tampering })));
+                }
+                // It was sealed meanwhile.
+                page = unsealed;
+                walk.unsealed = None;
+                continue;
+            }
+            let section = match log.section(&page.into()).await {
+                Ok(section) => section,
+                Err(LogError::Gap { expected, .. }) => {
+                    let tampering = Tampering::Removed;
+                    return Ok(walk.end(Some(Finding {
+                        id: expected,
+                        tampering,
+                    })));
+                }
+                Err(error) => return Err(error),
+            };
+            if section.log != description.log {
+                return Err(LogError::EpochChanged {
+                    log: description.log.name,
+                    expected: description.log.epoch,
+                    found: section.log.epoch,
+                });
+            }
+            if let Err(finding) = walk.take(&section, seal.as_ref()) {
+                return Ok(walk.end(Some(finding)));
+            }
+            newest = newest.max(walk.last);
+            progress(walk.last, newest);
+            if section.archived {
+                page = page.next();
+                continue;
+            }
+            // A page behind the end that has a seal was there once; or the log grows while it is read.
+            if seals.seal(page.next()).await?.is_some() {
+                let again = log.section(&page.into()).await?;
+                if !again.archived {
+                    let id = walk.last.saturating_add(1);
+                    let tampering = Tampering::Removed;
+                    return Ok(walk.end(Some(Finding { id, tampering })));
+                }
+                continue;
+            }
+            let finding = walk.at_the_end();
+            return Ok(walk.end(finding));
+        }
+    }
+
+    fn of_another_history(&self, log: &LogIdentity) -> Option<Tampering> {
+        let remembered = self.remembered.as_ref()?;
+        (remembered.log != log.name || remembered.epoch != log.epoch).then(|| {
+            let remembered = remembered.clone();
+            Tampering::Rewritten { remembered }
+        })
+    }
+}
+
+/// How far a verification has come.
+struct Walk<'a> {
+    asked: &'a Verification,
+    report: Report,
+    last: u64,
+    /// The first page that has no seal.
+    unsealed: Option<SectionId>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(asked: &'a Verification, log: &LogIdentity) -> Self {
+        let report = Report {
+            log: log.clone(),
+            last: 0,
+            verified: Chain::of(log),
+            signed_through: 0,
+            signers: Vec::new(),
+            n_deleted: 0,
+            first_deleted: None,
+            finding: None,
+        };
+        Self {
+            asked,
+            report,
+            last: 0,
+            unsealed: None,
+        }
+    }
+
+    /// Holds one page against its seal.
+    fn take(&mut self, section: &Section, seal: Option<&Bytes>) -> Result<(), Finding> {
+        let page = section.id;
+        self.last = section.items.last().map_or(self.last, |item| item.id);
+        let Some(bytes) = seal else {
+            self.unsealed.get_or_insert(page);
+            return Ok(());
+        };
+        let at_page = |tampering| Finding {
+            id: page.low(),
+            tampering,
+        };
+        let seal = Seal::from_bytes(bytes, &section.log, page).map_err(|error| {
+            let reason = error.to_string();
+            at_page(Tampering::SealDamaged { reason })
+        })?;
+        self.check_signature(&seal).map_err(at_page)?;
+        if seal.before() != self.report.verified {
+            // Those before it agree with themselves and with the log: they were sealed anew, and of what no
+            // trusted signature covers nobody can tell where it begins.
+            return Err(Finding {
+                id: self.report.signed_through.saturating_add(1),
+                tampering: Tampering::ChainBroken { at: page.low() },
+            });
+        }
+        let deleted = compare(&seal, section)?;
+        let mut chain = self.report.verified;
+        for fingerprint in seal.events() {
+            chain = chain.next(fingerprint);
+            self.check_remembered(chain)?;
+        }
+        if let Some(first) = deleted.first() {
+            self.report.first_deleted.get_or_insert(*first);
+            let n_deleted = u64::try_from(deleted.len()).unwrap_or(u64::MAX);
+            self.report.n_deleted = self.report.n_deleted.saturating_add(n_deleted);
+        }
+        self.report.verified = chain;
+        if seal.signed_by().is_some() && !self.asked.trusted.is_empty() {
+            self.report.signed_through = chain.id;
+        }
+        Ok(())
+    }
+
+    fn check_signature(&mut self, seal: &Seal) -> Result<(), Tampering> {
+        // Without one, a later signature may cover it: `at_the_end` sees to it.
+        let Some(key) = seal.signed_by() else {
+            return Ok(());
+        };
+        if !self.report.signers.contains(&key) {
+            self.report.signers.push(key);
+        }
+        if !seal.is_signature_good() {
+            return Err(Tampering::BadSignature);
+        }
+        if !self.asked.trusted.is_empty() && !self.asked.trusted.contains(&key) {
+            return Err(Tampering::UnknownKey { key });
+        }
+        Ok(())
+    }
+
+    fn check_remembered(&self, chain: Chain) -> Result<(), Finding> {
+        match &self.asked.remembered {
+            Some(remembered) if remembered.id == chain.id && remembered.hash != chain.hash => {
+                Err(Finding {
+                    // Whoever has the box seal it anew has good signatures, too.
+                    id: 1,
+                    tampering: Tampering::Rewritten {
+                        remembered: remembered.clone(),
+                    },
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with what is not there.
+    fn at_the_end(&self) -> Option<Finding> {
+        let verified = self.report.verified.id;
+        if let Some(remembered) = &self.asked.remembered
+            && remembered.id > verified
+        {
+            return Some(Finding {
+                id: verified + 1,
+                tampering: Tampering::Cut {
+                    remembered: remembered.clone(),
+                },
+            });
+        }
+        let signed = self.report.signed_through;
+        // What is sealed has to be signed; and where nothing is sealed at all, though a page is archived, somebody
+        // may have taken all the seals away.
+        let is_archived = self.last > u64::from(self.report.log.page_size.get());
+        let is_due = signed < verified || (signed == 0 && is_archived);
+        (!self.asked.trusted.is_empty() && is_due).then_some(Finding {
+            id: signed + 1,
+            tampering: Tampering::Unsigned,
+        })
+    }
+
+    fn end(self, finding: Option<Finding>) -> Report {
+        Report {
+            last: self.last,
+            finding,
+            ..self.report
+        }
+    }
+}

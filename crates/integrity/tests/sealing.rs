@@ -1,0 +1,172 @@
+//! A log is sealed as it grows, by any of its replicas.
+
+use std::sync::Arc;
+
+use boxes_integrity::{
+    Finding, Sealer, SealerError, Seals, SigningKey, StoredSeals, Tampering, Verification,
+};
+use boxes_notification_log::SectionId;
+use boxes_recorder::{KeyValueStore, Recorder};
+use boxes_testing::log_fixture::{SmallLog, small_event};
+use tokio_util::sync::CancellationToken;
+
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIA5rZN5RZcX/YDfrQrXncQPP8qp3B+GUaqLq5sjBYxhH
+-----END PRIVATE KEY-----";
+const OTHER_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIH/9/baAJS6F6/abm5mwU4siaSzYv+glnlYUztQgNKYs
+-----END PRIVATE KEY-----";
+
+fn key(pem: &str) -> SigningKey {
+    SigningKey::from_pem(pem).unwrap()
+}
+
+fn recorder(log: &SmallLog) -> &Arc<dyn Recorder> {
+    log.writer().recorder()
+}
+
+fn seals(log: &SmallLog) -> StoredSeals {
+    StoredSeals::of(&**recorder(log)).unwrap()
+}
+
+fn store(log: &SmallLog) -> Arc<dyn KeyValueStore> {
+    recorder(log).key_value_store().unwrap()
+}
+
+fn sealer(log: &SmallLog, pem: Option<&str>) -> Sealer {
+    Sealer::new(log.near(), seals(log), pem.map(|pem| Arc::new(key(pem))))
+}
+
+async fn verified(log: &SmallLog, trusted: &[&str]) -> (u64, Option<Finding>) {
+    let verification = Verification {
+        trusted: trusted.iter().map(|pem| key(pem).verifying_key()).collect(),
+        remembered: None,
+    };
+    let report = verification.run(&*log.near(), &seals(log), |_, _| {}).await;
+    let report = report.unwrap();
+    (report.verified.id, report.finding)
+}
+
+#[tokio::test]
+async fn every_archived_page_is_sealed_once_and_the_last_one_as_soon_as_it_is_archived() {
+    let log = SmallLog::new(5).await;
+    let mut sealer = sealer(&log, Some(KEY));
+    let mut sealed = 0;
+    for n in 1..=31_u64 {
+        log.append(1).await;
+        let n_pages = sealer.seal_archived().await.unwrap();
+        sealed += n_pages;
+        assert_eq!(sealed, (n - 1) / 5, "{n}");
+        assert_eq!(sealer.sealed_through(), sealed * 5);
+    }
+    assert_eq!(verified(&log, &[KEY]).await, (30, None));
+}
+
+#[tokio::test]
+async fn it_goes_on_where_the_seals_end_however_many_there_are() {
+    for n_events in [0, 5, 6, 10, 11, 16, 21, 26, 31, 36, 41, 100, 101] {
+        let log = SmallLog::with(5, n_events).await;
+        sealer(&log, Some(KEY)).seal_archived().await.unwrap();
+        let before = verified(&log, &[KEY]).await;
+        log.append(7).await;
+        let mut next = sealer(&log, Some(KEY));
+        let n_pages = next.seal_archived().await.unwrap();
+        let after = verified(&log, &[KEY]).await;
+        assert_eq!((before.1, after.1), (None, None));
+        assert_eq!(after.0, (n_events + 6) / 5 * 5);
+        assert_eq!(n_pages * 5, after.0 - before.0, "{n_events}");
+    }
+}
+
+#[tokio::test]
+async fn replicas_make_the_same_seals_and_the_first_one_counts() {
+    let log = SmallLog::with(5, 21).await;
+    let (mut one, mut other) = (sealer(&log, Some(KEY)), sealer(&log, Some(KEY)));
+    assert_eq!(one.seal_archived().await.unwrap(), 4);
+    let first = SectionId::first(5.try_into().unwrap());
+    let kept = seals(&log).seal(first).await.unwrap();
+    log.append(10).await;
+    assert_eq!(other.seal_archived().await.unwrap(), 2);
+    assert_eq!(one.seal_archived().await.unwrap(), 2);
+    assert_eq!(seals(&log).seal(first).await.unwrap(), kept);
+    assert_eq!(verified(&log, &[KEY]).await, (30, None));
+}
+
+#[tokio::test]
+async fn it_runs_beside_the_log_and_ends_when_it_is_told_to() {
+    let log = SmallLog::with(5, 3).await;
+    let stopping = CancellationToken::new();
+    let running = tokio::spawn(sealer(&log, Some(KEY)).run(stopping.clone()));
+    log.append(20).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while verified(&log, &[]).await != (20, None) {
+        assert!(tokio::time::Instant::now() < deadline, "it is not sealed");
+        tokio::task::yield_now().await;
+    }
+    stopping.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn it_confirms_no_seals_that_its_key_did_not_sign_unless_it_is_told_to() {
+    for (before, is_named) in [
+        (None, "without a signature"),
+        (Some(OTHER_KEY), "with the key"),
+    ] {
+        let log = SmallLog::with(5, 11).await;
+        sealer(&log, before).seal_archived().await.unwrap();
+        log.append(5).await;
+        let refused = sealer(&log, Some(KEY)).seal_archived().await.unwrap_err();
+        assert!(!refused.is_transient());
+        let text = refused.to_string();
+        assert!(
+            text.contains(is_named) && text.contains("page 6,10") && text.contains("--seal adopt"),
+            "{text}"
+        );
+        let mut adopting = sealer(&log, Some(KEY)).adopting();
+        assert_eq!(adopting.seal_archived().await.unwrap(), 1);
+        // From then on they are its own.
+        log.append(5).await;
+        let mut next = sealer(&log, Some(KEY));
+        assert_eq!(next.seal_archived().await.unwrap(), 1);
+        let trusted = before.into_iter().chain([KEY]).collect::<Vec<_>>();
+        assert_eq!(verified(&log, &trusted).await, (20, None));
+    }
+}
+
+#[tokio::test]
+async fn it_goes_on_from_no_seal_that_does_not_fit_the_log() {
+    let (log, other) = (SmallLog::with(5, 11).await, SmallLog::new(5).await);
+    other.append(1).await;
+    let different = small_event(99);
+    other.append_events(vec![different]).await;
+    other.append(9).await;
+    sealer(&other, Some(KEY)).seal_archived().await.unwrap();
+    // The seals of a log with another notification 2, which is like a log whose notification 2 was changed.
+    for low in [1_u64, 6] {
+        let seal = store(&other).get("seal", &low.to_be_bytes()).await;
+        let seal = seal.unwrap().unwrap();
+        store(&log)
+            .put("seal", &low.to_be_bytes(), &seal)
+            .await
+            .unwrap();
+    }
+    let refused = sealer(&log, Some(KEY)).seal_archived().await.unwrap_err();
+    assert!(matches!(refused, SealerError::Refused { .. }), "{refused}");
+    // It is at hand meanwhile that the first page is sealed otherwise.
+    let log = SmallLog::with(5, 11).await;
+    let mut running = sealer(&log, Some(KEY));
+    running.seal_archived().await.unwrap();
+    let forged = store(&other).get("seal", &6_u64.to_be_bytes()).await;
+    let forged = forged.unwrap().unwrap();
+    log.append(5).await;
+    let next = 11_u64.to_be_bytes();
+    store(&log).put("seal", &next, &forged).await.unwrap();
+    let refused = running.seal_archived().await.unwrap_err();
+    assert!(refused.to_string().contains("another page"), "{refused}");
+    let found = verified(&log, &[KEY]).await.1.unwrap();
+    assert!(
+        found.id == 11 && matches!(found.tampering, Tampering::SealDamaged { .. }),
+        "{found}"
+    );
+}
