@@ -14,13 +14,14 @@ use std::process::Command;
 
 /// The crates of the kit, from the bottom to the top, each with those of the kit that it may depend on. What is
 /// allowed is always above in this list, so there is no way round.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("macros", &[]),
     ("domain", &["macros"]),
     ("recorder", &[]),
     ("recorder-sqlx", &["recorder"]),
     ("mapper", &["domain", "recorder"]),
     ("notification-log", &["recorder"]),
+    ("integrity", &["notification-log", "recorder"]),
     ("http", &["notification-log", "recorder"]),
     (
         "application",
@@ -32,6 +33,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "application",
             "domain",
             "http",
+            "integrity",
             "mapper",
             "notification-log",
             "recorder",
@@ -44,6 +46,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "application",
             "domain",
             "http",
+            "integrity",
             "mapper",
             "notification-log",
             "recorder",
@@ -60,6 +63,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "application",
             "domain",
             "http",
+            "integrity",
             "mapper",
             "notification-log",
             "recorder",
@@ -76,6 +80,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["boxes-http", "boxes-testing", "monolith"]),
     ("rustls", &["boxes-http", "boxes-service"]),
     ("tokio-rustls", &["boxes-service"]),
+    ("ring", &["boxes-integrity"]),
     ("axum", &["boxes-http", "boxes-service", "boxes"]),
     ("http", &["boxes-service"]),
     ("hyper", &["boxes-service"]),

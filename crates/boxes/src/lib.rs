@@ -52,7 +52,8 @@
 //!
 //! A crate of a box needs this crate, `serde`, and for its `main` `tokio`. The [`prelude`] has what a box uses;
 //! the modules are the kit's crates, one for each station of the data's way: [`domain`] → [`mapper`] →
-//! [`recorder`] → [`notification_log`] → [`http`] → [`application`], and [`service`] around them.
+//! [`recorder`] → [`notification_log`] → [`http`] → [`application`], and [`service`] around them; [`integrity`] seals and
+//! verifies logs.
 //!
 //! # Features
 //!
@@ -63,6 +64,7 @@
 pub use boxes_application as application;
 pub use boxes_domain as domain;
 pub use boxes_http as http;
+pub use boxes_integrity as integrity;
 pub use boxes_mapper as mapper;
 pub use boxes_notification_log as notification_log;
 pub use boxes_recorder as recorder;

@@ -128,6 +128,45 @@ impl Fetcher {
         headers: HeaderMap,
         wait: Duration,
     ) -> Result<Answer, LogError> {
+        let response = self.send(url, headers, wait).await?;
+        match response.status() {
+            StatusCode::NOT_MODIFIED => Ok(Answer::Unchanged {
+                waited: response.headers().contains_key(PREFERENCE_APPLIED),
+            }),
+            StatusCode::OK => {
+                self.check_type(response.headers())?;
+                let tag = response.headers().get(ETAG).cloned();
+                let body = self.body(response, self.options.max_body_bytes).await?;
+                Ok(Answer::Document { body, tag })
+            }
+            _ => Err(self.error(response).await),
+        }
+    }
+
+    /// Asks for what may be there or not (404), and reads it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub(crate) async fn get_if_there(&self, url: Url) -> Result<Option<Bytes>, LogError> {
+        let response = self.send(url, HeaderMap::new(), Duration::ZERO).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK => {
+                self.check_type(response.headers())?;
+                let body = self.body(response, self.options.max_body_bytes).await?;
+                Ok(Some(body))
+            }
+            _ => Err(self.error(response).await),
+        }
+    }
+
+    async fn send(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        wait: Duration,
+    ) -> Result<Response, LogError> {
         let timeout = self.options.request_timeout.saturating_add(wait);
         let mut request = self
             .client
@@ -141,32 +180,18 @@ impl Fetcher {
             request = request.header(AUTHORIZATION, token.header());
         }
         let sent = request.timeout(timeout).send().await;
-        let response = sent.map_err(|error| self.failure(error))?;
-        match response.status() {
-            StatusCode::NOT_MODIFIED => Ok(Answer::Unchanged {
-                waited: response.headers().contains_key(PREFERENCE_APPLIED),
-            }),
-            StatusCode::OK => {
-                self.check_type(response.headers())?;
-                let tag = response.headers().get(ETAG).cloned();
-                let body = self.body(response, self.options.max_body_bytes).await?;
-                Ok(Answer::Document { body, tag })
-            }
-            status => {
-                let retry_after = retry_after(response.headers());
-                // Whatever comes with an error, the status is what counts.
-                let body = self
-                    .body(response, MAX_ERROR_BYTES)
-                    .await
-                    .unwrap_or_default();
-                Err(log_problem::from_answer(
-                    status,
-                    &body,
-                    retry_after,
-                    &self.to_string(),
-                ))
-            }
-        }
+        sent.map_err(|error| self.failure(error))
+    }
+
+    /// What the log answered, as the error that it is.
+    async fn error(&self, response: Response) -> LogError {
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        // Whatever comes with an error, the status is what counts.
+        let body = self
+            .body(response, MAX_ERROR_BYTES)
+            .await
+            .unwrap_or_default();
+        log_problem::from_answer(status, &body, retry_after, &self.to_string())
     }
 
     fn check_type(&self, headers: &HeaderMap) -> Result<(), LogError> {

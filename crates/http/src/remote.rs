@@ -88,6 +88,17 @@ impl RemoteNotificationLog {
         self.fetcher.base()
     }
 
+    /// A JSON document that lies below the log, such as `1,20/seal`; `None` if there is none (404). What it says is not
+    /// looked at. The same credentials and bounds as for pages.
+    ///
+    /// # Errors
+    ///
+    /// - [`LogError::Unavailable`] if the log does not answer, [`LogError::Forbidden`] if it refuses to.
+    /// - [`LogError::Garbage`] if what comes is too large, cut short, or no JSON by its media type.
+    pub async fn document(&self, below: &str) -> Result<Option<bytes::Bytes>, LogError> {
+        self.fetcher.get_if_there(self.fetcher.below(below)).await
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         // What is in there is complete after each statement.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)

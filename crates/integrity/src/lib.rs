@@ -30,7 +30,7 @@ pub use fingerprint::Fingerprint;
 pub use keys::{SealKeyError, SigningKey, VerifyingKey};
 pub use remembered::{ParseRememberedError, Remembered};
 pub use seal::{Seal, SealError};
-pub use sealer::{Sealer, SealerError};
+pub use sealer::{Sealer, SealerError, SealerStatus};
 pub use seals::Seals;
 pub use stored_seals::StoredSeals;
 pub use verifier::{Report, Verification};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use boxes_notification_log::{Backoff, LogError, NotificationLog, SectionId};
 use boxes_recorder::{LogIdentity, RecorderError};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::compare::compare;
@@ -27,6 +28,16 @@ pub struct Sealer {
     key: Option<Arc<SigningKey>>,
     adopts: bool,
     reached: Option<Reached>,
+    status: watch::Sender<SealerStatus>,
+}
+
+/// How far a sealer has come, and whether it goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealerStatus {
+    /// The last notification that is sealed, 0 for none yet.
+    pub sealed_through: u64,
+    /// Why it has stopped, if it has: somebody has to verify the log.
+    pub stopped: Option<String>,
 }
 
 /// How far it has come.
@@ -84,7 +95,14 @@ impl Sealer {
             key,
             adopts: false,
             reached: None,
+            status: watch::Sender::default(),
         }
+    }
+
+    /// How far it has come, from now on.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<SealerStatus> {
+        self.status.subscribe()
     }
 
     /// Continues seals that are unsigned, or signed with another key, instead of refusing to: for the first start
@@ -128,22 +146,24 @@ impl Sealer {
             reached.chain = seal.after();
             reached.next = section.id.next();
             self.reached = Some(reached.clone());
+            self.tell();
         }
     }
 
-    /// The last notification that is sealed, as far as this sealer has come; 0 for none.
-    #[must_use]
-    pub fn sealed_through(&self) -> u64 {
-        self.reached.as_ref().map_or(0, |reached| reached.chain.id)
+    fn tell(&self) {
+        let sealed_through = self.reached.as_ref().map_or(0, |reached| reached.chain.id);
+        self.status
+            .send_modify(|status| status.sealed_through = sealed_through);
     }
 
     /// Seals what is archived as it comes, until it is told to stop, or the seals that are there don't fit.
     ///
     /// # Errors
     ///
-    /// The error that ended it. What is transient is logged, and tried again.
+    /// The error that ended it, which the status tells, too. What is transient is logged, and tried again.
     pub async fn run(mut self, stopping: CancellationToken) -> Result<(), SealerError> {
-        let sealing = async {
+        let status = self.status.clone();
+        let sealing = async move {
             let mut backoff = Backoff::new(FIRST_RETRY, MAX_RETRY);
             loop {
                 let result = match self.seal_archived().await {
@@ -165,7 +185,10 @@ impl Sealer {
         };
         tokio::select! {
             () = stopping.cancelled() => Ok(()),
-            error = sealing => Err(error),
+            error = sealing => {
+                status.send_modify(|status| status.stopped = Some(error.to_string()));
+                Err(error)
+            }
         }
     }
 
@@ -211,6 +234,7 @@ impl Sealer {
         );
         let reached = Reached { log, chain, next };
         self.reached = Some(reached.clone());
+        self.tell();
         Ok(reached)
     }
 

@@ -37,6 +37,8 @@ pub enum BoxCommand {
     Forget(crate::ForgetOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
+    /// Verifies that the log of a box is as it was sealed, near or far, and names the first notification that is not.
+    Verify(crate::VerifyOptions),
 }
 
 impl BoxCommand {
@@ -53,6 +55,7 @@ impl BoxCommand {
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::Forget(options) => crate::forget_program::forget(&contexts, &options).await,
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
+            Self::Verify(options) => crate::verify_program::verify(&contexts, &options).await,
         })
     }
 }

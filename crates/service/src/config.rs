@@ -16,6 +16,7 @@ use url::Url;
 use crate::access::{accepted_tokens, upstream_tokens};
 use crate::encryption;
 use crate::layers::{Given, Layers, is_box_name, is_log_name, read_bounded};
+use crate::sealing::{self, Sealing};
 use crate::setting::{self, Setting};
 use crate::store::Store;
 use crate::telemetry::LogFormat;
@@ -63,6 +64,8 @@ pub struct Config {
     pub formats: BTreeMap<String, StateFormat>,
     /// Where keys of subjects are kept, for all boxes; `None` keeps them beside the events of each box.
     pub subject_keys: Option<Store>,
+    /// Whether and how the logs of the boxes are sealed.
+    pub sealing: Sealing,
     /// How long a request for news of a followed service may wait there.
     pub long_poll: Duration,
     /// How long a request to a followed service may take; what it waits for news comes on top.
@@ -176,6 +179,7 @@ impl Default for Config {
             mapper: Mapper::default(),
             formats: BTreeMap::new(),
             subject_keys: None,
+            sealing: Sealing::default(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
             poll_interval: Duration::from_secs(1),
@@ -348,6 +352,7 @@ impl Config {
             |t| t.parse().ok().map(Some),
             &mut config.subject_keys,
         )?;
+        config.sealing = sealing::sealing(&layers)?;
         Ok(config)
     }
 

@@ -297,9 +297,11 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 16] = [
     "/notifications",
     "/notifications/{page}",
+    "/notifications/{page}/seal",
+    "/notifications/keys",
     "/notifications/log",
     "/notifications/stream",
     "/notifications/feed",

@@ -70,6 +70,23 @@ pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: Head
             }
         })
         .collect();
+    let sealers: Vec<_> = state
+        .sealers
+        .iter()
+        .map(|sealer| {
+            let status = sealer.status.borrow().clone();
+            SealerReport {
+                box_name: &sealer.box_name,
+                state: if status.stopped.is_some() {
+                    "stopped"
+                } else {
+                    "sealing"
+                },
+                sealed_through: status.sealed_through,
+                error: status.stopped.filter(|_| in_detail),
+            }
+        })
+        .collect();
     let (status, word) = if state.stopping.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if boxes.iter().any(|report| report.head.is_none()) {
@@ -77,6 +94,7 @@ pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: Head
     } else if followers
         .iter()
         .any(|report| matches!(report.state, "retrying" | "stopped"))
+        || sealers.iter().any(|report| report.state == "stopped")
     {
         (StatusCode::OK, "degraded")
     } else {
@@ -89,6 +107,7 @@ pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: Head
             status: word,
             boxes,
             followers,
+            sealers,
         }),
     )
         .into_response()
@@ -99,6 +118,8 @@ struct Readiness<'a> {
     status: &'static str,
     boxes: Vec<BoxReport<'a>>,
     followers: Vec<FollowerReport<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sealers: Vec<SealerReport<'a>>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +142,16 @@ struct FollowerReport<'a> {
     lag: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SealerReport<'a> {
+    #[serde(rename = "box")]
+    box_name: &'a str,
+    state: &'static str,
+    sealed_through: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// `GET /metrics`: what was counted, in the text format of Prometheus. Where tokens are set, asks
@@ -151,6 +182,15 @@ pub(crate) async fn metrics(State(state): State<Arc<state::State>>) -> Response 
             gauge!("boxes_follower_stopped", &labels).set(if stopped { 1.0 } else { 0.0 });
             // So that the series is there before the first error.
             counter!("boxes_follower_errors_total", &labels).increment(0);
+        });
+    }
+    for sealer in &state.sealers {
+        let status = sealer.status.borrow().clone();
+        let stopped = if status.stopped.is_some() { 1.0 } else { 0.0 };
+        state.metrics.record(|| {
+            let labels = [("box", sealer.box_name.clone())];
+            gauge!("boxes_sealed_through", &labels).set(as_f64(status.sealed_through));
+            gauge!("boxes_sealing_stopped", &labels).set(stopped);
         });
     }
     let headers = [

@@ -44,9 +44,12 @@ mod problem;
 mod program;
 mod python_time;
 mod rate_limit;
+mod remote_seals;
 mod routes;
 mod running;
 mod scope;
+mod seal_routes;
+mod sealing;
 mod secret;
 mod server;
 mod service;
@@ -56,7 +59,6 @@ mod start_error;
 mod state;
 mod stop_signal;
 mod store;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "some commands are for these databases alone")
@@ -68,6 +70,7 @@ mod tokens;
 mod topics;
 mod topics_program;
 mod upstream_address;
+mod verify_program;
 
 pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
@@ -88,16 +91,17 @@ pub use program::{Failure, Program, Result, run, serve};
 pub use rate_limit::RateLimit;
 pub use running::{Running, Stopped};
 pub use scope::{ParseScopesError, Scope, Scopes};
+pub use sealing::Sealing;
 pub use secret::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, TokenError};
 pub use service::Service;
 pub use setting::{SETTINGS, Setting, Shape};
 pub use start_error::StartError;
 pub use stop_signal::StopSignal;
 pub use store::{ParseStoreError, Store};
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use store_options::StoreOptions;
 pub use telemetry::{LogFormat, ParseLogFormatError, init_telemetry};
 pub use tokens::{Grant, Tokens};
 pub use topics::{FollowedTopics, LogTopics};
 pub use topics_program::TopicsOptions;
 pub use upstream_address::{NoUpstreamAddress, UpstreamAddress};
+pub use verify_program::{VerifyArguments, VerifyOptions};

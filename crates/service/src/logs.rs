@@ -6,7 +6,7 @@ use axum::Router;
 use boxes_application::App;
 use boxes_http::{
     BearerToken, Dialects, ForeignNotificationLog, InvalidPath, NotificationLogOptions,
-    NotificationLogResource, RemoteError, RemoteNotificationLog, RemoteOptions,
+    NotificationLogResource, RemoteNotificationLog, RemoteOptions,
 };
 use boxes_notification_log::NotificationLog;
 use tokio_util::sync::CancellationToken;
@@ -75,16 +75,50 @@ pub(crate) fn follow(
     token: Option<&Token>,
     config: &Config,
 ) -> Result<Arc<dyn NotificationLog>, StartError> {
-    let unusable = |reason: String| StartError::Upstream {
-        upstream: upstream.to_owned(),
-        url: address.to_string(),
-        reason,
+    let Some(dialect) = address.dialect() else {
+        return Ok(Arc::new(remote(upstream, address, token, config)?));
     };
+    let unusable = unusable(upstream, address);
+    let options = options(upstream, address, token, config).map_err(&unusable)?;
+    let url = address.url().clone();
+    let log = ForeignNotificationLog::new(upstream, url, dialect, options);
+    let log = log.map_err(|error| unusable(error.to_string()))?;
+    Ok(Arc::new(log.with_times(python_time)))
+}
+
+/// The same in the kit's own words, with what lies beside it.
+pub(crate) fn remote(
+    upstream: &str,
+    address: &UpstreamAddress,
+    token: Option<&Token>,
+    config: &Config,
+) -> Result<RemoteNotificationLog, StartError> {
+    let unusable = unusable(upstream, address);
+    let options = options(upstream, address, token, config).map_err(&unusable)?;
+    RemoteNotificationLog::new(address.url().clone(), options)
+        .map_err(|error| unusable(error.to_string()))
+}
+
+fn unusable(upstream: &str, address: &UpstreamAddress) -> impl Fn(String) -> StartError {
+    let (upstream, url) = (upstream.to_owned(), address.to_string());
+    move |reason| StartError::Upstream {
+        upstream: upstream.clone(),
+        url: url.clone(),
+        reason,
+    }
+}
+
+fn options(
+    upstream: &str,
+    address: &UpstreamAddress,
+    token: Option<&Token>,
+    config: &Config,
+) -> Result<RemoteOptions, String> {
     let token = token
         .map(|token| BearerToken::new(token.expose()))
         .transpose()
-        .map_err(|error| unusable(error.to_string()))?;
-    let options = RemoteOptions {
+        .map_err(|error| error.to_string())?;
+    Ok(RemoteOptions {
         token,
         authorities: config.upstream_authorities(upstream).cloned(),
         // An address that leads to another box is a mistake that no reader would notice by itself.
@@ -93,15 +127,7 @@ pub(crate) fn follow(
         compressed: !is_this_machine(address.url()),
         poll_interval: config.poll_interval,
         ..RemoteOptions::default()
-    };
-    let url = address.url().clone();
-    let invalid = |error: RemoteError| unusable(error.to_string());
-    let Some(dialect) = address.dialect() else {
-        let log = RemoteNotificationLog::new(url, options).map_err(invalid)?;
-        return Ok(Arc::new(log));
-    };
-    let log = ForeignNotificationLog::new(upstream, url, dialect, options).map_err(invalid)?;
-    Ok(Arc::new(log.with_times(python_time)))
+    })
 }
 
 /// Whether the address is one of this machine's own, by which no other can be reached.

@@ -76,6 +76,14 @@ impl Metrics {
                 "boxes_follower_stopped",
                 "1 if the follower has stopped and needs a person, otherwise 0"
             );
+            describe_gauge!(
+                "boxes_sealed_through",
+                "Last notification of a box's log that is sealed"
+            );
+            describe_gauge!(
+                "boxes_sealing_stopped",
+                "1 if sealing has stopped because the seals don't fit the log, and a person has to verify it, otherwise 0"
+            );
             describe_counter!(
                 "boxes_follower_errors_total",
                 "How often a follower was held up or stopped"

@@ -29,7 +29,7 @@ use http::{HeaderValue, StatusCode};
 pub struct Problem(boxes_http::Problem);
 
 /// The kinds of problems that are a service's own, beside [`ProblemKind::ALL`].
-pub(crate) static OWN_KINDS: &[ProblemKind] = &[ALREADY_EXISTS, UNEXPECTED_BODY];
+pub(crate) static OWN_KINDS: &[ProblemKind] = &[ALREADY_EXISTS, UNEXPECTED_BODY, NOT_SEALED];
 
 const ALREADY_EXISTS: ProblemKind = ProblemKind {
     slug: "already-exists",
@@ -43,6 +43,13 @@ pub(crate) const UNEXPECTED_BODY: ProblemKind = ProblemKind {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     title: "The body is not what is expected here",
     advice: "It is JSON, but detail says which member is missing, unknown, or of the wrong type.",
+};
+
+pub(crate) const NOT_SEALED: ProblemKind = ProblemKind {
+    slug: "not-sealed",
+    status: StatusCode::NOT_FOUND,
+    title: "The page has no seal",
+    advice: "A page is sealed after it is archived, if the service was told to seal (--seal). Try again later, or ask those who run it.",
 };
 
 /// After how long a client may try again what could not be done now.

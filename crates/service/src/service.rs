@@ -6,6 +6,7 @@ use std::sync::Arc;
 use boxes_application::{
     AfterCommit, App, AppOptions, Follower, FollowerOptions, FollowerState, SynchronousDelivery,
 };
+use boxes_integrity::Sealer;
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
 use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
 use crate::subject_keys::KeyStores;
-use crate::{BoundedContext, Config, Delivery, Running, StartError, logs};
+use crate::{BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes};
 
 /// Boxes in this process, with their logs, routes and followers.
 #[derive(Debug)]
@@ -74,9 +75,17 @@ impl Service {
                 started.follow(&app, upstream, &policies, &config)?;
             }
         }
+        let (mut sealers, mut sealing) = (Vec::new(), Vec::new());
+        for running in &started.boxes {
+            if let Some((sealer, status)) = config.sealing.sealer(running)? {
+                sealers.push(sealer);
+                sealing.push(status);
+            }
+        }
         let state = Arc::new(State {
             boxes: started.boxes,
             followers: started.watched,
+            sealers: sealing,
             metrics,
             tokens: config.tokens.clone(),
             public_base: public_base(&config),
@@ -93,7 +102,13 @@ impl Service {
                 });
                 Ok(BoxRoutes {
                     own,
-                    logs: of_logs.collect::<Result<_, StartError>>()?,
+                    logs: of_logs
+                        .chain(std::iter::once_with(|| {
+                            // Who may read the log may read its seals.
+                            let seals = seal_routes::routes(running, &config);
+                            Ok((running.app.name().to_owned(), seals))
+                        }))
+                        .collect::<Result<_, StartError>>()?,
                     app: running.app.clone(),
                 })
             })
@@ -103,6 +118,9 @@ impl Service {
         let (tasks, killing) = (TaskTracker::new(), CancellationToken::new());
         let kill_on_drop = (stopping.clone().drop_guard(), killing.clone().drop_guard());
         watch(&state, &tasks);
+        for sealer in sealers {
+            seal(sealer, &state, &tasks, &killing);
+        }
         let delivery = run(started.followers, config.delivery, &state, &tasks, &killing).await;
         tasks.close();
         Ok(Running {
@@ -175,6 +193,7 @@ impl Started {
         self.routes.push(routes);
         self.boxes.push(RunningBox {
             logs: logs::published(&app, &declared, listed),
+            publishes_own_log: declared.instead.is_none(),
             app,
             writer,
             head_at_start,
@@ -222,6 +241,20 @@ impl Started {
         self.followers.push(follower);
         Ok(())
     }
+}
+
+/// Seals a log beside everything else, until the service ends or the seals don't fit.
+fn seal(sealer: Sealer, state: &Arc<State>, tasks: &TaskTracker, killing: &CancellationToken) {
+    let (stopping, killing) = (state.stopping.clone(), killing.clone());
+    tasks.spawn(async move {
+        let ended = tokio::select! {
+            () = killing.cancelled() => return,
+            ended = sealer.run(stopping) => ended,
+        };
+        if let Err(error) = ended {
+            tracing::error!(%error, "sealing has stopped");
+        }
+    });
 }
 
 /// Counts the troubles of followers, and keeps what was measured in bounds.

@@ -186,6 +186,21 @@ settings! {
         default: "beside the events of each box",
         help: "One store for the keys of subjects of all boxes, so that personal data can be forgotten in all of them at once: for services that follow each other",
     }
+    SEAL {
+        key: Some("seal"), flag: Some("seal"), variable: "BOXES_SEAL", value: "on|off|adopt", shape: Shape::One,
+        default: "on if there is a key that signs, otherwise off",
+        help: "Whether archived pages are sealed, so that `verify` finds what was changed: a hash chain, signed if there is a key. `adopt` goes on from seals that another key signed, or none: once, with a new key, after `verify`",
+    }
+    SEAL_KEY {
+        key: None, flag: None, variable: "BOXES_SEAL_KEY", value: "PEM", shape: Shape::One,
+        default: "none: seals are not signed",
+        help: "The private key that signs seals, as `openssl genpkey -algorithm ed25519` prints it",
+    }
+    SEAL_KEY_FILE {
+        key: Some("seal_key_file"), flag: Some("seal-key-file"), variable: "BOXES_SEAL_KEY_FILE", value: "FILE", shape: Shape::One,
+        default: "none",
+        help: "File with the private key that signs seals, instead of BOXES_SEAL_KEY",
+    }
     LONG_POLL {
         key: Some("long_poll"), flag: Some("long-poll"), variable: "BOXES_LONG_POLL", value: "SECONDS", shape: Shape::One,
         default: "20",

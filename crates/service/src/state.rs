@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_application::{App, FollowerState, FollowerStatus};
+use boxes_integrity::SealerStatus;
 use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
 use boxes_recorder::{GroupCommit, Position, RecorderError};
 use tokio::sync::watch;
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) boxes: Vec<RunningBox>,
     /// The followers, in the order in which their boxes declare them.
     pub(crate) followers: Vec<RunningFollower>,
+    /// Those that seal the log of a box, in the order of the boxes.
+    pub(crate) sealers: Vec<RunningSealer>,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: Tokens,
     /// What addresses in answers begin with, without a slash at the end; empty makes them paths.
@@ -36,6 +39,8 @@ pub(crate) struct RunningBox {
     pub(crate) app: App,
     /// The logs that others may read, the one that is named after the box first.
     pub(crate) logs: Vec<PublishedLog>,
+    /// Whether that one is the box's own, and not another in its place.
+    pub(crate) publishes_own_log: bool,
     pub(crate) writer: GroupCommit,
     /// The newest notification when the service started.
     pub(crate) head_at_start: u64,
@@ -48,6 +53,13 @@ pub(crate) struct PublishedLog {
     pub(crate) name: String,
     pub(crate) log: Arc<dyn NotificationLog>,
     pub(crate) topics: LogTopics,
+}
+
+/// One that seals the log of a box.
+#[derive(Debug)]
+pub(crate) struct RunningSealer {
+    pub(crate) box_name: String,
+    pub(crate) status: watch::Receiver<SealerStatus>,
 }
 
 /// One follower.

@@ -34,10 +34,16 @@ pub(crate) struct StoreOfBox {
 }
 
 impl<A> StoreOptions<A> {
-    /// The box that is named, if the program has it and keeps it in a store that lasts.
-    pub(crate) fn find(&self, contexts: &[BoundedContext]) -> Result<StoreOfBox> {
+    /// What is configured, and the name of the box.
+    pub(crate) fn load(&self) -> Result<(Config, String)> {
         let config = Config::load(&self.settings, environment())?;
         let name = config.serve.first().cloned().unwrap_or_default();
+        Ok((config, name))
+    }
+
+    /// The box that is named, if the program has it and keeps it in a store that lasts.
+    pub(crate) fn find(&self, contexts: &[BoundedContext]) -> Result<StoreOfBox> {
+        let (config, name) = self.load()?;
         let names: Vec<&str> = contexts.iter().map(BoundedContext::name).collect();
         if !names.contains(&name.as_str()) {
             return Err(refused(format!(
@@ -60,6 +66,14 @@ impl<A> StoreOptions<A> {
 }
 
 impl StoreOfBox {
+    /// Whether there is something to open, as far as can be told without making it.
+    pub(crate) fn is_there(&self) -> bool {
+        match &self.store {
+            Store::Sqlite(file) => file.exists(),
+            _ => true,
+        }
+    }
+
     /// Opens the store; one that is not there is made.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Recorder>> {
         Ok(self.store.open(&self.name, self.config.page_size).await?)

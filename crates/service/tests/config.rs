@@ -659,3 +659,62 @@ fn a_format_holds_for_one_box_or_for_all_that_have_none_of_their_own() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+const SEAL_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIA5rZN5RZcX/YDfrQrXncQPP8qp3B+GUaqLq5sjBYxhH
+-----END PRIVATE KEY-----";
+
+#[test]
+fn logs_are_sealed_if_there_is_a_key_or_if_it_is_said_so() {
+    let sealing = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let sealing = load(arguments, variables).unwrap().sealing;
+        (sealing.on, sealing.key.is_some(), sealing.adopts)
+    };
+    let key = [("BOXES_SEAL_KEY", SEAL_KEY)];
+    assert_eq!(sealing(&[], &[]), (false, false, false));
+    assert_eq!(sealing(&["--seal", "on"], &[]), (true, false, false));
+    assert_eq!(sealing(&[], &key), (true, true, false));
+    assert_eq!(sealing(&["--seal", "off"], &key), (false, true, false));
+    assert_eq!(sealing(&["--seal", "adopt"], &key), (true, true, true));
+    let (_folder, path) = file(SEAL_KEY);
+    let from_file = ["--seal-key-file", path.as_str()];
+    assert_eq!(sealing(&from_file, &[]), (true, true, false));
+}
+
+#[test]
+fn what_is_said_of_seals_and_can_not_be_is_refused_in_a_sentence_without_the_key() {
+    let (_folder, path) = file("MC4CAQA");
+    for (arguments, variables, parts) in [
+        (
+            vec!["--seal", "yes"],
+            vec![],
+            vec!["--seal", "`on`, `off` or `adopt`"],
+        ),
+        (
+            vec!["--seal", "adopt"],
+            vec![],
+            vec!["BOXES_SEAL_KEY", "--seal-key-file"],
+        ),
+        (
+            vec![],
+            vec![("BOXES_SEAL_KEY", "MC4CAQA")],
+            vec!["BOXES_SEAL_KEY", "openssl genpkey"],
+        ),
+        (
+            vec!["--seal-key-file", &path],
+            vec![],
+            vec!["--seal-key-file", "openssl genpkey"],
+        ),
+        (
+            vec!["--seal-key-file", &path],
+            vec![("BOXES_SEAL_KEY", SEAL_KEY)],
+            vec!["BOXES_SEAL_KEY", "--seal-key-file", "leave one"],
+        ),
+    ] {
+        let error = load(&arguments, &variables).unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+        assert!(!error.contains("MC4CAQA"), "{error}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether and how the logs of a service are sealed.
+
+use std::sync::Arc;
+
+use boxes_integrity::{Sealer, SigningKey, StoredSeals};
+use boxes_notification_log::NotificationLog;
+use boxes_recorder::RecorderError;
+
+use crate::config::read_secret_file;
+use crate::layers::Layers;
+use crate::state::{RunningBox, RunningSealer};
+use crate::{ConfigError, StartError, setting};
+
+/// Whether and how the logs of a service are sealed.
+#[derive(Debug, Clone, Default)]
+pub struct Sealing {
+    /// Whether they are.
+    pub on: bool,
+    /// What signs the seals; without it they are a chain alone.
+    pub key: Option<Arc<SigningKey>>,
+    /// Whether seals that the key did not sign are continued, instead of being refused.
+    pub adopts: bool,
+}
+
+/// What the settings say of it.
+pub(crate) fn sealing(layers: &Layers) -> Result<Sealing, ConfigError> {
+    let key = key(layers)?.map(Arc::new);
+    let word = layers.one(&setting::SEAL)?;
+    let (on, adopts) = match &word {
+        None => (key.is_some(), false),
+        Some(given) => given.parse("`on`, `off` or `adopt`", |text| match text {
+            "on" => Some((true, false)),
+            "off" => Some((false, false)),
+            "adopt" => Some((true, true)),
+            _ => None,
+        })?,
+    };
+    if adopts && key.is_none() {
+        return Err(ConfigError::Together {
+            reason: "`--seal adopt` continues the seals of another key with a new one, and there is none: set BOXES_SEAL_KEY or --seal-key-file".to_owned(),
+        });
+    }
+    Ok(Sealing { on, key, adopts })
+}
+
+fn key(layers: &Layers) -> Result<Option<SigningKey>, ConfigError> {
+    let read = |text: &str, origin: String| {
+        SigningKey::from_pem(text).map_err(|error| ConfigError::Value {
+            origin,
+            problem: format!("holds no key: {error}"),
+        })
+    };
+    match (
+        layers.one(&setting::SEAL_KEY)?,
+        layers.one(&setting::SEAL_KEY_FILE)?,
+    ) {
+        (None, None) => Ok(None),
+        (Some(given), None) => read(&given.value, given.origin.to_string()).map(Some),
+        (None, Some(file)) => {
+            let text = read_secret_file(&file)?;
+            read(&text, format!("{} ({})", file.origin, file.value)).map(Some)
+        }
+        (Some(_), Some(file)) => Err(ConfigError::Together {
+            reason: format!(
+                "the key that signs seals is given by BOXES_SEAL_KEY and by {}: leave one of them out",
+                file.origin
+            ),
+        }),
+    }
+}
+
+impl Sealing {
+    /// The sealer of a box, if its log is to be sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Store`] if the engine has no place for seals.
+    pub(crate) fn sealer(
+        &self,
+        running: &RunningBox,
+    ) -> Result<Option<(Sealer, RunningSealer)>, StartError> {
+        if !self.on {
+            return Ok(None);
+        }
+        let name = running.app.name().to_owned();
+        let Some(seals) = StoredSeals::of(&**running.writer.recorder()) else {
+            return Err(StartError::Store {
+                store: "its store".to_owned(),
+                source: RecorderError::Mismatch {
+                    reason: "it has no place for seals beside the log: leave --seal out".to_owned(),
+                },
+                name,
+            });
+        };
+        let log: Arc<dyn NotificationLog> = Arc::new(running.app.notification_log());
+        let sealer = Sealer::new(log, seals, self.key.clone());
+        let sealer = match self.adopts {
+            true => sealer.adopting(),
+            false => sealer,
+        };
+        let status = sealer.status();
+        Ok(Some((
+            sealer,
+            RunningSealer {
+                box_name: name,
+                status,
+            },
+        )))
+    }
+}

@@ -1,0 +1,203 @@
+//! The command `verify` of a program.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use boxes_integrity::{Digest, Remembered, Report, Seals, StoredSeals, Verification, VerifyingKey};
+use boxes_notification_log::{LocalNotificationLog, NotificationLog, canonical_integer};
+use boxes_recorder::{GroupCommit, GroupCommitBounds};
+use clap::Args;
+
+use crate::layers::read_bounded;
+use crate::remote_seals::RemoteSeals;
+use crate::store_options::{StoreOptions, progress_bar, refused};
+use crate::{BoundedContext, Result, UpstreamAddress, logs};
+
+/// What the command line of `verify` says.
+pub type VerifyOptions = StoreOptions<VerifyArguments>;
+
+/// What a verification relies on, and where the log is.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Ends with 0 if everything that is sealed is as it was, with 3 if something is not: the first notification that is wrong is named. 1 and 2 mean that the log could not be read, or not be asked for. It needs no keys of encrypted events."
+)]
+pub struct VerifyArguments {
+    /// Verify the log that is served there, instead of the store of the box: `https://shop.example/orders/notifications`.
+    #[arg(long, value_name = "URL")]
+    from_url: Option<UpstreamAddress>,
+    /// A public key whose signatures count: 64 hexadecimal digits, or a file in PEM, from `openssl pkey -pubout`. May be
+    /// repeated. Without one, only the chain is checked, which whoever can write the seals can make anew.
+    #[arg(long, value_name = "KEY|FILE", value_parser = parse_key)]
+    signed_by: Vec<VerifyingKey>,
+    /// The log has to go on from what is in this file; after that, what was verified is put there. Keep it where those
+    /// who can write the database can't: it shows that a log was cut, or sealed anew.
+    #[arg(long, value_name = "FILE")]
+    remember: Option<PathBuf>,
+    /// This notification has to have this hash, which an earlier verification printed.
+    #[arg(long, value_name = "ID:HASH", value_parser = parse_expected, conflicts_with = "remember")]
+    expect: Option<(u64, Digest)>,
+}
+
+/// The largest file that a key or what is remembered is read from, in bytes.
+const MAX_FILE_BYTES: u64 = 16 * 1024;
+
+/// How a program ends that found something wrong, as opposed to one that could not look.
+const FOUND: u8 = 3;
+
+fn parse_key(text: &str) -> std::result::Result<VerifyingKey, String> {
+    let wrong = |error: boxes_integrity::SealKeyError| error.to_string();
+    match text.parse() {
+        Ok(key) => Ok(key),
+        Err(error) if !Path::new(text).exists() => {
+            Err(format!("{error}, or a file that holds one"))
+        }
+        Err(_) => read_bounded(Path::new(text), MAX_FILE_BYTES)?
+            .parse()
+            .map_err(wrong),
+    }
+}
+
+fn parse_expected(text: &str) -> std::result::Result<(u64, Digest), String> {
+    let expected = || "expected the id of a notification, `:`, and its hash".to_owned();
+    let (id, hash) = text.split_once(':').ok_or_else(expected)?;
+    let id = canonical_integer(id).map_err(|_| expected())?;
+    let hash = hash.parse().map_err(|_| expected())?;
+    (id > 0).then_some((id, hash)).ok_or_else(expected)
+}
+
+/// Verifies the log of a box, near or far, and prints what came of it.
+pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions) -> Result {
+    let own = &options.own;
+    let (log, seals): (Arc<dyn NotificationLog>, Box<dyn Seals>) = match &own.from_url {
+        Some(address) if address.dialect().is_some() => {
+            return Err(refused(
+                "another system's log has no seals: name that of a box".to_owned(),
+            ));
+        }
+        Some(address) => {
+            let (config, name) = options.load()?;
+            let token = config.upstream_token(&name);
+            let log = Arc::new(logs::remote(&name, address, token, &config)?);
+            (
+                Arc::<boxes_http::RemoteNotificationLog>::clone(&log),
+                Box::new(RemoteSeals(log)),
+            )
+        }
+        None => {
+            let store = options.find(contexts)?;
+            if !store.is_there() {
+                return Err(refused(format!(
+                    "there is no database of the box `{}` at that place: see --data and --store",
+                    store.name
+                )));
+            }
+            let recorder = store.open().await?;
+            let Some(seals) = StoredSeals::of(&*recorder) else {
+                return Err(refused("this store has no place for seals".to_owned()));
+            };
+            let writer = GroupCommit::start(recorder, GroupCommitBounds::default()).await?;
+            (
+                Arc::new(LocalNotificationLog::new(&writer)),
+                Box::new(seals),
+            )
+        }
+    };
+    let description = log.describe().await?;
+    let verification = Verification {
+        trusted: own.signed_by.clone(),
+        remembered: match (&own.remember, own.expect) {
+            (Some(file), _) => remembered(file)?,
+            (None, Some((id, hash))) => Some(Remembered {
+                log: description.log.name.clone(),
+                epoch: description.log.epoch,
+                id,
+                hash,
+            }),
+            (None, None) => None,
+        },
+    };
+    let bar = progress_bar("verifying notifications", description.last);
+    let report = verification.run(&*log, &*seals, |read, newest| {
+        bar.set_length(newest);
+        bar.set_position(read);
+    });
+    let report = report.await?;
+    bar.finish_and_clear();
+    print!("{}", text(&report, &verification));
+    if let Some(finding) = &report.finding {
+        eprintln!("error: {finding}");
+        return Ok(ExitCode::from(FOUND));
+    }
+    if let (Some(file), Some(remembered)) = (&own.remember, report.to_remember()) {
+        remember(file, &remembered)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remembered(file: &Path) -> Result<Option<Remembered>> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let unusable = |reason: String| refused(format!("{}: {reason}", file.display()));
+    let text = read_bounded(file, MAX_FILE_BYTES).map_err(unusable)?;
+    let remembered = text
+        .parse()
+        .map_err(|error: boxes_integrity::ParseRememberedError| unusable(error.to_string()))?;
+    Ok(Some(remembered))
+}
+
+/// All of it or nothing, so that a power cut leaves the one before it.
+fn remember(file: &Path, remembered: &Remembered) -> std::io::Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, format!("{remembered}\n"))?;
+    std::fs::File::open(&beside)?.sync_all()?;
+    std::fs::rename(&beside, file)
+}
+
+/// What was verified, for people.
+fn text(report: &Report, verification: &Verification) -> String {
+    let Report {
+        log,
+        last,
+        verified,
+        ..
+    } = report;
+    let mut lines = vec![format!("log        {} {}", log.name, log.epoch)];
+    let verified = verified.id;
+    lines.push(match (verified, last.saturating_sub(verified)) {
+        (0, 0) => "verified   nothing: the log is empty".to_owned(),
+        (0, _) => format!("verified   none of {last} notifications: no page is sealed"),
+        (_, 0) => format!("verified   1 to {verified}"),
+        (_, _) => {
+            format!("verified   1 to {verified} of {last}; what comes after it is not sealed yet")
+        }
+    });
+    let signers: Vec<String> = report.signers.iter().map(ToString::to_string).collect();
+    lines.push(
+        match (verification.trusted.is_empty(), signers.as_slice()) {
+            (_, []) => "signed     no".to_owned(),
+            (true, signers) => format!(
+                "signed     by {}; if that is whose log it is, say so with --signed-by",
+                signers.join(", ")
+            ),
+            (false, signers) => format!(
+                "signed     1 to {}, by {}",
+                report.signed_through,
+                signers.join(", ")
+            ),
+        },
+    );
+    if let Some(first) = report.first_deleted {
+        lines.push(format!(
+            "deleted    the content of {} notifications, {first} first: their streams were deleted",
+            report.n_deleted
+        ));
+    }
+    if let Some(remembered) = report.to_remember() {
+        lines.push(format!("hash       {}:{}", remembered.id, remembered.hash));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
