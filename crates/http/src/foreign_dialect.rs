@@ -108,7 +108,17 @@ impl ForeignDialect {
 fn items<'a, I: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<I>, String> {
     serde_json::from_slice::<Answered<I>>(body)
         .map(|answered| answered.items)
-        .map_err(|error| format!("what is no section of it: {error}"))
+        .map_err(|error| format!("what is no section of it: {}", without_values(&error)))
+}
+
+/// What does not fit, and where; not what stands there: that may be somebody's data, and errors are logged.
+fn without_values(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    if !error.is_data() || message.starts_with("missing field `") {
+        return message;
+    }
+    let (line, column) = (error.line(), error.column());
+    format!("a member has the wrong type at line {line} column {column}")
 }
 
 impl Item9 {
@@ -176,9 +186,14 @@ mod tests {
                 br#"{"items":[{"id":7,"originator_id":"x","originator_version":1,"topic":"t","state":"?"}]}"#,
                 "notification 7, that is not base64",
             ),
+            (
+                br#"{"items":[{"id":"Ann"}]}"#,
+                "a member has the wrong type at line 1 column 21",
+            ),
         ] {
             let refused = ForeignDialect::Eventsourcing9.read(body).unwrap_err();
             assert!(refused.contains(expected), "{refused}");
+            assert!(!refused.contains("Ann"), "{refused}");
         }
     }
 
