@@ -4,12 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock, Weak};
 
-use boxes_domain::{Aggregate, Decision, Id, Subject};
+use boxes_domain::{Aggregate, Decision, Id, Root, Subject};
 use boxes_mapper::{Mapper, Topics};
 use boxes_notification_log::{DerivedLog, LocalNotificationLog};
 use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::after_commit::AfterCommit;
 use crate::conflict::{conflict_backoff, wait_after_conflict};
@@ -17,7 +18,8 @@ use crate::repository::{Repository, aggregate_name};
 use crate::subject_key_provider::NoSubjectKeys;
 use crate::transaction::{Existing, Transaction};
 use crate::{
-    Edge, Error, PublicLog, StoredSubjectKeys, SubjectKeyProvider, SubjectKeys, SystemEdge,
+    Edge, Error, PublicLog, Snapshots, StoredSubjectKeys, SubjectKeyProvider, SubjectKeys,
+    SystemEdge,
 };
 
 /// How a box runs.
@@ -25,6 +27,8 @@ use crate::{
 pub struct AppOptions {
     /// The topics of the aggregates that are declared in it.
     pub topics: Topics,
+    /// Of which aggregates snapshots are taken, and when.
+    pub snapshots: Snapshots,
     /// How many aggregates are kept in memory, at most.
     pub max_cached_aggregates: usize,
     /// How events are stored: in the clear if nothing else is said. It needs the keys of the boxes that this
@@ -41,6 +45,7 @@ impl Default for AppOptions {
     fn default() -> Self {
         Self {
             topics: Topics::default(),
+            snapshots: Snapshots::default(),
             max_cached_aggregates: 10_000,
             mapper: Mapper::default(),
             subject_keys: None,
@@ -111,6 +116,8 @@ impl App {
                 recorder,
                 mapper.clone(),
                 subject_keys.clone(),
+                options.snapshots,
+                Arc::clone(&options.edge),
                 options.max_cached_aggregates,
             )),
             writer,
@@ -325,18 +332,29 @@ impl App {
             Some(transaction) => transaction.lock().await.get(id).await?,
             None => self.begin().get(id).await?,
         };
+        let root = existing(root, aggregate_name::<A>(), id.uuid())?;
+        Ok(root.state().clone())
+    }
+
+    /// Takes a snapshot of an aggregate as it is recorded now, and says which version it includes. Taken twice at a version
+    /// it is one.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotFound`] or [`Error::Discarded`] if there is no such aggregate, or no more.
+    /// - [`Error::NoSnapshots`] if the box does not declare snapshots of `A`.
+    /// - [`Error::Mapper`] if the state can't be written.
+    /// - [`Error::Store`] if the store can't keep it now, or it is too large.
+    pub async fn take_snapshot<A: Aggregate>(&self, id: Id<A>) -> Result<u64, Error> {
         let (aggregate, uuid) = (aggregate_name::<A>(), id.uuid());
-        match (root.exists(), root.is_discarded()) {
-            (true, _) => Ok(root.state().clone()),
-            (false, true) => Err(Error::Discarded {
-                aggregate,
-                id: uuid,
-            }),
-            (false, false) => Err(Error::NotFound {
-                aggregate,
-                id: uuid,
-            }),
+        if !self.inner.repository.has_snapshots::<A>() {
+            let name = self.inner.name.clone();
+            return Err(Error::NoSnapshots { aggregate, name });
         }
+        // Not what a transaction is about to record.
+        let root = existing(self.begin().get(id).await?, aggregate, uuid)?;
+        self.inner.repository.snapshot(&root).await?;
+        Ok(root.version())
     }
 
     /// Everything that was recorded of an aggregate, oldest first; empty if there is none.
@@ -423,7 +441,7 @@ impl App {
             None => self.inner.writer.append(append).await.map(|_| ())?,
             Some(after_commit) => self.commit_with_effects(append, after_commit).await?,
         }
-        transaction.keep_all();
+        transaction.keep_all().await;
         Ok(())
     }
 
@@ -475,4 +493,17 @@ fn own_subject_keys(
         }
     };
     SubjectKeys::new(provider)
+}
+
+/// The aggregate, if it lives.
+fn existing<A: Aggregate>(
+    root: Root<A>,
+    aggregate: &'static str,
+    id: Uuid,
+) -> Result<Root<A>, Error> {
+    match (root.exists(), root.is_discarded()) {
+        (true, _) => Ok(root),
+        (false, true) => Err(Error::Discarded { aggregate, id }),
+        (false, false) => Err(Error::NotFound { aggregate, id }),
+    }
 }

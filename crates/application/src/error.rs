@@ -57,6 +57,16 @@ pub enum Error {
         /// The box.
         name: String,
     },
+    /// There are no snapshots of the aggregate: add `.snapshots::<…>()` to the box.
+    #[error(
+        "the box `{name}` declares no snapshots of {aggregate}: add `.snapshots::<{aggregate}, …>(…)` to it"
+    )]
+    NoSnapshots {
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// The box.
+        name: String,
+    },
     /// A policy kept its `App` beyond its end, and commanded on it: await what it does.
     #[error("the transaction has ended: a policy has to await every command before it returns")]
     TransactionEnded,

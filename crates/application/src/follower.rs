@@ -414,7 +414,7 @@ impl Follower {
             let append = Append::new(transaction.end()).with_tracking(tracking);
             match self.app.inner.writer.append(append).await {
                 Ok(_) => {
-                    transaction.keep_all();
+                    transaction.keep_all().await;
                     reading.recorded = Some(Position { epoch, id: last.id });
                     self.status.send_modify(|status| {
                         status.position = last.id;

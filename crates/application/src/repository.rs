@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use boxes_domain::{Aggregate, Id, Root};
 use boxes_mapper::Mapper;
-use boxes_recorder::{Recorder, StreamRange};
+use boxes_recorder::{Recorder, RecorderError, StreamRange};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use crate::{Error, SubjectKeys};
+use crate::snapshots::Due;
+use crate::{Edge, Error, Snapshots, SubjectKeys};
 
 /// Events that are read from the store at a time, so that a long stream needs bounded memory.
 const EVENTS_PER_READ: u64 = 1_000;
@@ -27,6 +28,8 @@ pub(crate) struct Repository {
     recorder: Arc<dyn Recorder>,
     mapper: Mapper,
     keys: SubjectKeys,
+    snapshots: Snapshots,
+    edge: Arc<dyn Edge>,
     cache: Cache<Key, Arc<dyn Any + Send + Sync>>,
     /// The generation of keys with which those in the cache were read.
     generation: AtomicU64,
@@ -50,6 +53,8 @@ impl Repository {
         recorder: Arc<dyn Recorder>,
         mapper: Mapper,
         keys: SubjectKeys,
+        snapshots: Snapshots,
+        edge: Arc<dyn Edge>,
         max_cached: usize,
     ) -> Self {
         Self {
@@ -57,6 +62,8 @@ impl Repository {
             mapper,
             generation: AtomicU64::new(keys.generation()),
             keys,
+            snapshots,
+            edge,
             cache: Cache::new(max_cached),
         }
     }
@@ -72,11 +79,96 @@ impl Repository {
         self.forget();
         match self.cached(id) {
             Some(root) => Ok((root, true)),
-            None => self
-                .refresh(Root::new(id), generation)
-                .await
-                .map(|(root, _)| (root, false)),
+            None => self.read(id, generation).await.map(|root| (root, false)),
         }
+    }
+
+    /// The aggregate as it is recorded now, from its snapshot if there is one.
+    async fn read<A: Aggregate>(&self, id: Id<A>, generation: u64) -> Result<Root<A>, Error> {
+        let root = match self.restored(id).await? {
+            Some(root) => {
+                self.keep(root.clone(), generation);
+                root
+            }
+            None => Root::new(id),
+        };
+        self.refresh(root, generation).await.map(|(root, _)| root)
+    }
+
+    /// The aggregate as its snapshot has it, if there is one that can be understood and that its events lead to.
+    async fn restored<A: Aggregate>(&self, id: Id<A>) -> Result<Option<Root<A>>, Error> {
+        if !self.snapshots.has::<A>() {
+            return Ok(None);
+        }
+        let snapshot = match self.recorder.key_value_store() {
+            Some(beside) => self.snapshots.kept(id, &*beside).await?,
+            None => None,
+        };
+        let Some(snapshot) = snapshot else {
+            return Ok(None);
+        };
+        let version = snapshot.originator_version;
+        let restore = || self.snapshots.restore(id, &snapshot, &self.mapper);
+        let root = match self.keys.map(restore).await {
+            Ok(root) => root,
+            Err(Error::Mapper(error)) => {
+                tracing::warn!(%error, %id, "a snapshot can't be understood, and is left out of account");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        // A store that was put back to an earlier state may have forgotten what the snapshot includes.
+        let last = StreamRange {
+            until: version,
+            ..StreamRange::after(version.saturating_sub(1))
+        };
+        if root.is_some()
+            && self
+                .recorder
+                .select_events(id.uuid(), last)
+                .await?
+                .is_empty()
+        {
+            tracing::warn!(%id, version, "a snapshot includes what was never recorded, and is left out of account");
+            return Ok(None);
+        }
+        Ok(root)
+    }
+
+    /// Whether there are snapshots of `A`.
+    pub(crate) fn has_snapshots<A: Aggregate>(&self) -> bool {
+        self.snapshots.has::<A>()
+    }
+
+    /// Takes a snapshot of what was recorded just now, if one is due. That it can't be taken is no obstacle to anything.
+    pub(crate) async fn snapshot_if_due<A: Aggregate>(&self, root: &Root<A>, n_recorded: u64) {
+        let Some(due) = self.snapshots.due(root, n_recorded) else {
+            return;
+        };
+        if let Err(error) = self.take(due).await {
+            tracing::warn!(%error, id = %root.id(), "a snapshot can't be taken");
+        }
+    }
+
+    /// Takes a snapshot of what is recorded, due or not.
+    pub(crate) async fn snapshot<A: Aggregate>(&self, root: &Root<A>) -> Result<(), Error> {
+        match self.snapshots.on_demand(root) {
+            Some(due) => self.take(due).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn take<A: Aggregate>(&self, due: Due<A>) -> Result<(), Error> {
+        let (event_id, now) = (self.edge.new_id(), self.edge.now());
+        let write = || due.write(event_id, now, &self.mapper);
+        let snapshot = self.keys.map(write).await?;
+        let Some(beside) = self.recorder.key_value_store() else {
+            let reason = "the store keeps nothing beside its log, so it has no snapshots";
+            return Err(Error::Store(RecorderError::Invalid {
+                reason: reason.to_owned(),
+            }));
+        };
+        Ok(due.keep(&snapshot, &*beside).await?)
     }
 
     /// The aggregate brought up to what is recorded now: second, whether there was anything newer.

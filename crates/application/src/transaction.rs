@@ -51,12 +51,15 @@ trait Touched: std::fmt::Debug + Send + Sync {
         repository: &'a Repository,
         generation: u64,
     ) -> BoxFuture<'a, Result<(), Error>>;
+    fn snapshot_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, ()>;
 }
 
 struct Holder<A: Aggregate> {
     root: Root<A>,
     /// Whether it may be behind the store: then a refusal must be decided again on the newest state.
     may_be_stale: bool,
+    /// How many events of it are to be recorded.
+    n_events: u64,
 }
 
 impl<A: Aggregate> std::fmt::Debug for Holder<A> {
@@ -90,6 +93,12 @@ impl<A: Aggregate> Touched for Holder<A> {
             repository.refresh(kept, generation).await.map(|_| ())
         }
         .boxed()
+    }
+
+    fn snapshot_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, ()> {
+        repository
+            .snapshot_if_due(&self.root, self.n_events)
+            .boxed()
     }
 }
 
@@ -137,10 +146,13 @@ impl Transaction {
         std::mem::take(&mut self.events)
     }
 
-    /// The events are recorded: what was touched is as good as loaded.
-    pub(crate) fn keep_all(&self) {
+    /// The events are recorded: what was touched is as good as loaded, and snapshots are taken that are due.
+    pub(crate) async fn keep_all(&self) {
         for holder in self.roots.values() {
             holder.keep_in(&self.repository, self.generation);
+        }
+        for holder in self.roots.values() {
+            holder.snapshot_in(&self.repository).await;
         }
     }
 
@@ -215,7 +227,11 @@ impl Transaction {
             return Ok(*holder);
         }
         let (root, may_be_stale) = self.repository.load(id, self.generation).await?;
-        Ok(Holder { root, may_be_stale })
+        Ok(Holder {
+            root,
+            may_be_stale,
+            n_events: 0,
+        })
     }
 
     /// As [`take`](Self::take), but what was not used lately is taken for new without a look into the store:
@@ -232,6 +248,7 @@ impl Transaction {
         Ok(Holder {
             root: Root::new(id),
             may_be_stale: true,
+            n_events: 0,
         })
     }
 
@@ -243,6 +260,7 @@ impl Transaction {
         Ok(Holder {
             root,
             may_be_stale: false,
+            n_events: holder.n_events,
         })
     }
 
@@ -256,6 +274,8 @@ impl Transaction {
         let events = holder.root.take_pending();
         // Once there are events to record, the commit checks the version; a reload would lose them.
         holder.may_be_stale &= events.is_empty();
+        let n_events = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        holder.n_events = holder.n_events.saturating_add(n_events);
         // All are written before any counts: if one can't be, the aggregate that has applied it is dropped here.
         let stored = self.write(id, version, &events).await?;
         self.events.extend(stored);

@@ -88,7 +88,7 @@ pub mod prelude {
     pub use axum::routing::{delete, get, patch, post, put};
     pub use serde::{Deserialize, Serialize};
 
-    pub use boxes_application::{App, Error, Notification, PublicLog, Recorded};
+    pub use boxes_application::{App, Error, Notification, PublicLog, Recorded, SnapshotEvery};
     pub use boxes_domain::{Aggregate, Decision, Event, Id, Personal, Rejection};
     pub use boxes_service::{BoundedContext, Json, Path, Problem};
 }

@@ -84,6 +84,18 @@ impl<A: Aggregate> Root<A> {
         }
     }
 
+    /// An aggregate that exists, as it was after `version` events: what a snapshot gives.
+    #[must_use]
+    pub const fn restored(id: Id<A>, version: u64, state: A) -> Self {
+        Self {
+            id,
+            version,
+            discarded: false,
+            state,
+            pending: Vec::new(),
+        }
+    }
+
     /// Its identity.
     #[must_use]
     pub const fn id(&self) -> Id<A> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::MethodRouter;
 use axum::routing::get;
-use boxes_application::{App, Error, Notification, Policies, PublicLog};
+use boxes_application::{App, Error, Notification, Policies, PublicLog, SnapshotEvery, Snapshots};
 use boxes_domain::{Aggregate, Event};
 use boxes_mapper::{Mapper, MapperError, Topics, Transcoder};
 
@@ -65,6 +65,7 @@ pub struct BoundedContext {
     policies: Policies,
     routes: Router<App>,
     logs: Logs,
+    snapshots: Snapshots,
     writer: Option<Arc<dyn Transcoder>>,
     readers: Vec<Arc<dyn Transcoder>>,
     mistakes: Vec<String>,
@@ -85,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) policies: Policies,
     pub(crate) routes: Router<App>,
     pub(crate) logs: Logs,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl BoundedContext {
@@ -102,6 +104,7 @@ impl BoundedContext {
             policies: Policies::default(),
             routes: Router::new(),
             logs: Logs::default(),
+            snapshots: Snapshots::default(),
             writer: None,
             readers: Vec::new(),
             mistakes,
@@ -121,6 +124,58 @@ impl BoundedContext {
         if let Err(error) = self.topics.register::<A::Event>() {
             self.mistakes.push(error.to_string());
         }
+        self
+    }
+
+    /// Lets snapshots of the aggregate `A` be taken, so that one with a long history is not made of all its events: each is an
+    /// event of the type `S`, which holds the state, and is kept beside the log.
+    ///
+    /// ```
+    /// # use boxes_application::SnapshotEvery;
+    /// # use boxes_domain::{Aggregate, Event};
+    /// # use boxes_service::BoundedContext;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Clone, Serialize, Deserialize)]
+    /// # #[event(topic = "bank.account", crate = "boxes_domain")]
+    /// # enum AccountEvent { Booked { cents: i64 } }
+    /// #[derive(Default, Clone, Serialize, Deserialize)]
+    /// struct Account {
+    ///     cents: i64,
+    /// }
+    /// # impl Aggregate for Account {
+    /// #     type Event = AccountEvent;
+    /// #     fn apply(&mut self, AccountEvent::Booked { cents }: &AccountEvent) { self.cents += cents; }
+    /// # }
+    ///
+    /// /// It has a topic and versions as any event: count them up, with an upcast, when the state changes.
+    /// #[derive(Event, Clone, Serialize, Deserialize)]
+    /// #[event(topic = "bank.account", crate = "boxes_domain")]
+    /// enum AccountSnapshot {
+    ///     Snapshot(Account),
+    /// }
+    ///
+    /// impl From<Account> for AccountSnapshot {
+    ///     fn from(account: Account) -> Self {
+    ///         Self::Snapshot(account)
+    ///     }
+    /// }
+    ///
+    /// impl From<AccountSnapshot> for Account {
+    ///     fn from(AccountSnapshot::Snapshot(account): AccountSnapshot) -> Self {
+    ///         account
+    ///     }
+    /// }
+    ///
+    /// let bank = BoundedContext::new("bank")
+    ///     .aggregate::<Account>()
+    ///     .snapshots::<Account, AccountSnapshot>(SnapshotEvery::events(100));
+    /// ```
+    pub fn snapshots<A, S>(mut self, every: SnapshotEvery) -> Self
+    where
+        A: Aggregate + From<S>,
+        S: Event + From<A>,
+    {
+        self.snapshots.register::<A, S>(every);
         self
     }
 
@@ -281,6 +336,7 @@ impl BoundedContext {
             policies: self.policies,
             routes: self.routes,
             logs: self.logs,
+            snapshots: self.snapshots,
         }
     }
 }

@@ -174,11 +174,13 @@ impl Started {
             policies,
             routes,
             logs: declared,
+            snapshots,
         } = planned.context.into_parts();
         let app = App::new(
             writer.clone(),
             AppOptions {
                 topics,
+                snapshots,
                 max_cached_aggregates: config.aggregate_cache,
                 mapper,
                 subject_keys: self

@@ -1,0 +1,324 @@
+//! Snapshots: what is taken when, and that one that is of no use is no obstacle.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail a test, too")]
+
+use std::sync::Arc;
+
+use boxes_application::{App, AppOptions, Error, SnapshotEvery, Snapshots};
+use boxes_domain::{Aggregate, Event, Id, Personal};
+use boxes_mapper::{Encryption, Keys, Mapper, Topics};
+use boxes_recorder::{
+    DEFAULT_PAGE_SIZE, Entry, GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const OWNER: &str = "customer-ann";
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "bank.account", crate = "boxes_domain")]
+enum AccountEvent {
+    Opened {
+        owner: Personal<String>,
+    },
+    Deposited {
+        amount: u32,
+    },
+    #[event(discards)]
+    Closed,
+}
+
+#[derive(Default, Clone, Debug, Serialize, Deserialize)]
+struct Account {
+    balance: u32,
+    owner: Option<Personal<String>>,
+    /// How many events it was made of since its snapshot.
+    #[serde(skip)]
+    n_applied: u32,
+}
+
+impl Aggregate for Account {
+    type Event = AccountEvent;
+
+    fn apply(&mut self, event: &AccountEvent) {
+        self.n_applied += 1;
+        match event {
+            AccountEvent::Opened { owner } => self.owner = Some(owner.clone()),
+            AccountEvent::Deposited { amount } => self.balance += amount,
+            AccountEvent::Closed => {}
+        }
+    }
+}
+
+#[derive(Event, Clone, Serialize, Deserialize)]
+#[event(topic = "bank.account", crate = "boxes_domain")]
+enum AccountSnapshot {
+    Snapshot(Account),
+}
+
+impl From<Account> for AccountSnapshot {
+    fn from(account: Account) -> Self {
+        Self::Snapshot(account)
+    }
+}
+
+impl From<AccountSnapshot> for Account {
+    fn from(AccountSnapshot::Snapshot(account): AccountSnapshot) -> Self {
+        account
+    }
+}
+
+/// The same a version later, when the balance is counted otherwise.
+#[derive(Event, Clone, Serialize, Deserialize)]
+#[event(topic = "bank.account", crate = "boxes_domain")]
+enum LaterSnapshot {
+    #[event(version = 2, upcast(in_cents))]
+    Snapshot(Account),
+}
+
+impl From<Account> for LaterSnapshot {
+    fn from(account: Account) -> Self {
+        Self::Snapshot(account)
+    }
+}
+
+impl From<LaterSnapshot> for Account {
+    fn from(LaterSnapshot::Snapshot(account): LaterSnapshot) -> Self {
+        account
+    }
+}
+
+fn in_cents(mut state: Value) -> Value {
+    let balance = state.get("balance").and_then(Value::as_u64);
+    if let (Some(balance), Some(state)) = (balance, state.as_object_mut()) {
+        state.insert("balance".to_owned(), json!(balance * 100));
+    }
+    state
+}
+
+fn memory() -> MemoryRecorder {
+    MemoryRecorder::new(LogIdentity {
+        name: "bank".to_owned(),
+        epoch: Uuid::from_u128(7),
+        page_size: DEFAULT_PAGE_SIZE,
+    })
+}
+
+/// A replica that keeps nothing from before.
+async fn replica(recorder: &MemoryRecorder, snapshots: Snapshots, mapper: Mapper) -> App {
+    let mut topics = Topics::default();
+    topics.register::<AccountEvent>().unwrap();
+    let writer = GroupCommit::start(Arc::new(recorder.clone()), GroupCommitBounds::default());
+    let options = AppOptions {
+        topics,
+        snapshots,
+        mapper,
+        ..AppOptions::default()
+    };
+    App::new(writer.await.unwrap(), options)
+}
+
+async fn app(recorder: &MemoryRecorder, every: SnapshotEvery) -> App {
+    replica(recorder, of_accounts(every), Mapper::default()).await
+}
+
+fn of_accounts(every: SnapshotEvery) -> Snapshots {
+    let mut snapshots = Snapshots::default();
+    snapshots.register::<Account, AccountSnapshot>(every);
+    snapshots
+}
+
+fn id() -> Id<Account> {
+    Id::named("account")
+}
+
+async fn open(app: &App) {
+    let owner = Personal::of(OWNER, "Ann".to_owned());
+    app.create(id(), AccountEvent::Opened { owner })
+        .await
+        .unwrap();
+}
+
+async fn deposit(app: &App, n_times: u32) {
+    for _ in 0..n_times {
+        app.update(id(), |_: &Account| AccountEvent::Deposited { amount: 1 })
+            .await
+            .unwrap();
+    }
+}
+
+async fn entries(recorder: &MemoryRecorder) -> Vec<Entry> {
+    let beside = recorder.key_value_store().unwrap();
+    beside.list("snapshot", &[], 10).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_aggregate_is_made_of_its_snapshot_and_what_came_after_it() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::events(10)).await;
+    open(&first).await;
+    deposit(&first, 24).await;
+    assert_eq!(entries(&recorder).await.len(), 1);
+    let second = app(&recorder, SnapshotEvery::events(10)).await;
+    let account = second.get(id()).await.unwrap();
+    // 25 events, of which the snapshot has 20.
+    assert_eq!((account.balance, account.n_applied), (24, 5));
+    // It goes on as any other, and its history is whole.
+    deposit(&second, 1).await;
+    let history = second.history(id()).await.unwrap();
+    assert_eq!(history.last().unwrap().version, 26);
+    let third = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    assert_eq!(third.get(id()).await.unwrap().balance, 25);
+}
+
+#[tokio::test]
+async fn several_events_at_once_that_pass_a_multiple_are_followed_by_one_snapshot() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::events(10)).await;
+    open(&first).await;
+    let fifteen = || vec![AccountEvent::Deposited { amount: 1 }; 15];
+    first.update(id(), |_: &Account| fifteen()).await.unwrap();
+    let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    assert_eq!(second.get(id()).await.unwrap().n_applied, 0);
+}
+
+#[tokio::test]
+async fn on_demand_one_is_taken_when_it_is_asked_for_and_twice_at_a_version_it_is_one() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    assert!(matches!(
+        first.take_snapshot(id()).await,
+        Err(Error::NotFound { .. })
+    ));
+    open(&first).await;
+    deposit(&first, 24).await;
+    assert_eq!(entries(&recorder).await, []);
+    for _ in 0..2 {
+        assert_eq!(first.take_snapshot(id()).await.unwrap(), 25);
+    }
+    assert_eq!(entries(&recorder).await.len(), 1);
+    let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    assert_eq!(second.get(id()).await.unwrap().n_applied, 0);
+
+    first
+        .update(id(), |_: &Account| AccountEvent::Closed)
+        .await
+        .unwrap();
+    let third = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    assert!(matches!(
+        third.get(id()).await,
+        Err(Error::Discarded { .. })
+    ));
+    assert!(matches!(
+        third.take_snapshot(id()).await,
+        Err(Error::Discarded { .. })
+    ));
+
+    let none = replica(&recorder, Snapshots::default(), Mapper::default()).await;
+    let refused = none.take_snapshot(id()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("add `.snapshots::<Account, …>"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn one_that_can_not_be_understood_is_left_out_of_account_and_replaced() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::events(10)).await;
+    open(&first).await;
+    deposit(&first, 24).await;
+    let entry = entries(&recorder).await.pop().unwrap();
+    let beside = recorder.key_value_store().unwrap();
+    let half = &entry.value[..entry.value.len() / 2];
+    let mut of_another = entry.value.to_vec();
+    // A byte of the aggregate's id.
+    of_another[17] ^= 1;
+    for damaged in [&b""[..], b"\x01", half, &of_another] {
+        beside.put("snapshot", &entry.key, damaged).await.unwrap();
+        let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+        let account = second.get(id()).await.unwrap();
+        assert_eq!((account.balance, account.n_applied), (24, 25));
+    }
+    let second = app(&recorder, SnapshotEvery::events(10)).await;
+    deposit(&second, 5).await;
+    let third = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    assert_eq!(third.get(id()).await.unwrap().n_applied, 0);
+}
+
+#[tokio::test]
+async fn one_that_includes_what_was_never_recorded_is_left_out_of_account() {
+    let (recorder, earlier) = (memory(), memory());
+    let first = app(&recorder, SnapshotEvery::events(10)).await;
+    open(&first).await;
+    deposit(&first, 9).await;
+    let entry = entries(&recorder).await.pop().unwrap();
+
+    let restored = app(&earlier, SnapshotEvery::ON_DEMAND).await;
+    open(&restored).await;
+    let beside = earlier.key_value_store().unwrap();
+    beside
+        .put("snapshot", &entry.key, &entry.value)
+        .await
+        .unwrap();
+    let second = app(&earlier, SnapshotEvery::ON_DEMAND).await;
+    assert_eq!(second.get(id()).await.unwrap().balance, 0);
+    deposit(&second, 1).await;
+    assert_eq!(second.get(id()).await.unwrap().balance, 1);
+}
+
+#[tokio::test]
+async fn an_older_version_is_brought_forward_as_an_event_is() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    open(&first).await;
+    deposit(&first, 24).await;
+    first.take_snapshot(id()).await.unwrap();
+    let mut later = Snapshots::default();
+    later.register::<Account, LaterSnapshot>(SnapshotEvery::ON_DEMAND);
+    let second = replica(&recorder, later, Mapper::default()).await;
+    assert_eq!(second.get(id()).await.unwrap().balance, 2_400);
+}
+
+#[tokio::test]
+async fn snapshots_are_encrypted_as_events_are() {
+    let recorder = memory();
+    let key = format!("1:{}", "0f".repeat(32)).parse::<Keys>().unwrap();
+    let mapper = Mapper::default().encrypted(Encryption::all(key));
+    let every = of_accounts(SnapshotEvery::events(10));
+    let first = replica(&recorder, every.clone(), mapper.clone()).await;
+    open(&first).await;
+    deposit(&first, 9).await;
+    let entry = entries(&recorder).await.pop().unwrap();
+    let text = String::from_utf8_lossy(&entry.value).into_owned();
+    assert!(
+        text.contains("bank.account.snapshot") && !text.contains("balance"),
+        "{text}"
+    );
+    let second = replica(&recorder, every.clone(), mapper).await;
+    assert_eq!(second.get(id()).await.unwrap().n_applied, 0);
+    let without_keys = replica(&recorder, every, Mapper::default()).await;
+    assert!(without_keys.get(id()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_snapshot_forgets_with_its_subject() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::events(10)).await;
+    open(&first).await;
+    deposit(&first, 9).await;
+    let entry = entries(&recorder).await.pop().unwrap();
+    let text = String::from_utf8_lossy(&entry.value).into_owned();
+    assert!(text.contains("balance") && !text.contains("Ann"), "{text}");
+    let owner = |account: &Account| account.owner.clone().unwrap().known().cloned();
+    let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    let account = second.get(id()).await.unwrap();
+    assert_eq!(owner(&account).as_deref(), Some("Ann"));
+
+    first.forget(OWNER).await.unwrap();
+    let third = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    let account = third.get(id()).await.unwrap();
+    assert_eq!((owner(&account), account.n_applied), (None, 0));
+    assert_eq!(account.balance, 9);
+}
