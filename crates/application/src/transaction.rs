@@ -294,7 +294,10 @@ impl Transaction {
         let occurred_on = whole_microseconds(self.edge.now());
         let mut stored = Vec::with_capacity(events.len());
         for (event, originator_version) in events.iter().zip(version + 1..) {
-            let event_id = self.edge.new_id();
+            let of_content = self
+                .mapper
+                .content_id(event, originator_id, originator_version)?;
+            let event_id = of_content.unwrap_or_else(|| self.edge.new_id());
             let correlation_id = *self.cause.correlation_id.get_or_insert(event_id);
             let metadata = Metadata {
                 correlation_id: Some(correlation_id),

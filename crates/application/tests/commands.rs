@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use boxes_application::{App, AppOptions, Error};
 use boxes_domain::{Aggregate, Event, Id};
-use boxes_mapper::Topics;
-use boxes_recorder::{GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder};
+use boxes_mapper::{Mapper, Topics};
+use boxes_recorder::{
+    GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder, StreamRange,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -400,4 +402,42 @@ async fn what_follows_from_one_command_shares_a_correlation() {
 async fn recorder_of(app: &App) -> Vec<boxes_recorder::Notification> {
     use boxes_notification_log::NotificationLog;
     app.notification_log().current().await.unwrap().items
+}
+
+#[tokio::test]
+async fn what_is_decided_twice_has_the_same_ids_if_they_are_to_follow_from_it() {
+    async fn ids(mapper: Mapper, amount: u32) -> Vec<Uuid> {
+        let recorder = recorder();
+        let mut topics = Topics::default();
+        topics.register::<AccountEvent>().unwrap();
+        let writer = GroupCommit::start(Arc::clone(&recorder), GroupCommitBounds::default());
+        let app = App::new(
+            writer.await.unwrap(),
+            AppOptions {
+                topics,
+                mapper,
+                ..AppOptions::default()
+            },
+        );
+        app.create(account("a"), AccountEvent::Opened)
+            .await
+            .unwrap();
+        app.update(account("a"), Account::deposit(amount))
+            .await
+            .unwrap();
+        let stored = recorder.select_events(account("a").uuid(), StreamRange::ALL);
+        let stored = stored.await.unwrap();
+        stored.iter().map(|event| event.event_id).collect()
+    }
+    let of_content = || Mapper::default().with_content_ids();
+    let (one, other) = (ids(of_content(), 5).await, ids(of_content(), 5).await);
+    assert_eq!(one, other);
+    assert_ne!(one[0], one[1]);
+    let different = ids(of_content(), 6).await;
+    assert_eq!(different[0], one[0]);
+    assert_ne!(different[1], one[1]);
+    assert_ne!(
+        ids(Mapper::default(), 5).await,
+        ids(Mapper::default(), 5).await
+    );
 }

@@ -10,6 +10,7 @@
 
 mod any_value;
 mod cipher;
+mod content_id;
 mod encryption;
 mod error;
 mod keys;

@@ -53,6 +53,7 @@ pub(crate) const STATE_CAPACITY: usize = 256;
 pub struct Mapper {
     transcoding: Transcoding,
     parts: Parts,
+    pub(crate) content_ids: bool,
 }
 
 /// What stands around the state of an event.
@@ -151,6 +152,12 @@ impl Mapper {
     pub fn passing_on_personal_parts(mut self) -> Self {
         self.parts = Parts::PassedOn;
         self
+    }
+
+    /// Whether events of this topic are encrypted as a whole.
+    pub(crate) fn encrypts(&self, topic: &str) -> bool {
+        let encryption = self.transcoding.encryption.as_ref();
+        encryption.is_some_and(|encryption| encryption.encrypts(topic))
     }
 
     /// The keys that events are encrypted with, if any are.
@@ -330,7 +337,7 @@ impl<E: Event> Serialize for OnlyContent<'_, E> {
 }
 
 /// JSON is written and read without what makes other formats exchangeable: it is what most logs hold.
-fn to_json<E: Event>(event: &E) -> Result<Vec<u8>, TranscoderError> {
+pub(crate) fn to_json<E: Event>(event: &E) -> Result<Vec<u8>, TranscoderError> {
     let mut state = Vec::with_capacity(STATE_CAPACITY);
     event.serialize(VariantSerializer(&mut serde_json::Serializer::new(
         &mut state,

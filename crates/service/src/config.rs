@@ -345,6 +345,20 @@ impl Config {
         config.upstream_authorities = set.upstream_authorities()?;
         config.tls = set.tls()?;
         config.mapper = encryption::mapper(&layers)?;
+        let mut content_ids = false;
+        set.value(
+            &setting::EVENT_IDS,
+            "`new` or `content`",
+            |text| match text {
+                "new" => Some(false),
+                "content" => Some(true),
+                _ => None,
+            },
+            &mut content_ids,
+        )?;
+        if content_ids {
+            config.mapper = config.mapper.with_content_ids();
+        }
         config.formats = encryption::formats(&layers)?;
         set.value(
             &setting::SUBJECT_KEYS,

@@ -181,6 +181,11 @@ settings! {
         default: "none",
         help: "How events are compressed before they are encrypted and stored, where that makes them smaller",
     }
+    EVENT_IDS {
+        key: Some("event_ids"), flag: Some("event-ids"), variable: "BOXES_EVENT_IDS", value: "new|content", shape: Shape::One,
+        default: "new",
+        help: "Where the ids of events come from: each is a new one that ascends with time, or follows from what the event says, so that the same event decided twice has one id. Encrypted events always get new ones",
+    }
     SUBJECT_KEYS {
         key: Some("subject_keys"), flag: Some("subject-keys"), variable: "BOXES_SUBJECT_KEYS", value: "STORE", shape: Shape::One,
         default: "beside the events of each box",

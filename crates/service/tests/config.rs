@@ -5,8 +5,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use boxes_domain::Event;
 use boxes_service::{Config, Delivery, LogFormat, ServeOptions, StateFormat, Store};
 use clap::{Args, Command, FromArgMatches};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -717,4 +719,25 @@ fn what_is_said_of_seals_and_can_not_be_is_refused_in_a_sentence_without_the_key
         }
         assert!(!error.contains("MC4CAQA"), "{error}");
     }
+}
+
+#[test]
+fn ids_of_events_follow_from_what_they_say_only_if_it_is_said_so() {
+    #[derive(Event, Serialize, Deserialize, Clone)]
+    #[event(topic = "t.thing", crate = "boxes_domain")]
+    enum Thing {
+        Happened,
+    }
+    let has_id = |flags: &[&str]| {
+        let mapper = load(flags, &[]).unwrap().mapper;
+        let id = mapper.content_id(&Thing::Happened, uuid::Uuid::nil(), 1);
+        id.unwrap().is_some()
+    };
+    assert!(!has_id(&[]) && !has_id(&["--event-ids", "new"]));
+    assert!(has_id(&["--event-ids", "content"]));
+    let error = load(&["--event-ids", "hash"], &[]).unwrap_err();
+    assert!(
+        error.contains("--event-ids is `hash`: expected `new` or `content`"),
+        "{error}"
+    );
 }
