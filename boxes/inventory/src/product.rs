@@ -1,13 +1,14 @@
 //! The units of one product.
 
 use boxes::prelude::*;
+use schemars::JsonSchema;
 use thiserror::Error;
 
 /// How many units come when a product is restocked.
 pub const RESTOCK_UNITS: u64 = 100;
 
 /// What can happen to a product.
-#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[event(topic = "inventory.product")]
 pub enum ProductEvent {
     /// It is sold from now on.
@@ -30,7 +31,7 @@ pub enum ProductEvent {
 }
 
 /// A product as it is added.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Its number.

@@ -1,10 +1,11 @@
 //! The units that are set aside for one order.
 
 use boxes::prelude::*;
+use schemars::JsonSchema;
 use thiserror::Error;
 
 /// So many units of one product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Units {
     /// The product's number.
     pub product: u32,
@@ -13,7 +14,7 @@ pub struct Units {
 }
 
 /// What can happen to a reservation.
-#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[event(topic = "inventory.reservation")]
 pub enum ReservationEvent {
     /// All units of the order are set aside.

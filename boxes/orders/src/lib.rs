@@ -5,8 +5,9 @@
 //! them has to follow this box alone.
 //!
 //! Reading order: [`order`] decides; `upstream` says what this box reads of the others; `policy` what it does
-//! then; `routes` what can be asked over HTTP.
+//! then; `routes` what can be asked over HTTP. `older_versions` leads from what was stored before to what is now.
 
+mod older_versions;
 pub mod order;
 mod policy;
 mod routes;

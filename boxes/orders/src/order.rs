@@ -1,7 +1,10 @@
 //! An order, from placed to its end.
 
 use boxes::prelude::*;
+use schemars::JsonSchema;
 use thiserror::Error;
+
+use crate::older_versions::cancelled_v1_to_v2;
 
 /// The most that one line may ask for, in units.
 pub const MAX_QUANTITY: u32 = 1_000_000;
@@ -13,7 +16,7 @@ pub const MAX_CENTS: u64 = 1_000_000_000;
 pub const MAX_LINES: usize = 1_000;
 
 /// So much of one product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// The product's number.
@@ -28,7 +31,7 @@ pub struct Line {
 }
 
 /// What a customer asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// Who orders.
     pub customer: String,
@@ -41,7 +44,7 @@ pub struct Request {
 }
 
 /// What can happen to an order.
-#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[event(topic = "orders.order")]
 pub enum OrderEvent {
     /// A customer placed it.
@@ -65,10 +68,11 @@ pub enum OrderEvent {
         /// The number of the shipper that is to bring it.
         shipper: u32,
     },
-    /// It was not paid: the end, and its units are free again.
+    /// Its payment was declined: the end, and its units are free again.
+    #[event(version = 2, upcast(cancelled_v1_to_v2))]
     Cancelled {
-        /// Why.
-        reason: String,
+        /// What was not paid, in cents.
+        declined_cents: u64,
     },
     /// It is on its way: the end.
     Shipped,
@@ -240,11 +244,9 @@ impl Order {
     /// # Errors
     ///
     /// [`Refusal::OutOfOrder`] unless it waits to be paid.
-    pub fn cancel(&self, reason: &str) -> Result<OrderEvent, Refusal> {
+    pub fn cancel(&self, declined_cents: u64) -> Result<OrderEvent, Refusal> {
         self.request_at(Status::Reserved, Status::Cancelled)?;
-        Ok(OrderEvent::Cancelled {
-            reason: reason.to_owned(),
-        })
+        Ok(OrderEvent::Cancelled { declined_cents })
     }
 
     /// Shipping has sent it.
@@ -340,7 +342,7 @@ mod tests {
             .rejects(&refusal(Status::Paid));
         ended
             .clone()
-            .when(|o| o.cancel("no"))
+            .when(|o| o.cancel(20_038))
             .rejects(&refusal(Status::Cancelled));
         ended.when(Order::ship).rejects(&refusal(Status::Shipped));
     }
@@ -348,17 +350,17 @@ mod tests {
     #[test]
     fn only_a_reserved_order_is_cancelled() {
         let cancelled = OrderEvent::Cancelled {
-            reason: "declined".to_owned(),
+            declined_cents: 20_038,
         };
         given::<Order>([OrderEvent::Placed(request()), reserved()])
-            .when(|o| o.cancel("declined"))
+            .when(|o| o.cancel(20_038))
             .then([cancelled]);
         let refusal = Refusal::OutOfOrder {
             status: Status::Placed,
             wanted: Status::Cancelled,
         };
         given::<Order>([OrderEvent::Placed(request())])
-            .when(|o| o.cancel("declined"))
+            .when(|o| o.cancel(20_038))
             .rejects(&refusal);
     }
 

@@ -21,8 +21,7 @@ pub(crate) async fn on_payment(n: Notification<Payment>, app: App) -> Result<(),
             app.update(order, |o: &Order| o.pay(amount_cents)).await
         }
         Payment::Declined { amount_cents } => {
-            let reason = format!("the payment of {amount_cents} cents was declined");
-            app.update(order, |o: &Order| o.cancel(&reason)).await
+            app.update(order, |o: &Order| o.cancel(amount_cents)).await
         }
     }
 }

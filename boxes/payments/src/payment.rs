@@ -1,12 +1,13 @@
 //! The payment of one order. It has the order's id.
 
 use boxes::prelude::*;
+use schemars::JsonSchema;
 
 /// Above this amount a payment is declined, in cents.
 pub const LIMIT_CENTS: u64 = 1_000_000;
 
 /// What can happen to a payment.
-#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[event(topic = "payments.payment")]
 pub enum PaymentEvent {
     /// The amount was taken.

@@ -1,9 +1,10 @@
 //! The shipment of one order. It has the order's id.
 
 use boxes::prelude::*;
+use schemars::JsonSchema;
 
 /// What can happen to a shipment.
-#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[event(topic = "shipping.shipment")]
 pub enum ShipmentEvent {
     /// It went out.

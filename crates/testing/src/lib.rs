@@ -15,6 +15,8 @@ mod live_reading;
 pub mod log_fixture;
 mod notification_log_slices;
 pub mod notification_log_suite;
+#[cfg(feature = "evolution")]
+mod recorded_schemas;
 pub mod recorder_contract;
 mod recorder_fixture;
 mod recorder_reading;
@@ -23,10 +25,14 @@ mod recorder_sharing;
 #[cfg(feature = "running")]
 mod running;
 mod servers;
+#[cfg(feature = "evolution")]
+mod stored_form;
 
 pub use browser::{Browser, OpenPage, Screenshot};
 pub use given::{Given, When, given};
 pub use live_reading::{LiveReading, LogFlaw};
+#[cfg(feature = "evolution")]
+pub use recorded_schemas::{RecordedSchemas, UPDATE_VARIABLE};
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
 pub use servers::{
