@@ -8,7 +8,8 @@
 //! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements; [`Admission`]
 //! decides for every engine which appends of a batch conflict; [`MemoryRecorder`] is the smallest engine;
 //! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction;
-//! [`NotificationScan`] reads a whole log, page by page; a [`KeyValueStore`] keeps beside the log what is no event.
+//! [`Spool`] keeps appends on the disk while the store does not answer, for those who ask for it (`spool_file` and `spool_record`
+//! are its files); [`NotificationScan`] reads a whole log, page by page; a [`KeyValueStore`] keeps beside the log what is no event.
 
 mod admission;
 mod append;
@@ -24,6 +25,10 @@ mod memory;
 mod memory_key_value_store;
 mod notification_scan;
 mod recorder;
+mod spool;
+mod spool_error;
+mod spool_file;
+mod spool_record;
 mod stored_event;
 
 pub use admission::Admission;
@@ -38,4 +43,6 @@ pub use memory::MemoryRecorder;
 pub use memory_key_value_store::MemoryKeyValueStore;
 pub use notification_scan::{NotificationScan, ScannedPage};
 pub use recorder::{Recorder, StreamRange};
+pub use spool::{Accepted, Spool, SpoolBounds, SpoolState};
+pub use spool_error::SpoolError;
 pub use stored_event::{Encoding, Notification, StoredEvent};
