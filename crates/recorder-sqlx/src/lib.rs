@@ -12,7 +12,8 @@
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows;
 //! `sqlite_key_values` is what is kept beside the log; `busy` waits for other processes; `sqlite_error` says what went wrong in words of the port.
 //!
-//! [`NewEpoch`] is what a log that was restored gets; `new_epoch` and `server_new_epoch` give it.
+//! [`NewEpoch`] is what a log that was restored gets; `sqlite_repair` and `server_repair` give it, and set the
+//! positions of followers.
 //!
 //! Beside them `PythonTable` (feature `sqlite` or `postgres`) reads what the Python library `eventsourcing` keeps, to be
 //! imported; `python_sqlite_table` and `python_postgres_table` are its two kinds.
@@ -95,13 +96,13 @@ mod server_key_values;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_limits;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-mod server_new_epoch;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_place;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_readers;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_recorder;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_repair;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_statements;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -118,6 +119,8 @@ mod sqlite_event;
 mod sqlite_key_values;
 #[cfg(feature = "sqlite")]
 mod sqlite_readers;
+#[cfg(feature = "sqlite")]
+mod sqlite_repair;
 #[cfg(feature = "sqlite")]
 mod sqlite_schema;
 #[cfg(feature = "sqlite")]

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::postgres_hints::Hints;
-use crate::server_new_epoch::set_epoch;
 use crate::server_place::Place;
 use crate::server_recorder::ServerRecorder;
+use crate::server_repair::{set_epoch, set_position};
 use crate::{NewEpoch, OpenLog};
 
 /// A store of one box in a schema of a PostgreSQL database: several boxes may share a database, and several processes,
@@ -80,6 +80,25 @@ impl PostgresRecorder {
     pub async fn new_epoch(location: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> {
         let place = Place::<Postgres>::parse(location, &log.name)?;
         set_epoch(&place, &log.name, log.new_epoch).await
+    }
+
+    /// Sets the position of a follower of the box `name`, and gives the one that it had: where an upstream was restored, to where its
+    /// two histories part, in its new epoch. It may lead back; what is read twice then, the policy has to bear.
+    ///
+    /// A follower that runs goes on from there when it is started again.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if there is no log, or that of another box.
+    /// - [`RecorderError::Unavailable`] if the server does not answer.
+    pub async fn set_position(
+        location: &str,
+        name: &str,
+        follower: &str,
+        position: Position,
+    ) -> Result<Option<Position>, RecorderError> {
+        let place = Place::<Postgres>::parse(location, name)?;
+        set_position(&place, name, follower, position).await
     }
 
     /// Closes the connections, after what is being read and written. Afterwards everything is answered with

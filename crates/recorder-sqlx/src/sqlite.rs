@@ -20,6 +20,7 @@ use crate::numbers::at_most;
 use crate::sqlite_error::{is_no_database, unavailable};
 use crate::sqlite_key_values::SqliteKeyValues;
 use crate::sqlite_readers::Readers;
+use crate::sqlite_repair;
 use crate::sqlite_schema;
 use crate::sqlite_writer::{Writer, head, position};
 use crate::{NewEpoch, OpenLog};
@@ -160,7 +161,25 @@ impl SqliteRecorder {
     /// - [`RecorderError::Mismatch`] if there is no log, or that of another box.
     /// - [`RecorderError::Unavailable`] if the file can't be opened, or some process has it open: stop the box.
     pub async fn new_epoch(location: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> {
-        sqlite_schema::set_epoch(file(location)?, log).await
+        sqlite_repair::set_epoch(file(location)?, log).await
+    }
+
+    /// Sets the position of a follower of the box `name`, and gives the one that it had: where an upstream was restored, to where its
+    /// two histories part, in its new epoch. It may lead back; what is read twice then, the policy has to bear.
+    ///
+    /// No process may have the file open.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if there is no log, or that of another box.
+    /// - [`RecorderError::Unavailable`] if the file can't be opened, or some process has it open: stop the box.
+    pub async fn set_position(
+        location: &str,
+        name: &str,
+        follower: &str,
+        position: Position,
+    ) -> Result<Option<Position>, RecorderError> {
+        sqlite_repair::set_position(file(location)?, name, follower, position).await
     }
 
     /// Closes the file, so that what stands in the write-ahead log is moved into it, and nothing else is left.

@@ -1,14 +1,10 @@
 //! The tables, made or refused.
 
 use boxes_recorder::{LogIdentity, RecorderError};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use sqlx::{Connection, Sqlite, SqliteConnection};
 
+use crate::OpenLog;
 use crate::found_log::{Found, SCHEMA_VERSION, SchemaSteps, steps_from};
-use crate::new_epoch::{no_log, other_log};
-use crate::sqlite_error::{is_busy, is_missing, unavailable};
-use crate::sqlite_writer::head;
-use crate::{NewEpoch, OpenLog};
 
 // Ids are given by the writer under the write lock (no AUTOINCREMENT), so they are dense. Versions are checked
 // under the same lock; the unique index is the backstop, and the way by which an aggregate is read.
@@ -79,7 +75,7 @@ pub(crate) async fn open(
     Ok(found.check(expected))
 }
 
-async fn find(connection: &mut SqliteConnection) -> Result<Option<Found>, sqlx::Error> {
+pub(crate) async fn find(connection: &mut SqliteConnection) -> Result<Option<Found>, sqlx::Error> {
     let has_table =
         "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'notification_log'";
     if sqlx::query(has_table)
@@ -116,47 +112,4 @@ async fn migrate(connection: &mut SqliteConnection, from: u32) -> Result<(), sql
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// Gives the log a new epoch, in a file that nobody else has open.
-pub(crate) async fn set_epoch(
-    options: SqliteConnectOptions,
-    log: &OpenLog,
-) -> Result<NewEpoch, RecorderError> {
-    // With the log written ahead, this is had by none while another one has the file open.
-    let options = options.locking_mode(SqliteLockingMode::Exclusive);
-    match try_set_epoch(&options, log).await {
-        Err(error) if is_busy(&error) => Err(RecorderError::unavailable(
-            "giving the log a new epoch: a process has the database open, so stop the box first",
-            error,
-        )),
-        Err(error) if is_missing(&error) => Err(no_log(&log.name)),
-        done => done.map_err(unavailable("giving the log a new epoch"))?,
-    }
-}
-
-async fn try_set_epoch(
-    options: &SqliteConnectOptions,
-    log: &OpenLog,
-) -> Result<Result<NewEpoch, RecorderError>, sqlx::Error> {
-    let mut connection = options.connect().await?;
-    let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await?;
-    let Some(found) = find(&mut transaction).await? else {
-        return Ok(Err(no_log(&log.name)));
-    };
-    if found.name != log.name {
-        return Ok(Err(other_log(&log.name, &found.name)));
-    }
-    let head = head(&mut transaction).await?;
-    sqlx::query("UPDATE notification_log SET epoch = ?")
-        .bind(log.new_epoch)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    connection.close().await?;
-    Ok(Ok(NewEpoch {
-        before: found.epoch,
-        now: log.new_epoch,
-        head,
-    }))
 }

@@ -311,13 +311,22 @@ async fn save_positions(
     positions: &HashMap<&str, Position>,
 ) -> Result<(), sqlx::Error> {
     for (follower, position) in positions {
-        sqlx::query("INSERT OR REPLACE INTO tracking (follower, epoch, position) VALUES (?, ?, ?)")
-            .bind(*follower)
-            .bind(position.epoch)
-            .bind(signed(position.id)?)
-            .execute(&mut *connection)
-            .await?;
+        save_position(connection, follower, *position).await?;
     }
+    Ok(())
+}
+
+pub(crate) async fn save_position(
+    connection: &mut SqliteConnection,
+    follower: &str,
+    position: Position,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT OR REPLACE INTO tracking (follower, epoch, position) VALUES (?, ?, ?)")
+        .bind(follower)
+        .bind(position.epoch)
+        .bind(signed(position.id)?)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

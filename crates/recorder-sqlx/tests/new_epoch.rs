@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use boxes_recorder::{Append, Encoding, Recorder, RecorderError, StoredEvent};
+use boxes_recorder::{Append, Encoding, Position, Recorder, RecorderError, StoredEvent, Tracking};
 use boxes_recorder_sqlx::{MysqlRecorder, NewEpoch, OpenLog, PostgresRecorder, SqliteRecorder};
 use boxes_testing::{mysql_url, postgres_url};
 use uuid::Uuid;
@@ -25,6 +25,18 @@ async fn new_epoch(url: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> 
         Some(("postgres", _)) => PostgresRecorder::new_epoch(url, log).await,
         Some(("mysql", _)) => MysqlRecorder::new_epoch(url, log).await,
         _ => SqliteRecorder::new_epoch(url, log).await,
+    }
+}
+
+async fn set_position(
+    url: &str,
+    follower: &str,
+    to: Position,
+) -> Result<Option<Position>, RecorderError> {
+    match url.split_once(':') {
+        Some(("postgres", _)) => PostgresRecorder::set_position(url, "orders", follower, to).await,
+        Some(("mysql", _)) => MysqlRecorder::set_position(url, "orders", follower, to).await,
+        _ => SqliteRecorder::set_position(url, "orders", follower, to).await,
     }
 }
 
@@ -55,7 +67,7 @@ async fn a_log_gets_a_new_epoch_and_keeps_the_rest(url: &str) {
     drop(recorder);
 
     let other = OpenLog::named("payments");
-    let other = until_it_is_closed(url, &other).await;
+    let other = until_it_is_closed(async || new_epoch(url, &other).await).await;
     let Err(RecorderError::Mismatch { reason }) = other else {
         panic!("{other:?}")
     };
@@ -73,13 +85,38 @@ async fn a_log_gets_a_new_epoch_and_keeps_the_rest(url: &str) {
     assert_eq!(recorder.log().epoch, Uuid::from_u128(2));
     let mut outcomes = recorder.record(&[append(2)]).await.unwrap();
     assert_eq!(outcomes.remove(0).unwrap(), 2..3);
+
+    // And it may have followed one that was restored.
+    let [before, after] = [(7, 40), (8, 25)].map(|(epoch, id)| Position {
+        epoch: Uuid::from_u128(epoch),
+        id,
+    });
+    let step = Tracking {
+        follower: "stock".to_owned(),
+        epoch: before.epoch,
+        from: None,
+        to: before.id,
+    };
+    let outcomes = recorder
+        .record(&[Append::default().with_tracking(step)])
+        .await;
+    assert!(outcomes.unwrap().remove(0).is_ok());
+    drop(recorder);
+    let set = until_it_is_closed(async || set_position(url, "stock", after).await).await;
+    assert_eq!(set.unwrap(), Some(before));
+    let set = set_position(url, "nobody", after).await;
+    assert_eq!(set.unwrap(), None);
+    let recorder = open(url, OpenLog::named("orders")).await.unwrap();
+    assert_eq!(recorder.tracking("stock").await.unwrap(), Some(after));
 }
 
 /// A recorder that is dropped closes its file a moment later.
-async fn until_it_is_closed(url: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> {
+async fn until_it_is_closed<T>(
+    mut what: impl AsyncFnMut() -> Result<T, RecorderError>,
+) -> Result<T, RecorderError> {
     let trying = async {
         loop {
-            match new_epoch(url, log).await {
+            match what().await {
                 Err(RecorderError::Unavailable { .. }) => {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
