@@ -35,6 +35,12 @@ pub enum BoxCommand {
     /// Forgets a subject: deletes its key, so that nobody reads any more what events say about it.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Forget(crate::ForgetOptions),
+    /// Gives the log of a box a new epoch, after the box was restored from an older backup.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    NewEpoch(crate::NewEpochOptions),
+    /// Sets how far a box has come in a log that it follows, after that log was restored.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    SetPosition(crate::SetPositionOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
     /// Verifies that the log of a box is as it was sealed, near or far, and names the first notification that is not.
@@ -54,6 +60,12 @@ impl BoxCommand {
             Self::Import(options) => crate::import_program::import(&contexts, &options).await,
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::Forget(options) => crate::forget_program::forget(&contexts, &options).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::NewEpoch(options) => crate::repair_program::new_epoch(&contexts, &options).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::SetPosition(options) => {
+                crate::repair_program::set_position(&contexts, &options).await
+            }
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
             Self::Verify(options) => crate::verify_program::verify(&contexts, &options).await,
         })

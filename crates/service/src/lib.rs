@@ -45,6 +45,8 @@ mod program;
 mod python_time;
 mod rate_limit;
 mod remote_seals;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod repair_program;
 mod routes;
 mod running;
 mod scope;
@@ -89,6 +91,10 @@ pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
 pub use rate_limit::RateLimit;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use repair_program::{
+    NewEpochArguments, NewEpochOptions, SetPositionArguments, SetPositionOptions,
+};
 pub use running::{Running, Stopped};
 pub use scope::{ParseScopesError, Scope, Scopes};
 pub use sealing::Sealing;

@@ -30,7 +30,7 @@ pub(crate) struct StoreOfBox {
     pub(crate) config: Config,
     /// The name of the box.
     pub(crate) name: String,
-    store: Store,
+    pub(crate) store: Store,
 }
 
 impl<A> StoreOptions<A> {

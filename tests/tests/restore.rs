@@ -1,0 +1,232 @@
+//! A box that was restored from an older backup, and one that had followed it beyond.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails by panicking"
+)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use boxes::prelude::*;
+use boxes::service::{BoxCommand, Config, Running, Service};
+use boxes_tests::{Fault, FaultProxy, until};
+use clap::Parser;
+
+/// What happens in one box …
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "source.counter")]
+enum Counted {
+    Counted { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Counter;
+
+impl Aggregate for Counter {
+    type Event = Counted;
+    fn apply(&mut self, _: &Counted) {}
+}
+
+/// … and what another one makes of it.
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "mirror.copy")]
+enum Copied {
+    Copied { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct Copy(Vec<u32>);
+
+impl Aggregate for Copy {
+    type Event = Copied;
+    fn apply(&mut self, Copied::Copied { n }: &Copied) {
+        self.0.push(*n);
+    }
+}
+
+async fn copy(n: Notification<Counted>, app: App) -> Result<(), Error> {
+    let Counted::Counted { n } = n.event;
+    app.upsert(Id::named("copy"), move |_: &Copy| Copied::Copied { n })
+        .await
+}
+
+fn source_box() -> BoundedContext {
+    BoundedContext::new("source").aggregate::<Counter>()
+}
+
+fn mirror_box() -> BoundedContext {
+    BoundedContext::new("mirror")
+        .aggregate::<Copy>()
+        .follow("source", copy)
+}
+
+async fn start(context: BoundedContext, data: &Path, follow: Option<&FaultProxy>) -> Running {
+    let mut config = Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: data.to_owned(),
+        ..Config::default()
+    };
+    config.long_poll = Duration::from_secs(1);
+    config.upstream_timeout = Duration::from_secs(1);
+    if let Some(proxy) = follow {
+        let url = format!("{}/source/notifications", proxy.base_url());
+        config
+            .follow
+            .insert("source".to_owned(), url.parse().unwrap());
+    }
+    Service::start([context], config).await.unwrap()
+}
+
+async fn count(source: &Running, range: std::ops::RangeInclusive<u32>) {
+    let app = source.app("source").unwrap();
+    for n in range {
+        app.upsert(Id::named("counter"), |_: &Counter| Counted::Counted { n })
+            .await
+            .unwrap();
+    }
+}
+
+async fn copied(mirror: &Running) -> Vec<u32> {
+    let app = mirror.app("mirror").unwrap();
+    let copy = app.get(Id::<Copy>::named("copy")).await;
+    copy.map(|copy| copy.0.clone()).unwrap_or_default()
+}
+
+async fn follower(mirror: &Running) -> serde_json::Value {
+    let url = format!("{}/readyz", mirror.base_url());
+    let body = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+    report["followers"][0].clone()
+}
+
+/// The program of these boxes, with its command line.
+#[derive(Parser)]
+enum Cli {
+    #[command(flatten)]
+    Box(BoxCommand),
+}
+
+async fn does(arguments: &[&str]) {
+    let Cli::Box(command) = Cli::parse_from(arguments);
+    let code = command.run([source_box(), mirror_box()]).await;
+    // An exit code has no equality of its own.
+    assert_eq!(
+        format!("{code:?}"),
+        format!("{:?}", std::process::ExitCode::SUCCESS),
+        "{arguments:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_followed_a_restored_log_stops_and_goes_on_from_where_its_two_histories_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (file, backup) = (
+        folder.path().join("source.db"),
+        folder.path().join("backup"),
+    );
+    let source = start(source_box(), folder.path(), None).await;
+    count(&source, 1..=20).await;
+    source.shutdown().await;
+    is_closed(&file).await;
+    std::fs::copy(&file, &backup).unwrap();
+
+    let source = start(source_box(), folder.path(), None).await;
+    count(&source, 21..=30).await;
+    let proxy = FaultProxy::start(source.address().to_string()).await;
+    let mirror = start(mirror_box(), folder.path(), Some(&proxy)).await;
+    until("all is copied", async || copied(&mirror).await.len() == 30).await;
+
+    // What happened after the backup is lost, and something else happens.
+    proxy.set(Fault::Down);
+    source.shutdown().await;
+    is_closed(&file).await;
+    std::fs::copy(&backup, &file).unwrap();
+    does(&["shop", "new-epoch", "source", "--data", data]).await;
+    let source = start(source_box(), folder.path(), None).await;
+    count(&source, 101..=140).await;
+    proxy.lead_to(source.address());
+    proxy.set(Fault::None);
+    until("the follower stops", async || {
+        follower(&mirror).await["state"] == "stopped"
+    })
+    .await;
+    let said = follower(&mirror).await.to_string();
+    assert!(said.contains("epoch"), "{said}");
+    assert_eq!(copied(&mirror).await.len(), 30);
+
+    // The backup ended with 20: so far the histories are one.
+    let url = format!("{}/source/notifications/log", source.base_url());
+    let log = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let log: serde_json::Value = serde_json::from_str(&log).unwrap();
+    let epoch = log["epoch"].as_str().unwrap();
+    mirror.shutdown().await;
+    is_closed(&folder.path().join("mirror.db")).await;
+    let set = [
+        "shop",
+        "set-position",
+        "mirror",
+        "--data",
+        data,
+        "--follower",
+        "source",
+        "--epoch",
+        epoch,
+        "--after",
+        "20",
+    ];
+    does(&set).await;
+    let mirror = start(mirror_box(), folder.path(), Some(&proxy)).await;
+    until("it goes on", async || copied(&mirror).await.len() == 70).await;
+    let expected: Vec<u32> = (1..=30).chain(101..=140).collect();
+    assert_eq!(copied(&mirror).await, expected);
+    assert_eq!(follower(&mirror).await["state"], "following");
+}
+
+/// A file that was closed has nothing beside it.
+async fn is_closed(file: &Path) {
+    until("the file is closed", async || {
+        !file.with_extension("db-wal").exists()
+    })
+    .await;
+}
+
+fn shop(arguments: &[&str]) -> Output {
+    let mut shop = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
+        shop.env_remove(name);
+    }
+    shop.args(arguments).output().unwrap()
+}
+
+#[test]
+fn what_can_not_be_repaired_is_refused_in_a_sentence_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let refusal = |arguments: &[&str]| {
+        let output = shop(arguments);
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let nothing = refusal(&["new-epoch", "orders", "--data", data]);
+    assert!(nothing.contains("restore it first"), "{nothing}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let no_box = refusal(&["new-epoch", "order", "--data", data]);
+    assert!(no_box.contains("there is no box `order`"), "{no_box}");
+    let memory = refusal(&["new-epoch", "orders", "--store", "orders=memory:"]);
+    assert!(memory.contains("in memory"), "{memory}");
+    let no_epoch = refusal(&[
+        "set-position",
+        "orders",
+        "--follower",
+        "payments",
+        "--after",
+        "7",
+    ]);
+    assert!(no_epoch.contains("--epoch"), "{no_epoch}");
+}
