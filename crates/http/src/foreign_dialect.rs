@@ -143,7 +143,8 @@ impl Item8<'_> {
         Ok(ForeignItem {
             id: self.id,
             originator_id: self.originator_id.uuid,
-            originator_version: self.originator_version,
+            // It counts from 0.
+            originator_version: self.originator_version.saturating_add(1),
             topic: self.topic,
             state,
         })

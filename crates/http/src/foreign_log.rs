@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +29,9 @@ pub const MISSING_TOPIC: &str = "boxes.missing";
 /// Notifications of a section: a place of the other system's log that one of its answers holds.
 const PAGE_SIZE: NonZeroU32 = NonZeroU32::new(10).expect("more than none");
 
+/// The widest gap that is taken for one. What is wider was not left out by transactions that failed.
+const MAX_GAP: u64 = 1_000_000;
+
 /// Stands for the histories of systems that have no epochs.
 const EPOCHS: Uuid = Uuid::from_u128(0x4e11_a6f0_3c55_4dd4_8a0e_52b6_0e9d_71c8);
 
@@ -37,7 +41,7 @@ const EPOCHS: Uuid = Uuid::from_u128(0x4e11_a6f0_3c55_4dd4_8a0e_52b6_0e9d_71c8);
 /// not have is supplied: ids that it left out (a rolled back insert does that) are filled with notifications of the topic
 /// [`MISSING_TOPIC`], the id of an event follows from its aggregate and version as an import of the same application would
 /// give it, and the epoch follows from the name, because there is none. So a history that was replaced by another one is
-/// noticed only if it is shorter.
+/// noticed only if it is shorter. A gap of more than a million ids stops a reader, and so does any in version 8, which has none.
 ///
 /// There is nothing to wait for in its answers: the log is asked every
 /// [`poll_interval`](RemoteOptions::poll_interval).
@@ -59,6 +63,8 @@ pub struct ForeignNotificationLog {
     time_of: fn(&[u8]) -> Option<Timestamp>,
     /// The newest id that was ever seen.
     seen: AtomicU64,
+    /// The first and the last id of the newest gap: what lies within it need not be asked for.
+    gap: Mutex<Option<(u64, u64)>>,
 }
 
 impl ForeignNotificationLog {
@@ -84,6 +90,7 @@ impl ForeignNotificationLog {
             dialect,
             time_of: |_| None,
             seen: AtomicU64::new(0),
+            gap: Mutex::default(),
         })
     }
 
@@ -115,7 +122,15 @@ impl ForeignNotificationLog {
         if let Some(last) = items.last() {
             self.seen.fetch_max(last.id, Ordering::AcqRel);
         }
+        if let Some(next) = items.first().filter(|next| next.id > first) {
+            *self.gap() = Some((first, next.id - 1));
+        }
         Ok(items)
+    }
+
+    fn gap(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        // It is written in one go.
+        self.gap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest id. Nobody says where the log ends, so that is looked for from where it ended before: in steps that
@@ -125,6 +140,7 @@ impl ForeignNotificationLog {
         if head > 0 && self.ask(head).await?.is_empty() {
             // It was made anew, and is shorter.
             self.seen.store(0, Ordering::Release);
+            *self.gap() = None;
             head = 0;
         }
         let mut step = 1;
@@ -149,6 +165,12 @@ impl ForeignNotificationLog {
     /// A section on the grid.
     async fn read_section(&self, id: SectionId) -> Result<Section, LogError> {
         let mut items: Vec<Notification> = Vec::new();
+        let within = |gap: &(u64, u64)| gap.0 <= id.low() && id.high() <= gap.1;
+        let known_gap = self.gap().filter(within);
+        if let Some((_, end)) = known_gap {
+            self.fill(&mut items, id.low()..id.high().saturating_add(1))?;
+            return Section::new(self.log.clone(), id, items, end.saturating_add(1));
+        }
         let mut next = id.low();
         let mut newest = None;
         while next <= id.high() {
@@ -161,12 +183,12 @@ impl ForeignNotificationLog {
                 if item.id > id.high() {
                     break;
                 }
-                self.fill(&mut items, next..item.id);
+                self.fill(&mut items, next..item.id)?;
                 next = item.id.saturating_add(1);
                 items.push(self.notification(item)?);
             }
             if last > id.high() {
-                self.fill(&mut items, next..id.high().saturating_add(1));
+                self.fill(&mut items, next..id.high().saturating_add(1))?;
                 break;
             }
         }
@@ -182,13 +204,46 @@ impl ForeignNotificationLog {
                 }
             }
             Some(newest) => newest,
-            None => self.head().await?.min(id.low().saturating_sub(1)),
+            None => self.end_before(id.low()).await?,
         };
         Section::new(self.log.clone(), id, items, last)
     }
 
+    /// The newest id, as of when there was nothing at `low` or after it.
+    async fn end_before(&self, low: u64) -> Result<u64, LogError> {
+        let before = low.saturating_sub(1);
+        // Where a reader waits at the end of a section, this is all that is asked.
+        let seen = self.seen.load(Ordering::Acquire);
+        let is_there = seen == before && before > 0 && !self.ask(before).await?.is_empty();
+        if is_there {
+            return Ok(before);
+        }
+        Ok(self.head().await?.min(before))
+    }
+
     /// Stands for ids that the other system left out.
-    fn fill(&self, items: &mut Vec<Notification>, missing: std::ops::Range<u64>) {
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Gap`] if it can't have left them out.
+    fn fill(
+        &self,
+        items: &mut Vec<Notification>,
+        missing: std::ops::Range<u64>,
+    ) -> Result<(), LogError> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let is_too_wide = |gap: &(u64, u64)| {
+            gap.1 - gap.0 >= MAX_GAP && gap.0 < missing.end && missing.start <= gap.1
+        };
+        let too_wide = self.gap().filter(is_too_wide);
+        if too_wide.is_some() || self.dialect == ForeignDialect::Eventsourcing8 {
+            return Err(LogError::Gap {
+                expected: missing.start,
+                found: too_wide.map_or(missing.end, |(_, end)| end.saturating_add(1)),
+            });
+        }
         let after = items.last().map(|item| item.event.occurred_on);
         items.extend(missing.map(|id| Notification {
             id,
@@ -204,6 +259,7 @@ impl ForeignNotificationLog {
                 occurred_on: after.unwrap_or(Timestamp::UNIX_EPOCH),
             },
         }));
+        Ok(())
     }
 
     fn notification(&self, item: ForeignItem) -> Result<Notification, LogError> {
