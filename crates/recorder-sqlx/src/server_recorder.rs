@@ -71,7 +71,8 @@ impl<S: KeyValueServer> ServerRecorder<S> {
         })
     }
 
-    /// The connections that read.
+    /// The connections that read: PostgreSQL's hints are told by them, too.
+    #[cfg(feature = "postgres")]
     pub(crate) const fn readers(&self) -> &Readers<S> {
         &self.readers
     }
