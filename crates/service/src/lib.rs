@@ -44,6 +44,10 @@ mod problem;
 mod program;
 mod python_time;
 mod rate_limit;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod reencrypt;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod reencrypt_program;
 mod remote_seals;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod repair_program;
@@ -91,6 +95,8 @@ pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
 pub use rate_limit::RateLimit;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use reencrypt_program::{ReencryptArguments, ReencryptOptions};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use repair_program::{
     NewEpochArguments, NewEpochOptions, SetPositionArguments, SetPositionOptions,
