@@ -90,9 +90,9 @@ async fn track(recorder: &dyn Recorder, from: Option<u64>, to: u64) {
         .record(&[Append::default().with_tracking(step)])
         .await
         .unwrap();
-    outcomes
-        .into_iter()
-        .for_each(|outcome| drop(outcome.unwrap()));
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
 }
 
 async fn log(recorder: &dyn Recorder) -> Vec<Notification> {
