@@ -8,10 +8,11 @@
 //! `server`, `connection`, `slow_client` and `certificate` beneath it; [`Running`] stops them.
 //!
 //! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
-//! other errors into problems, too. What an operator sees: `index`, `health`, `metrics`, and the log that
+//! other errors into problems, too. What programs see: `descriptions` and `async_api`. What an operator sees: `index`, `health`, `metrics`, and the log that
 //! [`init_telemetry`] sets up.
 
 mod access;
+mod async_api;
 mod auth;
 mod certificate;
 mod command;
@@ -20,6 +21,7 @@ mod connection;
 mod context;
 mod cors;
 mod database_url;
+mod descriptions;
 mod encryption;
 mod error_pages;
 mod extract;
