@@ -195,7 +195,7 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
     let all = if config.tokens.is_empty() {
         all
     } else {
-        all.layer(from_fn_with_state(config.tokens.clone(), identify))
+        all.layer(from_fn_with_state(Arc::clone(state), identify))
     };
     let all = if config.cors_origins.is_empty() {
         all

@@ -23,6 +23,7 @@ use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
 use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
 use crate::subject_keys::KeyStores;
+use crate::tokens::AcceptedTokens;
 use crate::{BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes};
 
 /// Boxes in this process, with their logs, routes and followers.
@@ -89,7 +90,7 @@ impl Service {
             followers: started.watched,
             sealers: sealing,
             metrics,
-            tokens: config.tokens.clone(),
+            tokens: AcceptedTokens::new(config.tokens.clone()),
             public_base: public_base(&config),
             stopping: stopping.clone(),
         });
