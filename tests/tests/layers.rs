@@ -115,6 +115,8 @@ const PURE: [(&str, &[&str]); 2] = [
         &[
             "boxes-macros",
             "schemars",
+            // A function of bytes, no more.
+            "base64",
             "serde",
             "serde_json",
             "thiserror",

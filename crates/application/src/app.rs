@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
-use boxes_domain::{Aggregate, Decision, Id, Root, Subject};
-use boxes_mapper::{Mapper, Topics};
+use boxes_domain::{Aggregate, Decision, Id, Large, Root, Subject};
+use boxes_mapper::{Mapper, Topics, large_id};
 use boxes_notification_log::{DerivedLog, LocalNotificationLog};
 use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -18,8 +19,8 @@ use crate::repository::{Repository, aggregate_name};
 use crate::subject_key_provider::NoSubjectKeys;
 use crate::transaction::{Existing, Transaction};
 use crate::{
-    Edge, Error, PublicLog, Snapshots, StoredSubjectKeys, SubjectKeyProvider, SubjectKeys,
-    SystemEdge,
+    DEFAULT_LARGE_OVER, Edge, Error, MAX_LARGE_BYTES, PublicLog, Snapshots, StoredSubjectKeys,
+    StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueSource,
 };
 
 /// How a box runs.
@@ -37,6 +38,8 @@ pub struct AppOptions {
     /// The keys of the subjects of [`Personal`](boxes_domain::Personal) parts. `None` keeps them beside the events, in the
     /// store of the box, encrypted with the keys of `mapper` if it has any.
     pub subject_keys: Option<SubjectKeys>,
+    /// Values of more bytes than this are stored apart from the events that name them, see [`App::keep`].
+    pub large_over: usize,
     /// Where time and new ids come from.
     pub edge: Arc<dyn Edge>,
 }
@@ -49,6 +52,7 @@ impl Default for AppOptions {
             max_cached_aggregates: 10_000,
             mapper: Mapper::default(),
             subject_keys: None,
+            large_over: DEFAULT_LARGE_OVER,
             edge: Arc::new(SystemEdge),
         }
     }
@@ -89,6 +93,9 @@ pub(crate) struct Inner {
     pub(crate) subject_keys: SubjectKeys,
     topics: Topics,
     edge: Arc<dyn Edge>,
+    values: Option<StoredValues>,
+    large_over: usize,
+    value_sources: RwLock<Vec<Arc<dyn ValueSource>>>,
     after_commit: OnceLock<Weak<dyn AfterCommit>>,
 }
 
@@ -110,7 +117,11 @@ impl App {
             .subject_keys
             .unwrap_or_else(|| own_subject_keys(&*recorder, &options.mapper, &options.edge));
         let mapper = options.mapper.with_subject_keys(subject_keys.ring());
+        let values = StoredValues::of(&*recorder, Arc::clone(&options.edge));
         let inner = Inner {
+            values,
+            large_over: options.large_over,
+            value_sources: RwLock::default(),
             name: recorder.log().name.clone(),
             repository: Arc::new(Repository::new(
                 recorder,
@@ -401,6 +412,95 @@ impl App {
         let was_known = self.inner.subject_keys.forget(&subject.into()).await?;
         self.inner.repository.forget();
         Ok(was_known)
+    }
+
+    /// Takes in a value that may be large, for an event that is to name it: call it before the command.
+    ///
+    /// A small one comes back as it will stand in the event. One of more than [`AppOptions::large_over`] bytes is stored apart,
+    /// once, however often it is kept, and is durable when this returns. If no event comes to name it, it is garbage, which
+    /// `find_garbage` finds. What is kept is compressed and encrypted as the events of the box are.
+    ///
+    /// ```no_run
+    /// # use boxes_domain::{Aggregate, Event, Id, Large};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Clone, Serialize, Deserialize)]
+    /// # #[event(topic = "t.product", crate = "boxes_domain")]
+    /// # enum ProductEvent { Pictured { picture: Large } }
+    /// # #[derive(Default, Clone)] struct Product;
+    /// # impl Aggregate for Product { type Event = ProductEvent; fn apply(&mut self, _: &ProductEvent) {} }
+    /// # impl Product { fn show(&self, picture: Large) -> ProductEvent { ProductEvent::Pictured { picture } } }
+    /// # async fn example(app: boxes_application::App, id: Id<Product>, file: Vec<u8>) -> Result<(), boxes_application::Error> {
+    /// let picture = app.keep(file).await?;
+    /// app.update(id, |product: &Product| product.show(picture.clone())).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::TooLarge`] if it has more than [`MAX_LARGE_BYTES`].
+    /// - [`Error::Store`] if it can't be stored now.
+    pub async fn keep(&self, content: impl Into<Bytes> + Send) -> Result<Large, Error> {
+        let content: Bytes = content.into();
+        let size = content.len();
+        let Some(values) = self
+            .inner
+            .values
+            .as_ref()
+            .filter(|_| size > self.inner.large_over)
+        else {
+            return Ok(Large::inline(&*content));
+        };
+        if size > MAX_LARGE_BYTES {
+            let max = MAX_LARGE_BYTES;
+            return Err(Error::TooLarge { size, max });
+        }
+        let id = large_id(&content);
+        let stored = self.inner.mapper.write_value(id, content)?;
+        values.keep(id, &stored).await?;
+        Ok(Large::apart(id, u64::try_from(size).unwrap_or(u64::MAX)))
+    }
+
+    /// The content of a value: from the event, from the store of this box, or from a box that it follows and whose event named
+    /// it. What comes is held against its SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoValue`] if it is nowhere: it was deleted with all events that named it, or was never kept.
+    /// - [`Error::Mapper`] if it is not what its id says, or is encrypted with a key that is not here.
+    /// - [`Error::Store`] if a place where it may be can't be reached now.
+    pub async fn value(&self, large: &Large) -> Result<Bytes, Error> {
+        let Some(id) = large.id() else {
+            return Ok(Bytes::copy_from_slice(large.content().unwrap_or_default()));
+        };
+        if let Some(values) = &self.inner.values
+            && let Some(stored) = values.stored_value(id).await?
+        {
+            return Ok(self.inner.mapper.read_value(id, &stored)?);
+        }
+        let sources = self.inner.value_sources.read();
+        let sources = sources.unwrap_or_else(PoisonError::into_inner).clone();
+        let mut unreachable = None;
+        for source in sources {
+            match source.stored_value(id).await {
+                Ok(Some(stored)) => return Ok(self.inner.mapper.read_value(id, &stored)?),
+                Ok(None) => {}
+                // Another one may have it.
+                Err(error) => unreachable = Some(error),
+            }
+        }
+        Err(unreachable.unwrap_or(Error::NoValue { id }))
+    }
+
+    /// Looks for values there, too: at a box that this one follows.
+    pub fn look_for_values_in(&self, source: Arc<dyn ValueSource>) {
+        let sources = self.inner.value_sources.write();
+        sources.unwrap_or_else(PoisonError::into_inner).push(source);
+    }
+
+    /// The values that this box keeps; `None` if its store has no place for them.
+    #[must_use]
+    pub fn stored_values(&self) -> Option<StoredValues> {
+        self.inner.values.clone()
     }
 
     /// Lets `after_commit` run after every command outside a policy, before it returns to its caller.

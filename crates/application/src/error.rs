@@ -1,6 +1,6 @@
 //! What can keep a command or a policy from being done.
 
-use boxes_domain::{Rejection, RootError};
+use boxes_domain::{LargeId, Rejection, RootError};
 use boxes_mapper::MapperError;
 use boxes_recorder::RecorderError;
 use thiserror::Error;
@@ -66,6 +66,20 @@ pub enum Error {
         aggregate: &'static str,
         /// The box.
         name: String,
+    },
+    /// A value is larger than any store takes: refuse it, or keep it elsewhere.
+    #[error("the value has {size} bytes; {max} are the most")]
+    TooLarge {
+        /// How many bytes it has.
+        size: usize,
+        /// How many it may have.
+        max: usize,
+    },
+    /// A value that is stored apart is in none of the places where it may be.
+    #[error("the value {id} is neither here nor with a box that this one follows")]
+    NoValue {
+        /// Its id.
+        id: LargeId,
     },
     /// A policy kept its `App` beyond its end, and commanded on it: await what it does.
     #[error("the transaction has ended: a policy has to await every command before it returns")]

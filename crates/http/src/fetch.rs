@@ -148,12 +148,18 @@ impl Fetcher {
     /// # Errors
     ///
     /// As [`get`](Self::get).
-    pub(crate) async fn get_if_there(&self, url: Url) -> Result<Option<Bytes>, LogError> {
+    pub(crate) async fn get_if_there(
+        &self,
+        url: Url,
+        as_json: bool,
+    ) -> Result<Option<Bytes>, LogError> {
         let response = self.send(url, HeaderMap::new(), Duration::ZERO).await?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(None),
             StatusCode::OK => {
-                self.check_type(response.headers())?;
+                if as_json {
+                    self.check_type(response.headers())?;
+                }
                 let body = self.body(response, self.options.max_body_bytes).await?;
                 Ok(Some(body))
             }

@@ -96,7 +96,25 @@ impl RemoteNotificationLog {
     /// - [`LogError::Unavailable`] if the log does not answer, [`LogError::Forbidden`] if it refuses to.
     /// - [`LogError::Garbage`] if what comes is too large, cut short, or no JSON by its media type.
     pub async fn document(&self, below: &str) -> Result<Option<bytes::Bytes>, LogError> {
-        self.fetcher.get_if_there(self.fetcher.below(below)).await
+        self.fetcher
+            .get_if_there(self.fetcher.below(below), true)
+            .await
+    }
+
+    /// What lies beside the log in its box, such as `values/…`: bytes of any kind; `None` if there is nothing (404), and for a
+    /// log that is not at `…/notifications`. The same credentials and bounds as for pages.
+    ///
+    /// # Errors
+    ///
+    /// As [`document`](Self::document).
+    pub async fn value(&self, beside: &str) -> Result<Option<bytes::Bytes>, LogError> {
+        let mut url = self.fetcher.base().clone();
+        let Some(path) = url.path().strip_suffix("/notifications") else {
+            return Ok(None);
+        };
+        let path = format!("{path}/{beside}");
+        url.set_path(&path);
+        self.fetcher.get_if_there(url, false).await
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

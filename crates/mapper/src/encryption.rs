@@ -106,6 +106,11 @@ impl Encryption {
         }
     }
 
+    /// Whether any events are encrypted.
+    pub(crate) fn encrypts_any(&self) -> bool {
+        !matches!(&self.which, Which::Only(topics) if topics.is_empty())
+    }
+
     /// Whether an event of this topic must not be read in the clear.
     pub(crate) fn requires(&self, topic: &str) -> bool {
         self.required && self.encrypts(topic)

@@ -13,6 +13,12 @@ use crate::{KeyId, MissingSubjectKeys, SubjectKeyError, SubjectKeyId, Transcoder
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MapperError {
+    /// A value that is stored apart is not the one that its id names: it was damaged or exchanged.
+    #[error("the value {id} is not what was stored under this id")]
+    DamagedValue {
+        /// The id.
+        id: boxes_domain::LargeId,
+    },
     /// Two kinds of event claim one topic, or one of them reads it as an alias: give one another topic, and an alias
     /// for what is stored already under the one that it had.
     #[error(

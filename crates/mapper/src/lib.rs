@@ -25,6 +25,7 @@ mod topic_description;
 mod topics;
 mod transcoder;
 mod transcoding;
+mod value;
 mod variant_de;
 mod variant_ser;
 mod without_values;
@@ -46,6 +47,7 @@ pub use topic_description::TopicDescription;
 pub use topics::Topics;
 pub use transcoder::{Content, ContentReader, Transcoder, TranscoderError};
 pub use transcoding::DEFAULT_MAX_INFLATED;
+pub use value::large_id;
 
 /// The guide, whose examples are compiled here.
 #[cfg(doctest)]

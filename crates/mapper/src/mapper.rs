@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use boxes_domain::{Event, EventType, Upcast};
+use boxes_domain::{Event, EventType, Upcast, large_ids_of};
 use boxes_recorder::{Encoding, StoredEvent};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -51,7 +51,7 @@ pub(crate) const STATE_CAPACITY: usize = 256;
 /// transcoders.
 #[derive(Debug, Clone, Default)]
 pub struct Mapper {
-    transcoding: Transcoding,
+    pub(crate) transcoding: Transcoding,
     parts: Parts,
     pub(crate) content_ids: bool,
 }
@@ -188,7 +188,7 @@ impl Mapper {
             originator_version: envelope.originator_version,
             topic: event_type.topic.to_owned(),
         };
-        let (encoding, state) = with_parts(&self.parts, whose, || {
+        let write = || {
             let (encoding, state) = match &self.transcoding.writer {
                 None => (Encoding::JSON, to_json(event)),
                 Some(transcoder) => (
@@ -201,7 +201,20 @@ impl Mapper {
                 source,
             })?;
             Ok((encoding, state))
-        })?;
+        };
+        let (written, mut values) = large_ids_of(|| with_parts(&self.parts, whose, write));
+        let (encoding, state) = written?;
+        let metadata = if values.is_empty() {
+            envelope.metadata.to_bytes()
+        } else {
+            values.sort_unstable();
+            values.dedup();
+            let metadata = Metadata {
+                values,
+                ..envelope.metadata.clone()
+            };
+            metadata.to_bytes()
+        };
         let plain = StoredEvent {
             event_id: envelope.event_id,
             originator_id: envelope.originator_id,
@@ -210,7 +223,7 @@ impl Mapper {
             schema_version: event_type.version,
             encoding,
             state: Bytes::from(state),
-            metadata: envelope.metadata.to_bytes(),
+            metadata,
             occurred_on: envelope.occurred_on,
         };
         self.transcoding.write(plain)

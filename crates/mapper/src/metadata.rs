@@ -1,5 +1,6 @@
 //! What is told about an event beside what it says.
 
+use boxes_domain::LargeId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -16,6 +17,10 @@ pub struct Metadata {
     /// The trace that it is part of, as W3C Trace Context writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The values that the event names and that are [stored apart](boxes_domain::Large), each once, ascending: what is named
+    /// nowhere is garbage, and nobody needs a key to find it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<LargeId>,
 }
 
 impl Metadata {

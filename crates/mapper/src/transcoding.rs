@@ -43,7 +43,26 @@ impl Default for Transcoding {
 
 impl Transcoding {
     /// Transforms the state of an event that is marked with its format alone, and marks what is done to it.
-    pub(crate) fn write(&self, mut event: StoredEvent) -> Result<StoredEvent, MapperError> {
+    pub(crate) fn write(&self, event: StoredEvent) -> Result<StoredEvent, MapperError> {
+        let encryption = self.encryption.as_ref();
+        let encryption = encryption.filter(|encryption| encryption.encrypts(&event.topic));
+        self.transform(event, encryption)
+    }
+
+    /// The same for what is part of events of whatever topic.
+    pub(crate) fn write_value(&self, value: StoredEvent) -> Result<StoredEvent, MapperError> {
+        let encryption = self.encryption.as_ref();
+        self.transform(
+            value,
+            encryption.filter(|encryption| encryption.encrypts_any()),
+        )
+    }
+
+    fn transform(
+        &self,
+        mut event: StoredEvent,
+        encryption: Option<&Encryption>,
+    ) -> Result<StoredEvent, MapperError> {
         let mut mark = String::new();
         // What could not be read again is not compressed in the first place.
         if self.compress
@@ -53,10 +72,6 @@ impl Transcoding {
             mark = format!("+{}", zlib::MARK);
             event.state = Bytes::from(compressed);
         }
-        let encryption = self
-            .encryption
-            .as_ref()
-            .filter(|encryption| encryption.encrypts(&event.topic));
         if let Some(encryption) = encryption {
             mark = format!("{mark}+{}", encryption.cipher.mark());
         }

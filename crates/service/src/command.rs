@@ -46,6 +46,8 @@ pub enum BoxCommand {
     SetPosition(crate::SetPositionOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
+    /// Finds the values of a box that are stored apart and that no event names, and removes them if it is told to.
+    Garbage(crate::GarbageOptions),
     /// Verifies that the log of a box is as it was sealed, near or far, and names the first notification that is not.
     Verify(crate::VerifyOptions),
 }
@@ -74,6 +76,7 @@ impl BoxCommand {
                 crate::repair_program::set_position(&contexts, &options).await
             }
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
+            Self::Garbage(options) => crate::garbage_program::garbage(&contexts, &options).await,
             Self::Verify(options) => crate::verify_program::verify(&contexts, &options).await,
         })
     }

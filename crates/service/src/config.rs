@@ -64,6 +64,8 @@ pub struct Config {
     pub formats: BTreeMap<String, StateFormat>,
     /// Where keys of subjects are kept, for all boxes; `None` keeps them beside the events of each box.
     pub subject_keys: Option<Store>,
+    /// Values of events of more bytes than this are stored apart from them.
+    pub large_over: usize,
     /// Whether and how the logs of the boxes are sealed.
     pub sealing: Sealing,
     /// How long a request for news of a followed service may wait there.
@@ -179,6 +181,7 @@ impl Default for Config {
             mapper: Mapper::default(),
             formats: BTreeMap::new(),
             subject_keys: None,
+            large_over: boxes_application::DEFAULT_LARGE_OVER,
             sealing: Sealing::default(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
@@ -365,6 +368,14 @@ impl Config {
             crate::store::STORE,
             |t| t.parse().ok().map(Some),
             &mut config.subject_keys,
+        )?;
+        set.number(
+            &setting::LARGE_OVER,
+            "kibibytes",
+            1,
+            8192,
+            1024,
+            &mut config.large_over,
         )?;
         config.sealing = sealing::sealing(&layers)?;
         Ok(config)

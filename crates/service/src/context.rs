@@ -393,7 +393,7 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-const TAKEN: [&str; 16] = [
+const TAKEN: [&str; 17] = [
     "/notifications",
     "/notifications/{page}",
     "/notifications/{page}/seal",
@@ -410,6 +410,7 @@ const TAKEN: [&str; 16] = [
     "/openapi.json",
     "/asyncapi.json",
     "/topics",
+    "/values/{sha256}",
 ];
 
 /// The paths of the kit that the routes have as well: one of theirs would hide the log for some method.

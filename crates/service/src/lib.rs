@@ -28,6 +28,7 @@ mod extract;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod forget_program;
 mod forwarded;
+mod garbage_program;
 mod greeting;
 mod health;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -51,6 +52,7 @@ mod reencrypt;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod reencrypt_program;
 mod remote_seals;
+mod remote_values;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod repair_program;
 mod routes;
@@ -78,6 +80,7 @@ mod tokens;
 mod topics;
 mod topics_program;
 mod upstream_address;
+mod value_routes;
 mod verify_program;
 
 pub use certificate::{CertificateError, TlsFiles};
@@ -90,6 +93,7 @@ pub use extract::{Json, Path};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use forget_program::ForgetOptions;
 pub use forwarded::{Network, ParseNetworkError};
+pub use garbage_program::{GarbageArguments, GarbageOptions};
 pub use greeting::Greeting;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use import_program::{ImportArguments, ImportOptions};

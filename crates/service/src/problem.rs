@@ -20,6 +20,8 @@ use http::{HeaderValue, StatusCode};
 /// |---|---|---|
 /// | [`Error::Rejected`] | 422, with the domain's own text | `rejected` |
 /// | [`Error::NotFound`] | 404 | `not-found` |
+/// | [`Error::NoValue`] | 404 | `not-found` |
+/// | [`Error::TooLarge`] | 413 | `body-too-large` |
 /// | [`Error::Discarded`] | 410 | `discarded` |
 /// | [`Error::AlreadyExists`] | 409 | `already-exists` |
 /// | [`Error::Conflict`] | 409, with `Retry-After` | `conflict` |
@@ -145,7 +147,10 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match &error {
             Error::Rejected(rejection) => Self::new(&ProblemKind::REJECTED, rejection.to_string()),
-            Error::NotFound { .. } => Self::new(&ProblemKind::NOT_FOUND, error.to_string()),
+            Error::NotFound { .. } | Error::NoValue { .. } => {
+                Self::new(&ProblemKind::NOT_FOUND, error.to_string())
+            }
+            Error::TooLarge { .. } => Self::new(&ProblemKind::BODY_TOO_LARGE, error.to_string()),
             Error::Discarded { .. } => Self::new(&ProblemKind::DISCARDED, error.to_string()),
             Error::AlreadyExists { .. } => Self::new(&ALREADY_EXISTS, error.to_string()),
             Error::Conflict { .. } => {

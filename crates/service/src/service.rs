@@ -19,12 +19,15 @@ use crate::certificate::{ShownCertificate, acceptor};
 use crate::context::Parts;
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
 use crate::plan::{Place, Plan, PlannedBox};
+use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
 use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
 use crate::subject_keys::KeyStores;
 use crate::tokens::AcceptedTokens;
-use crate::{BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes};
+use crate::{
+    BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes, value_routes,
+};
 
 /// Boxes in this process, with their logs, routes and followers.
 #[derive(Debug)]
@@ -106,10 +109,12 @@ impl Service {
                     of_logs.push((published.name.clone(), router));
                     logs_described = logs_described.and(described);
                 }
-                // Who may read the log may read its seals.
+                // Who may read the log may read its seals, and the values that its events name.
                 let name = running.app.name().to_owned();
                 logs_described = logs_described.and(seal_routes::described(&name));
-                of_logs.push((name, seal_routes::routes(running, &config)));
+                let beside = seal_routes::routes(running, &config)
+                    .merge(value_routes::routes(running, &config));
+                of_logs.push((name, beside));
                 Ok(BoxRoutes {
                     own: own.router,
                     described: own.described,
@@ -196,6 +201,7 @@ impl Started {
                 topics,
                 snapshots,
                 max_cached_aggregates: config.aggregate_cache,
+                large_over: config.large_over,
                 mapper,
                 subject_keys: self
                     .key_stores
@@ -228,10 +234,15 @@ impl Started {
         config: &Config,
     ) -> Result<(), StartError> {
         let (log, poll_interval): (Arc<dyn NotificationLog>, _) = match &upstream.place {
-            Place::At { address, token } => (
-                logs::follow(&upstream.name, address, token.as_ref(), config)?,
-                config.long_poll,
-            ),
+            Place::At { address, token } => {
+                let (name, token) = (&upstream.name, token.as_ref());
+                if address.dialect().is_none() {
+                    let log = logs::remote(name, address, token, config)?;
+                    app.look_for_values_in(Arc::new(RemoteValues(Arc::new(log))));
+                }
+                let log = logs::follow(name, address, token, config)?;
+                (log, config.long_poll)
+            }
             Place::Here => {
                 let here = self
                     .boxes
@@ -242,7 +253,15 @@ impl Started {
                     // The plan says that it is here.
                     return Ok(());
                 };
-                (Arc::clone(&here.log), config.poll_interval)
+                let (log, its_box) = (Arc::clone(&here.log), upstream.name.split('/').next());
+                let its_box = self
+                    .boxes
+                    .iter()
+                    .find(|running| Some(running.app.name()) == its_box);
+                if let Some(values) = its_box.and_then(|running| running.app.stored_values()) {
+                    app.look_for_values_in(Arc::new(values));
+                }
+                (log, config.poll_interval)
             }
         };
         let (log, newest) = ObservedLog::new(log);

@@ -186,6 +186,11 @@ settings! {
         default: "new",
         help: "Where the ids of events come from: each is a new one that ascends with time, or follows from what the event says, so that the same event decided twice has one id. Encrypted events always get new ones",
     }
+    LARGE_OVER {
+        key: Some("large_over"), flag: Some("large-over"), variable: "BOXES_LARGE_OVER", value: "KIBIBYTES", shape: Shape::One,
+        default: "16",
+        help: "Values of events that may be large (`Large`) are stored apart from them if they have more, 1 to 8192",
+    }
     SUBJECT_KEYS {
         key: Some("subject_keys"), flag: Some("subject-keys"), variable: "BOXES_SUBJECT_KEYS", value: "STORE", shape: Shape::One,
         default: "beside the events of each box",

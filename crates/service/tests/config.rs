@@ -219,6 +219,7 @@ fn what_is_not_given_is_as_help_says() {
             "BOXES_MAX_WAITERS" => config.max_waiters.to_string(),
             "BOXES_AGGREGATE_CACHE" => config.aggregate_cache.to_string(),
             "BOXES_PAGE_CACHE" => (config.page_cache >> 20).to_string(),
+            "BOXES_LARGE_OVER" => (config.large_over / 1024).to_string(),
             "BOXES_LOG" => config.log.clone(),
             _ => continue,
         };

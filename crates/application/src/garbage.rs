@@ -1,0 +1,106 @@
+//! Values that no event names.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boxes_domain::LargeId;
+use boxes_mapper::Metadata;
+use boxes_recorder::{NotificationScan, Recorder};
+use jiff::Timestamp;
+
+use crate::{Error, StoredValues};
+
+/// What was found, in values and in bytes as they are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// Values that events name.
+    pub n_named: u64,
+    /// Values that no event names: those of commands that failed, and of aggregates that were deleted.
+    pub n_garbage: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many of them were put aside by this run: too old for an event that is under way to name them.
+    pub n_put_aside: u64,
+    /// How many that an earlier run had put aside were deleted, for good.
+    pub n_deleted: u64,
+    /// How many that an earlier run had put aside were put back, because an event names them after all.
+    pub n_put_back: u64,
+}
+
+/// Finds the values that no event of the log names, and removes those that are older than `remove_older_than`, if given.
+///
+/// Removing takes two runs: the first puts a value aside, where it is still found; a later one deletes it if it has been
+/// there for as long, and no event has come to name it. So nothing is lost to a command that keeps a value which is found to
+/// be garbage at that moment: its event is recorded seconds later, and the age is counted in hours.
+///
+/// The ids of all values that are named are in memory, 32 bytes each. `progress` is told the last notification that was
+/// looked at.
+///
+/// # Errors
+///
+/// [`Error::Store`] if the store can't be used now: do it again.
+pub async fn find_garbage(
+    recorder: &Arc<dyn Recorder>,
+    values: &StoredValues,
+    now: Timestamp,
+    remove_older_than: Option<Duration>,
+    mut progress: impl FnMut(u64),
+) -> Result<Garbage, Error> {
+    let mut named = HashSet::new();
+    let mut scan = NotificationScan::after(Arc::clone(recorder), 0);
+    while let Some(page) = scan.next_page().await? {
+        for notification in &page.notifications {
+            named.extend(Metadata::from_bytes(&notification.event.metadata).values);
+        }
+        progress(page.scanned_to);
+    }
+    let is_old = |since: Timestamp| {
+        let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        remove_older_than.is_some_and(|limit| age >= limit)
+    };
+    let mut garbage = Garbage::default();
+    // Those that are put aside now are for a later run, so the others come first.
+    let mut after = None;
+    loop {
+        let some = values.some_after(after, true).await?;
+        let Some((last, ..)) = some.last() else { break };
+        after = Some(*last);
+        for (id, size, since) in some {
+            if named.contains(&id) {
+                values.put_back(id).await?;
+                garbage.n_put_back += 1;
+            } else if is_old(since) {
+                values.delete(id).await?;
+                garbage.n_deleted += 1;
+            } else {
+                garbage.count(size);
+            }
+        }
+    }
+    let mut after: Option<LargeId> = None;
+    loop {
+        let some = values.some_after(after, false).await?;
+        let Some((last, ..)) = some.last() else { break };
+        after = Some(*last);
+        for (id, size, since) in some {
+            if named.contains(&id) {
+                garbage.n_named += 1;
+                continue;
+            }
+            garbage.count(size);
+            if is_old(since) {
+                values.put_aside(id).await?;
+                garbage.n_put_aside += 1;
+            }
+        }
+    }
+    Ok(garbage)
+}
+
+impl Garbage {
+    const fn count(&mut self, size: u64) {
+        self.n_garbage += 1;
+        self.bytes = self.bytes.saturating_add(size);
+    }
+}
