@@ -7,8 +7,10 @@ use boxes_recorder_sqlx::{NewEpoch, OpenLog};
 use clap::Args;
 use uuid::Uuid;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::DatabaseUrl;
 use crate::store_options::{StoreOfBox, StoreOptions};
-use crate::{BoundedContext, DatabaseUrl, Result, Store};
+use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `new-epoch` says.
 pub type NewEpochOptions = StoreOptions<NewEpochArguments>;
