@@ -141,6 +141,11 @@ impl Recorder for MysqlRecorder {
         self.server.tracking(follower).await
     }
 
+    async fn close(&self) -> Result<(), RecorderError> {
+        Self::close(self).await;
+        Ok(())
+    }
+
     fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
         Some(self.server.key_values())
     }

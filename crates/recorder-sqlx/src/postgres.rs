@@ -150,6 +150,11 @@ impl Recorder for PostgresRecorder {
         self.server.tracking(follower).await
     }
 
+    async fn close(&self) -> Result<(), RecorderError> {
+        Self::close(self).await;
+        Ok(())
+    }
+
     fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
         Some(self.server.key_values())
     }

@@ -313,6 +313,10 @@ impl Recorder for SqliteRecorder {
             .await
     }
 
+    async fn close(&self) -> Result<(), RecorderError> {
+        Self::close(self).await
+    }
+
     fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
         Some(Arc::new(SqliteKeyValues {
             writer: Arc::clone(&self.writer),

@@ -121,6 +121,18 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     /// [`RecorderError::Unavailable`] if the store does not answer: try later.
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError>;
 
+    /// Lets go of the store, after what is being read and written; afterwards everything is answered with
+    /// [`RecorderError::Closed`]. A recorder that holds nothing open has nothing to do, and goes on answering.
+    ///
+    /// Without it a store is let go of when its recorder is dropped, a little later.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store failed meanwhile. What was recorded is safe.
+    async fn close(&self) -> Result<(), RecorderError> {
+        Ok(())
+    }
+
     /// What is kept beside the log, in the same database, if the engine has a place for it: all that come with the kit do.
     fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
         None

@@ -125,11 +125,17 @@ impl Running {
         self.killing.cancel();
         self.tasks.wait().await;
         for running in &self.state.boxes {
-            if tokio::time::timeout(CLOSE_TIMEOUT, running.writer.close())
-                .await
-                .is_err()
-            {
-                tracing::warn!(name = running.app.name(), "the store did not close in time");
+            let name = running.app.name();
+            let closing = async {
+                running.writer.close().await;
+                running.writer.recorder().close().await
+            };
+            match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(name, %error, "the store did not close as it should");
+                }
+                Err(_) => tracing::warn!(name, "the store did not close in time"),
             }
         }
         if drained && ended {
