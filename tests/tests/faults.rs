@@ -8,118 +8,24 @@
 )]
 
 use std::path::Path;
-use std::time::Duration;
 
 use boxes::notification_log::NotificationLog;
-use boxes::prelude::*;
-use boxes::service::{Config, Running, Service};
-use boxes_tests::{Fault, FaultProxy, until};
+use boxes::service::Running;
+use boxes_tests::{
+    Fault, FaultProxy, copied, count, follower, mirror_box, source_box, start, until,
+};
 use uuid::Uuid;
 
-/// What happens in one box …
-#[derive(Event, Debug, Clone, Serialize, Deserialize)]
-#[event(topic = "source.counter")]
-enum Counted {
-    Counted { n: u32 },
-}
-
-#[derive(Default, Clone)]
-struct Counter;
-
-impl Aggregate for Counter {
-    type Event = Counted;
-    fn apply(&mut self, _: &Counted) {}
-}
-
-/// … and what another one makes of it.
-#[derive(Event, Debug, Clone, Serialize, Deserialize)]
-#[event(topic = "mirror.copy")]
-enum Copied {
-    Copied { n: u32 },
-}
-
-#[derive(Default, Clone)]
-struct Copy(Vec<u32>);
-
-impl Aggregate for Copy {
-    type Event = Copied;
-    fn apply(&mut self, Copied::Copied { n }: &Copied) {
-        self.0.push(*n);
-    }
-}
-
-async fn copy(n: Notification<Counted>, app: App) -> Result<(), Error> {
-    let Counted::Counted { n } = n.event;
-    app.upsert(Id::named("copy"), move |_: &Copy| Copied::Copied { n })
-        .await
-}
-
-async fn start(context: BoundedContext, data: &Path, follow: Option<&FaultProxy>) -> Running {
-    let mut config = Config {
-        bind: ([127, 0, 0, 1], 0).into(),
-        data: data.to_owned(),
-        ..Config::default()
-    };
-    config.long_poll = Duration::from_secs(1);
-    config.upstream_timeout = Duration::from_secs(1);
-    if let Some(proxy) = follow {
-        let url = format!("{}/source/notifications", proxy.base_url());
-        config
-            .follow
-            .insert("source".to_owned(), url.parse().unwrap());
-    }
-    Service::start([context], config).await.unwrap()
-}
-
 async fn source(data: &Path) -> Running {
-    start(
-        BoundedContext::new("source").aggregate::<Counter>(),
-        data,
-        None,
-    )
-    .await
+    start(source_box(), data, None).await
 }
 
 async fn mirror(data: &Path, proxy: &FaultProxy) -> Running {
-    start(
-        BoundedContext::new("mirror")
-            .aggregate::<Copy>()
-            .follow("source", copy),
-        data,
-        Some(proxy),
-    )
-    .await
-}
-
-/// Counts on to `upto`, several to a page and several pages.
-async fn count(source: &Running, range: std::ops::RangeInclusive<u32>) {
-    let app = source.app("source").unwrap();
-    for n in range {
-        app.upsert(Id::named("counter"), |_: &Counter| Counted::Counted { n })
-            .await
-            .unwrap();
-    }
-}
-
-async fn copied(mirror: &Running) -> Vec<u32> {
-    mirror
-        .app("mirror")
-        .unwrap()
-        .get(Id::<Copy>::named("copy"))
-        .await
-        .map(|c| c.0)
-        .unwrap_or_default()
+    start(mirror_box(), data, Some(proxy)).await
 }
 
 async fn state(mirror: &Running) -> String {
-    let body = reqwest::get(format!("{}/readyz", mirror.base_url()))
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
-    report["followers"][0]["state"].as_str().unwrap().to_owned()
+    follower(mirror).await["state"].as_str().unwrap().to_owned()
 }
 
 async fn wait_for_copies(mirror: &Running, n: usize) {
