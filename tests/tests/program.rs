@@ -162,7 +162,7 @@ fn what_it_recorded_is_there_when_it_is_started_again_after_ctrl_c() {
 }
 
 #[test]
-fn it_prints_where_to_look_and_what_to_try() {
+fn it_prints_where_to_look_and_what_to_try_and_nothing_that_frightens() {
     let data = TempDir::new().unwrap();
     let mut program = Started::new(data.path());
     let base = format!("http://{}", program.address);
@@ -177,6 +177,13 @@ fn it_prints_where_to_look_and_what_to_try() {
         &format!("curl -i -H 'If-None-Match: *' {page}"),
     ] {
         assert!(greeting.contains(part), "{part} is missing in:\n{greeting}");
+    }
+    let mut log = String::new();
+    let mut stderr = program.child.stderr.take().unwrap();
+    stderr.read_to_string(&mut log).unwrap();
+    assert!(log.contains("a box is open"), "{log}");
+    for word in ["panicked", "WARN", "ERROR"] {
+        assert!(!log.contains(word), "{word} is in:\n{log}");
     }
 }
 

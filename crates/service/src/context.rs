@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +13,7 @@ use boxes_http::OpenApiPart;
 use boxes_mapper::{Mapper, MapperError, Topics, Transcoder};
 
 use crate::StateFormat;
+use crate::expected_panic::or_panic;
 use crate::layers::{is_box_name, is_log_name};
 use crate::topics::LogTopics;
 
@@ -438,7 +438,7 @@ fn has_route(routes: &Router<App>, path: &str) -> bool {
         .connect(nothing)
         .fallback(nothing);
     let routes = routes.clone();
-    catch_unwind(AssertUnwindSafe(|| drop(routes.route(path, probe)))).is_err()
+    or_panic(|| drop(routes.route(path, probe))).is_err()
 }
 
 async fn nothing() {}

@@ -24,6 +24,7 @@ mod database_url;
 mod descriptions;
 mod encryption;
 mod error_pages;
+mod expected_panic;
 mod extract;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod forget_program;

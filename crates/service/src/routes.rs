@@ -1,7 +1,6 @@
 //! All routes of a service, with what stands before them.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use crate::auth::{Caller, Needed, authorize, identify};
 use crate::cors::share;
 use crate::descriptions::{Described, json_operation};
 use crate::error_pages::as_problems;
+use crate::expected_panic::or_panic;
 use crate::forwarded::TrustedProxies;
 use crate::metrics::{count_requests, time_requests};
 use crate::problem::OWN_KINDS;
@@ -89,7 +89,7 @@ pub(crate) fn assemble(
         .iter()
         .map(|routes| routes.app.name().to_owned())
         .collect();
-    let built = std::panic::catch_unwind(AssertUnwindSafe(|| build(boxes, state, config)));
+    let built = or_panic(|| build(boxes, state, config));
     // Axum's way to say that two routes collide.
     built.map_err(|panic| {
         let collision = panic_text(&*panic)
