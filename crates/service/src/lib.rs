@@ -20,6 +20,8 @@ mod connection;
 mod context;
 mod cors;
 mod database_url;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod delete_program;
 mod encryption;
 mod error_pages;
 mod extract;
@@ -42,6 +44,8 @@ mod options;
 mod plan;
 mod problem;
 mod program;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod progress_bar;
 mod python_time;
 mod rate_limit;
 mod remote_seals;
@@ -80,6 +84,8 @@ pub use config::{Config, ConfigError, Delivery, StateFormat};
 pub use context::BoundedContext;
 pub use cors::{CorsOrigin, ParseCorsOriginError};
 pub use database_url::DatabaseUrl;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use delete_program::{DeleteArguments, DeleteOptions};
 pub use extract::{Json, Path};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use forget_program::ForgetOptions;
