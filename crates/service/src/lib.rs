@@ -44,7 +44,6 @@ mod options;
 mod plan;
 mod problem;
 mod program;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod progress_bar;
 mod python_time;
 mod rate_limit;
