@@ -71,6 +71,8 @@ fn customer(n: u32) -> Id<Customer> {
 }
 
 async fn started(context: BoundedContext, config: Config) -> Running {
+    // The second one to install it finds it there.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let running = Service::start([context], config).await.unwrap();
     let app = running.app("customers").unwrap();
     for n in 1..=5 {
