@@ -777,16 +777,12 @@ pub async fn a_redacted_notification_keeps_its_place_and_nobody_stumbles_over_it
     let seen = through.seen(log.near()).await;
     let id = |low| SectionId::containing(low, NonZeroU32::new(5).expect("not 0"));
     let before = section(&*seen, "1,5").await;
-    let described = seen.describe().await.expect("the log answers");
-    assert_eq!((described.n_redacted, before.n_redacted()), (0, 0));
     assert_eq!(seen.n_redacted_in(id(1)).await.expect("an answer"), 0);
-
     for n in [2, 4, 12] {
         log.delete(n).await;
     }
-    let after = section(&*seen, "1,5").await;
-    assert!(after.archived);
-    for (after, before) in after.items.iter().zip(&before.items) {
+    let after = section(&*seen, "1,5").await.items;
+    for (after, before) in after.iter().zip(&before.items) {
         let expected = match after.id {
             2 | 4 => before.event.to_redacted(),
             _ => before.event.clone(),
