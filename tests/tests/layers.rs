@@ -198,6 +198,11 @@ impl Package {
             .collect()
     }
 
+    /// Whether it is there to test the others.
+    fn is_of_tests(&self) -> bool {
+        self.folder.starts_with("tests")
+    }
+
     fn table(&self, kind: &str) -> Vec<&str> {
         assert!(
             !self.manifest.contains_key("target"),
@@ -213,7 +218,7 @@ impl Package {
 }
 
 fn packages() -> Vec<Package> {
-    let mut folders = vec!["tests".to_owned()];
+    let mut folders = vec!["tests".to_owned(), "tests/fuzz".to_owned()];
     for parent in ["boxes", "crates"] {
         let names = names_in(&root().join(parent));
         folders.extend(names.into_iter().map(|name| format!("{parent}/{name}")));
@@ -248,6 +253,7 @@ fn a_package_is_named_after_its_folder() {
     for package in packages() {
         let expected = match package.folder.split_once('/') {
             Some(("crates", folder)) => package_name(folder),
+            Some(("tests", folder)) => format!("boxes-{folder}"),
             Some((_, folder)) => folder.to_owned(),
             None => "boxes-tests".to_owned(),
         };
@@ -295,10 +301,7 @@ fn every_crate_has_its_layer_and_depends_on_lower_ones_alone() {
 
 #[test]
 fn outside_crates_stay_in_their_homes() {
-    for package in packages()
-        .iter()
-        .filter(|package| package.name != "boxes-tests")
-    {
+    for package in packages().iter().filter(|package| !package.is_of_tests()) {
         for (outside, homes) in HOMES {
             let is_home = homes.contains(&package.name.as_str());
             assert!(
@@ -380,10 +383,7 @@ fn boxes_know_the_facade_and_neither_each_other_nor_what_is_behind_it() {
 
 #[test]
 fn the_testing_crate_is_for_tests_alone() {
-    for package in packages()
-        .iter()
-        .filter(|package| package.name != "boxes-tests")
-    {
+    for package in packages().iter().filter(|package| !package.is_of_tests()) {
         assert!(
             !package.dependencies().contains("boxes-testing"),
             "{} ships what is for tests",

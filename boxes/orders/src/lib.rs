@@ -5,7 +5,8 @@
 //! them has to follow this box alone.
 //!
 //! Reading order: [`order`] decides; `upstream` says what this box reads of the others; `policy` what it does
-//! then; `routes` what can be asked over HTTP. `older_versions` leads from what was stored before to what is now.
+//! then; `routes` what can be asked over HTTP, which `openapi.json` tells to programs. `older_versions` leads from what was
+//! stored before to what is now.
 
 mod older_versions;
 pub mod order;
@@ -23,4 +24,5 @@ pub fn context() -> BoundedContext {
         .follow("payments", policy::on_payment)
         .follow("shipping", policy::on_shipment)
         .routes(routes::routes)
+        .open_api(include_str!("openapi.json"))
 }

@@ -22,6 +22,9 @@ const MAX_ATTEMPTS: u32 = 5;
 /// How many ids of one subject are read at a time; there is one, unless several were made at once.
 const IDS_PER_READ: usize = 4;
 
+/// How many keys are copied at a time.
+const COPIED_AT_A_TIME: u64 = 100;
+
 /// Which ids belong to a subject. The id is part of the entry's key, so that taking one away never takes another, which
 /// somebody made meanwhile and which would then be out of reach for ever.
 const SUBJECT: &str = "subject";
@@ -116,6 +119,49 @@ impl StoredSubjectKeys {
         self
     }
 
+    /// Copies the keys of this store into that of `into`, encrypted as they are there, and forgets there who is forgotten
+    /// here. Says how many keys there are. May be done again, and goes on with what has changed since.
+    ///
+    /// For a store that is to take the place of this one; while it is copied nobody should be forgotten.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Store`] if keys can't be reached now.
+    /// - [`Error::Mapper`] if a key that is kept here can't be read.
+    pub async fn copy_into(&self, into: &Self) -> Result<u64, Error> {
+        let mut n_keys = 0;
+        let mut after = Vec::new();
+        loop {
+            let ids = self
+                .store
+                .list_keys(SUBJECT_KEY, &after, COPIED_AT_A_TIME)
+                .await?;
+            let Some(last) = ids.last() else { break };
+            after = last.to_vec();
+            for entry_key in ids {
+                let Ok(id) = Uuid::from_slice(&entry_key).map(SubjectKeyId) else {
+                    continue;
+                };
+                let Some(key) = self.kept(&*self.store, id).await? else {
+                    continue;
+                };
+                let bytes = key
+                    .to_bytes(id, into.wrapping())
+                    .map_err(MapperError::from)?;
+                into.store
+                    .put(SUBJECT_KEY, &entry_key, &Zeroizing::new(bytes))
+                    .await?;
+                n_keys += u64::from(matches!(key, SubjectKey::Key(_)));
+            }
+        }
+        copy_entries(&*self.store, &*into.store).await?;
+        drop_entries_that_are_gone(&*self.store, &*into.store).await?;
+        if let Some(mark) = self.store.get(FORGETTING, LAST).await? {
+            into.store.put(FORGETTING, LAST, &mark).await?;
+        }
+        Ok(n_keys)
+    }
+
     fn stores(&self) -> Vec<Arc<dyn KeyValueStore>> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let others = all.iter().filter(|other| !Arc::ptr_eq(other, &self.store));
@@ -182,6 +228,40 @@ impl StoredSubjectKeys {
             match keys.last() {
                 Some(last) if keys.len() == IDS_PER_READ => after = last.to_vec(),
                 _ => return Ok(ids),
+            }
+        }
+    }
+}
+
+async fn copy_entries(from: &dyn KeyValueStore, into: &dyn KeyValueStore) -> Result<(), Error> {
+    let mut after = Vec::new();
+    loop {
+        let entries = from.list_keys(SUBJECT, &after, COPIED_AT_A_TIME).await?;
+        let Some(last) = entries.last() else {
+            return Ok(());
+        };
+        after = last.to_vec();
+        for entry in entries {
+            into.put(SUBJECT, &entry, &[]).await?;
+        }
+    }
+}
+
+/// Of those who were forgotten since an earlier copy.
+async fn drop_entries_that_are_gone(
+    from: &dyn KeyValueStore,
+    into: &dyn KeyValueStore,
+) -> Result<(), Error> {
+    let mut after = Vec::new();
+    loop {
+        let entries = into.list_keys(SUBJECT, &after, COPIED_AT_A_TIME).await?;
+        let Some(last) = entries.last() else {
+            return Ok(());
+        };
+        after = last.to_vec();
+        for entry in entries {
+            if from.get(SUBJECT, &entry).await?.is_none() {
+                into.erase(SUBJECT, &entry).await?;
             }
         }
     }

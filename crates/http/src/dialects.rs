@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use boxes_notification_log::{LogError, NotificationLog, Section, SectionId};
+use boxes_notification_log::{LogError, NotificationLog, Section, SectionId, SectionIdError};
 use boxes_recorder::{LogIdentity, Notification, StoredEvent};
 use url::Url;
 
@@ -22,8 +22,9 @@ use crate::freshness;
 use crate::log_range::LogRange;
 use crate::page_cache::Rendered;
 use crate::{
-    InvalidPath, NotificationLogOptions, Problem, ProblemKind, compat_eventsourcing_1,
+    InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind, compat_eventsourcing_1,
     compat_eventsourcing_8, compat_eventsourcing_9, compat_iddd, iddd, log_problem,
+    open_api_dialects,
 };
 
 /// The topic of redacted notifications in the dialects of older systems, whose readers would stumble over one that says
@@ -81,14 +82,33 @@ struct Served {
     iddd_path: String,
 }
 
+/// A way in which an older system asks.
 #[derive(Debug, Clone, Copy)]
-enum Dialect {
+pub(crate) enum Dialect {
     Eventsourcing9Section,
     Eventsourcing9Query,
     Eventsourcing8,
     Eventsourcing1,
     IdddCurrent,
     IdddPage,
+}
+
+impl Dialect {
+    /// All routes, by what comes after the path. `open_api_dialects.rs` describes them.
+    pub(crate) const ROUTES: &[(&str, Self)] = &[
+        ("/eventsourcing-9", Self::Eventsourcing9Query),
+        ("/eventsourcing-9/", Self::Eventsourcing9Query),
+        ("/eventsourcing-9/{section}", Self::Eventsourcing9Section),
+        ("/eventsourcing-9/{section}/", Self::Eventsourcing9Section),
+        ("/eventsourcing-8/{section}", Self::Eventsourcing8),
+        ("/eventsourcing-8/{section}/", Self::Eventsourcing8),
+        ("/eventsourcing-1/{log}/{section}", Self::Eventsourcing1),
+        ("/eventsourcing-1/{log}/{section}/", Self::Eventsourcing1),
+        ("/iddd/notifications", Self::IdddCurrent),
+        ("/iddd/notifications/", Self::IdddCurrent),
+        ("/iddd/notifications/{page}", Self::IdddPage),
+        ("/iddd/notifications/{page}/", Self::IdddPage),
+    ];
 }
 
 /// What a dialect makes of a part of the log.
@@ -143,30 +163,20 @@ impl Dialects {
         self
     }
 
+    /// What the routes say of themselves to programs.
+    #[must_use]
+    pub fn open_api(&self) -> OpenApiPart {
+        open_api_dialects::part(&self.path)
+    }
+
     /// The routes, to be merged into the server's. They answer every method.
     pub fn into_router<S>(self) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
     {
-        let routes = [
-            ("/eventsourcing-9", Dialect::Eventsourcing9Query),
-            ("/eventsourcing-9/", Dialect::Eventsourcing9Query),
-            ("/eventsourcing-9/{section}", Dialect::Eventsourcing9Section),
-            (
-                "/eventsourcing-9/{section}/",
-                Dialect::Eventsourcing9Section,
-            ),
-            ("/eventsourcing-8/{section}", Dialect::Eventsourcing8),
-            ("/eventsourcing-8/{section}/", Dialect::Eventsourcing8),
-            ("/eventsourcing-1/{log}/{section}", Dialect::Eventsourcing1),
-            ("/eventsourcing-1/{log}/{section}/", Dialect::Eventsourcing1),
-            ("/iddd/notifications", Dialect::IdddCurrent),
-            ("/iddd/notifications/", Dialect::IdddCurrent),
-            ("/iddd/notifications/{page}", Dialect::IdddPage),
-            ("/iddd/notifications/{page}/", Dialect::IdddPage),
-        ];
         let mut router = Router::new();
-        for (below, dialect) in routes {
+        for (below, dialect) in Dialect::ROUTES {
+            let dialect = *dialect;
             let served = self.served.clone();
             let answer = any(move |request: Request| {
                 let served = served.clone();
@@ -262,6 +272,10 @@ impl Served {
             Target::Holding(first) => SectionId::containing(first, log.page_size),
             Target::Current => self.section_to_come(&log).await?,
         };
+        // The highest ids of all lie in no whole section.
+        if id.on_grid(log.page_size).is_err() {
+            return Err(problem(&log, &SectionIdError::Malformed.into()));
+        }
         let read = self.read(&log, id).await?;
         let tag = EntityTag::range(log.epoch, &read.items, "eventsourcing-8");
         Ok(Answer {

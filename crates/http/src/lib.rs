@@ -15,6 +15,8 @@
 //! [`Dialects`] are the same log as older systems would have it (`dialects.rs`), one file for each of them
 //! (`compat_eventsourcing_9.rs`, …), from anywhere in the log where they ask so (`log_range.rs`).
 //!
+//! Both say of themselves what they are as an [`OpenApiPart`] (`open_api.rs`, `open_api_log.rs`, `open_api_dialects.rs`).
+//!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
 //! `authorities.rs` and `bearer_token.rs` are whom it trusts and what it shows; `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
 //! a [`ForeignNotificationLog`] reaches one that is served by another system (`foreign_log.rs`), in a [`ForeignDialect`];
@@ -50,6 +52,9 @@ mod link;
 mod log_problem;
 mod log_range;
 mod markup_text;
+mod open_api;
+mod open_api_dialects;
+mod open_api_log;
 mod options;
 mod page_cache;
 mod page_document;
@@ -68,6 +73,7 @@ pub use bearer_token::{BearerToken, InvalidToken};
 pub use dialects::{Dialects, REDACTED_TOPIC};
 pub use foreign_dialect::ForeignDialect;
 pub use foreign_log::{ForeignNotificationLog, MISSING_TOPIC};
+pub use open_api::{InvalidOpenApi, OpenApiPart};
 pub use options::{InvalidPath, NotificationLogOptions};
 pub use prefer::MAX_WAIT;
 pub use problem::{PROBLEM_JSON, Problem, unknown_path};

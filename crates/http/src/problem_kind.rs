@@ -1,5 +1,6 @@
 //! The kinds of problems, each with a name that stays.
 
+use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, extract::Path, routing};
@@ -153,7 +154,9 @@ where
 {
     let all = move || ProblemKind::ALL.iter().chain(own);
     let list = move || async move { Json(all().collect::<Vec<_>>()) };
-    let one = move |Path(slug): Path<String>| async move {
+    // What is no text when its percent signs are undone is no slug either.
+    let one = move |slug: Result<Path<String>, PathRejection>| async move {
+        let slug = slug.map_or_else(|_| String::new(), |Path(slug)| slug);
         let found: Option<Response> = all()
             .find(|kind| kind.slug == slug)
             .map(|kind| Json(kind).into_response());

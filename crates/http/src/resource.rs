@@ -30,7 +30,10 @@ use crate::link::Addresses;
 use crate::page_cache::{ArchivedPage, PageCache, Rendered, not_modified};
 use crate::representation::{self, DESCRIPTIONS, PAGES, Representation, alternatives};
 use crate::waiting::{FALSE_ALARM_PAUSE, Outcome, Waiters};
-use crate::{InvalidPath, NotificationLogOptions, Problem, ProblemKind, log_problem};
+use crate::{
+    InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind, log_problem,
+    open_api_log,
+};
 
 /// The epoch that a reader follows, a UUID: sent with a request, it is answered with 409 `epoch-changed` if the
 /// log has another.
@@ -125,8 +128,9 @@ struct Streamed {
     section: Arc<Section>,
 }
 
+/// One of the resources of a log. `open_api_log.rs` describes each of them.
 #[derive(Debug, Clone, Copy)]
-enum Target {
+pub(crate) enum Target {
     Current,
     /// A page or a notification, by the last segment of the path.
     ById,
@@ -140,6 +144,27 @@ const fn archived(id: SectionId, known: &LogDescription) -> ArchivedPage {
     ArchivedPage {
         low: id.low(),
         n_redacted: known.n_redacted,
+    }
+}
+
+impl Target {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Current,
+        Self::Description,
+        Self::Stream,
+        Self::Feed,
+        Self::ById,
+    ];
+
+    /// Where it is, below the path of the log.
+    pub(crate) const fn below(self) -> &'static str {
+        match self {
+            Self::Current => "",
+            Self::ById => "/{page}",
+            Self::Description => "/log",
+            Self::Stream => "/stream",
+            Self::Feed => "/feed",
+        }
     }
 }
 
@@ -186,6 +211,12 @@ impl NotificationLogResource {
         })
     }
 
+    /// What the routes say of themselves to programs.
+    #[must_use]
+    pub fn open_api(&self) -> OpenApiPart {
+        open_api_log::part(&self.path)
+    }
+
     /// The routes, to be merged into the server's. They answer every method; what is not below the path is left
     /// to the server's fallback, see [`unknown_path`](crate::unknown_path).
     pub fn into_router<S>(self) -> Router<S>
@@ -199,12 +230,11 @@ impl NotificationLogResource {
                 async move { served.answer(target, request.into_parts().0).await }
             })
         };
-        Router::new()
-            .route(&self.path, answer(Target::Current))
-            .route(&format!("{}/log", self.path), answer(Target::Description))
-            .route(&format!("{}/stream", self.path), answer(Target::Stream))
-            .route(&format!("{}/feed", self.path), answer(Target::Feed))
-            .route(&format!("{}/{{page}}", self.path), answer(Target::ById))
+        let mut router = Router::new();
+        for target in Target::ALL {
+            router = router.route(&format!("{}{}", self.path, target.below()), answer(target));
+        }
+        router
     }
 }
 

@@ -228,6 +228,19 @@ impl Mapper {
         self.transcoding.write(plain)
     }
 
+    /// The event as this mapper stores it now: decompressed and decrypted, then compressed and encrypted with the current
+    /// key, or left in the clear, as its topic says. Its format stays, and its personal parts, which are of keys of their own.
+    ///
+    /// For a log that is to be stored anew; it needs neither types nor transcoders. An event that is as it would be made comes
+    /// out the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`to_event`](Self::to_event) that are about compression and encryption, and [`MapperError::Encrypt`].
+    pub fn rewrite(&self, stored: &StoredEvent) -> Result<StoredEvent, MapperError> {
+        self.transcoding.rewrite(stored)
+    }
+
     /// The state of the event as plain JSON, whatever was done to it, and in whatever format it was written; the other
     /// way of [`write_json`](Self::write_json).
     ///

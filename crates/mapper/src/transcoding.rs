@@ -79,23 +79,25 @@ impl Transcoding {
 
     /// The state of an event as it was written, and the format.
     pub(crate) fn read(&self, event: &StoredEvent) -> Result<(Format<'_>, Bytes), MapperError> {
+        let done = Done::of(event)?;
+        let format = self.format(done.format);
+        let format = format.ok_or_else(|| unknown(event))?;
+        Ok((format, self.undo(event, &done)?))
+    }
+
+    /// The event as [`write`](Self::write) would write it now, in the format that it has: that need not be known.
+    pub(crate) fn rewrite(&self, event: &StoredEvent) -> Result<StoredEvent, MapperError> {
+        let done = Done::of(event)?;
+        self.write(StoredEvent {
+            encoding: Encoding::new(done.format.to_owned()),
+            state: self.undo(event, &done)?,
+            ..event.clone()
+        })
+    }
+
+    fn undo(&self, event: &StoredEvent, done: &Done<'_>) -> Result<Bytes, MapperError> {
         let topic = || event.topic.to_string();
-        let unknown = || MapperError::UnknownEncoding {
-            topic: topic(),
-            encoding: event.encoding.clone(),
-        };
-        let mut steps: Vec<&str> = event.encoding.as_str().split('+').collect();
-        let cipher = steps.last().copied().and_then(Cipher::of);
-        if cipher.is_some() {
-            steps.pop();
-        }
-        let (format, is_compressed) = match steps.as_slice() {
-            [format] => (format, false),
-            [format, zlib::MARK] => (format, true),
-            _ => return Err(unknown()),
-        };
-        let format = self.format(format).ok_or_else(unknown)?;
-        let state = match cipher {
+        let state = match done.cipher {
             Some(cipher) => Bytes::from(self.open(cipher, event)?),
             None => {
                 if let Some(encryption) = &self.encryption
@@ -110,11 +112,11 @@ impl Transcoding {
                 event.state.clone()
             }
         };
-        if !is_compressed {
-            return Ok((format, state));
+        if !done.is_compressed {
+            return Ok(state);
         }
         zlib::inflate(&state, self.max_inflated)
-            .map(|state| (format, Bytes::from(state)))
+            .map(Bytes::from)
             .map_err(|refusal| match refusal {
                 zlib::Refusal::TooLarge => MapperError::TooLarge {
                     topic: topic(),
@@ -166,5 +168,39 @@ impl Transcoding {
                 version: event.originator_version,
                 key: id,
             })
+    }
+}
+
+/// What the mark of an event says was done to its state.
+struct Done<'a> {
+    format: &'a str,
+    is_compressed: bool,
+    cipher: Option<Cipher>,
+}
+
+impl<'a> Done<'a> {
+    fn of(event: &'a StoredEvent) -> Result<Self, MapperError> {
+        let mut steps: Vec<&str> = event.encoding.as_str().split('+').collect();
+        let cipher = steps.last().copied().and_then(Cipher::of);
+        if cipher.is_some() {
+            steps.pop();
+        }
+        let (format, is_compressed) = match steps.as_slice() {
+            [format] => (*format, false),
+            [format, zlib::MARK] => (*format, true),
+            _ => return Err(unknown(event)),
+        };
+        Ok(Self {
+            format,
+            is_compressed,
+            cipher,
+        })
+    }
+}
+
+fn unknown(event: &StoredEvent) -> MapperError {
+    MapperError::UnknownEncoding {
+        topic: event.topic.to_string(),
+        encoding: event.encoding.clone(),
     }
 }

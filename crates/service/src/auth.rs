@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::tokens::Grant;
-use crate::{Problem, Scope, Tokens};
+use crate::{Problem, Scope, Tokens, state};
 
 /// Who sends a request, as far as its token tells: an extension of requests, where tokens are set.
 #[derive(Debug, Clone)]
@@ -52,13 +52,15 @@ impl Needed {
 
 /// Finds out who sends a request, for those who ask further in.
 pub(crate) async fn identify(
-    State(tokens): State<Tokens>,
+    State(state): State<Arc<state::State>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let caller = match presented_token(request.headers()) {
         None => Caller::Anonymous,
-        Some(token) => tokens
+        Some(token) => state
+            .tokens
+            .current()
             .check(token)
             .map_or(Caller::Stranger, |grant| Caller::Known(Arc::clone(grant))),
     };

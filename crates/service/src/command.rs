@@ -35,6 +35,9 @@ pub enum BoxCommand {
     /// Forgets a subject: deletes its key, so that nobody reads any more what events say about it.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Forget(crate::ForgetOptions),
+    /// Stores the log of a box anew, encrypted with the current key, so that older keys can be given up.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    Reencrypt(crate::ReencryptOptions),
     /// Gives the log of a box a new epoch, after the box was restored from an older backup.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     NewEpoch(crate::NewEpochOptions),
@@ -63,6 +66,10 @@ impl BoxCommand {
             Self::Import(options) => crate::import_program::import(&contexts, &options).await,
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::Forget(options) => crate::forget_program::forget(&contexts, &options).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::Reencrypt(options) => {
+                crate::reencrypt_program::reencrypt_box(&contexts, &options).await
+            }
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::NewEpoch(options) => crate::repair_program::new_epoch(&contexts, &options).await,
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

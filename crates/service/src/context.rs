@@ -10,6 +10,7 @@ use axum::routing::MethodRouter;
 use axum::routing::get;
 use boxes_application::{App, Error, Notification, Policies, PublicLog, SnapshotEvery, Snapshots};
 use boxes_domain::{Aggregate, Event};
+use boxes_http::OpenApiPart;
 use boxes_mapper::{Mapper, MapperError, Topics, Transcoder};
 
 use crate::StateFormat;
@@ -64,6 +65,7 @@ pub struct BoundedContext {
     topics: Topics,
     policies: Policies,
     routes: Router<App>,
+    described: OpenApiPart,
     logs: Logs,
     snapshots: Snapshots,
     writer: Option<Arc<dyn Transcoder>>,
@@ -86,6 +88,8 @@ pub(crate) struct Parts {
     pub(crate) topics: Topics,
     pub(crate) policies: Policies,
     pub(crate) routes: Router<App>,
+    /// What it says of its routes.
+    pub(crate) described: OpenApiPart,
     pub(crate) logs: Logs,
     pub(crate) snapshots: Snapshots,
 }
@@ -104,6 +108,7 @@ impl BoundedContext {
             topics: Topics::default(),
             policies: Policies::default(),
             routes: Router::new(),
+            described: OpenApiPart::new(),
             logs: Logs::default(),
             snapshots: Snapshots::default(),
             writer: None,
@@ -319,11 +324,45 @@ impl BoundedContext {
         self
     }
 
+    /// Says to programs what its routes take and give: a part of an OpenAPI document, `{"paths": …, "components":
+    /// {"schemas": …}}`, whose paths are those of [`routes`](Self::routes).
+    ///
+    /// It becomes a part of `/{box}/openapi.json`, where the problems are added that what stands before the routes answers
+    /// with, such as 415 for a body that is no JSON. What the domain refuses is said here: by reference to
+    /// `#/components/schemas/Problem`. A path that is not among the routes is a mistake, and said when the box is started.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use axum::routing::get;
+    /// # use boxes_service::BoundedContext;
+    /// let library = BoundedContext::new("library")
+    ///     .routes(|| Router::new().route("/opening-hours", get(|| async { "from 9 to 5" })))
+    ///     .open_api(
+    ///         r#"{"paths": {"/opening-hours": {"get": {
+    ///             "responses": {"200": {"description": "When it is open", "content": {"text/plain": {}}}}
+    ///         }}}}"#,
+    ///     );
+    /// # assert_eq!(library.name(), "library");
+    /// ```
+    ///
+    /// A longer one is a file of its own beside the routes: `.open_api(include_str!("openapi.json"))`.
+    pub fn open_api(mut self, part: &str) -> Self {
+        match OpenApiPart::from_json(part) {
+            Ok(part) => self.described = self.described.and(part),
+            Err(error) => self.mistakes.push(error.to_string()),
+        }
+        self
+    }
+
     /// What can be told from the declaration alone to be wrong.
     pub(crate) fn mistakes(&self) -> impl Iterator<Item = String> {
         let taken = taken_routes(&self.routes, &self.logs)
             .map(|path| format!("its route `{path}` is taken by the kit"));
-        let mistakes = self.mistakes.iter().cloned().chain(taken);
+        let paths = self.described.paths();
+        let unserved = paths.filter(|path| !has_route(&self.routes, path));
+        let unserved =
+            unserved.map(|path| format!("it describes `{path}`, which is no route of it"));
+        let mistakes = self.mistakes.iter().cloned().chain(taken).chain(unserved);
         mistakes.map(|mistake| format!("the box `{}` can't run: {mistake}", self.name))
     }
 
@@ -353,6 +392,7 @@ impl BoundedContext {
             topics: self.topics,
             policies: self.policies,
             routes: self.routes,
+            described: self.described,
             logs: self.logs,
             snapshots: self.snapshots,
         }
@@ -390,31 +430,32 @@ const TAKEN: [&str; 16] = [
     "/topics",
 ];
 
-/// The paths of the kit that the routes have as well. One of theirs would hide the log for some method, and
-/// axum would not mind: so each is tried with a route that goes with no other one, at which it panics.
+/// The paths of the kit that the routes have as well: one of theirs would hide the log for some method.
 fn taken_routes(routes: &Router<App>, logs: &Logs) -> impl Iterator<Item = String> {
-    let probe = || {
-        let methods = get(nothing)
-            .head(nothing)
-            .post(nothing)
-            .put(nothing)
-            .patch(nothing);
-        methods
-            .delete(nothing)
-            .options(nothing)
-            .trace(nothing)
-            .connect(nothing)
-            .fallback(nothing)
-    };
     let below = |log: &str| TAKEN.map(|path| format!("{log}{path}"));
     let beside = logs.beside.iter().map(|(log, _)| format!("/{log}"));
     let paths = std::iter::once(String::new())
         .chain(beside)
         .flat_map(move |log| below(&log));
-    paths.filter(move |path| {
-        let routes = routes.clone();
-        catch_unwind(AssertUnwindSafe(|| drop(routes.route(path, probe())))).is_err()
-    })
+    paths.filter(move |path| has_route(routes, path))
+}
+
+/// Whether there is a route at this path for any method. Axum does not tell, and would not mind another one for other
+/// methods: so a route is tried that goes with no other one, at which it panics.
+fn has_route(routes: &Router<App>, path: &str) -> bool {
+    let methods = get(nothing)
+        .head(nothing)
+        .post(nothing)
+        .put(nothing)
+        .patch(nothing);
+    let probe = methods
+        .delete(nothing)
+        .options(nothing)
+        .trace(nothing)
+        .connect(nothing)
+        .fallback(nothing);
+    let routes = routes.clone();
+    catch_unwind(AssertUnwindSafe(|| drop(routes.route(path, probe)))).is_err()
 }
 
 async fn nothing() {}

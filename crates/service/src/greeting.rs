@@ -47,7 +47,7 @@ impl fmt::Display for Greeting<'_> {
         let Some(first) = self.running.boxes().next().map(App::name) else {
             return Ok(());
         };
-        let token = if self.running.state.tokens.is_empty() {
+        let token = if !self.running.asks_for_tokens() {
             ""
         } else {
             " -H \"Authorization: Bearer $TOKEN\""

@@ -36,7 +36,7 @@ pub(crate) async fn healthz() -> Response {
 /// Open to everyone, so that an orchestrator needs no token; but what exactly is in the way is told only to
 /// those who may see the figures.
 pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
-    let in_detail = may_see_figures(&state.tokens, &headers);
+    let in_detail = may_see_figures(&state.tokens.current(), &headers);
     let boxes = state.boxes.iter().map(|running| async {
         let head = running.head().await;
         BoxReport {

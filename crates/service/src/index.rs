@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use serde_json::json;
 
+use crate::descriptions::{async_api_path, open_api_path};
 use crate::state;
 
 /// `GET /`: the boxes of this service and where they are.
@@ -28,6 +29,8 @@ pub(crate) async fn boxes(State(state): State<Arc<state::State>>) -> Response {
                 "url": format!("{base}/{name}"),
                 "notifications": format!("{base}/{name}/notifications"),
                 "logs": logs.collect::<Vec<_>>(),
+                "openapi": format!("{base}{}", open_api_path(name)),
+                "asyncapi": format!("{base}{}", async_api_path(name)),
             })
         })
         .collect();

@@ -8,10 +8,11 @@
 //! `server`, `connection`, `slow_client` and `certificate` beneath it; [`Running`] stops them.
 //!
 //! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
-//! other errors into problems, too. What an operator sees: `index`, `health`, `metrics`, and the log that
+//! other errors into problems, too. What programs see: `descriptions` and `async_api`. What an operator sees: `index`, `health`, `metrics`, and the log that
 //! [`init_telemetry`] sets up.
 
 mod access;
+mod async_api;
 mod auth;
 mod certificate;
 mod command;
@@ -22,6 +23,7 @@ mod cors;
 mod database_url;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod delete_program;
+mod descriptions;
 mod encryption;
 mod error_pages;
 mod extract;
@@ -47,6 +49,10 @@ mod program;
 mod progress_bar;
 mod python_time;
 mod rate_limit;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod reencrypt;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod reencrypt_program;
 mod remote_seals;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod repair_program;
@@ -96,6 +102,8 @@ pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
 pub use rate_limit::RateLimit;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use reencrypt_program::{ReencryptArguments, ReencryptOptions};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use repair_program::{
     NewEpochArguments, NewEpochOptions, SetPositionArguments, SetPositionOptions,

@@ -6,13 +6,15 @@ use axum::Router;
 use boxes_application::App;
 use boxes_http::{
     BearerToken, Dialects, ForeignNotificationLog, InvalidPath, NotificationLogOptions,
-    NotificationLogResource, RemoteNotificationLog, RemoteOptions,
+    NotificationLogResource, OpenApiPart, RemoteNotificationLog, RemoteOptions,
 };
 use boxes_notification_log::NotificationLog;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use crate::context::Logs;
+use crate::descriptions::{json_operation, open_api_path};
 use crate::python_time::python_time;
 use crate::state::PublishedLog;
 use crate::topics::LogTopics;
@@ -41,13 +43,15 @@ pub(crate) fn published(app: &App, logs: &Logs, topics: Vec<LogTopics>) -> Vec<P
         .collect()
 }
 
-/// The routes of a log: `/{log}/notifications` and what is below it, and the same in the dialects of older systems below
-/// `/{log}/compat`.
+/// The routes of a log, `/{log}/notifications` and what is below it, and the same in the dialects of older systems below
+/// `/{log}/compat`; and what is said of them.
 pub(crate) fn serve(
     published: &PublishedLog,
     config: &Config,
     stopping: &CancellationToken,
-) -> Result<Router, StartError> {
+) -> Result<(Router, OpenApiPart), StartError> {
+    let name = &published.name;
+    let box_name = name.split('/').next().unwrap_or(name);
     let options = NotificationLogOptions {
         public_base: config.public_url.clone(),
         restricted: !config.tokens.is_empty(),
@@ -59,22 +63,36 @@ pub(crate) fn serve(
         heartbeat: config.heartbeat,
         slow_client_timeout: config.slow_client_timeout,
         shutdown: stopping.clone(),
-        topics: Some(format!("/{}/topics", published.name)),
-        ..NotificationLogOptions::new(format!("/{}/notifications", published.name))
+        topics: Some(format!("/{name}/topics")),
+        service_description: Some(open_api_path(box_name)),
+        ..NotificationLogOptions::new(format!("/{name}/notifications"))
     };
     let log = Arc::clone(&published.log);
     let invalid = |error: InvalidPath| StartError::Declaration {
         mistakes: vec![error.to_string()],
     };
-    let dialects = Dialects::new(Arc::clone(&log), format!("/{}/compat", published.name));
+    let dialects = Dialects::new(Arc::clone(&log), format!("/{name}/compat"));
     let dialects = dialects
         .map_err(invalid)?
         .restricted(options.restricted)
         .redactable(options.redactable)
-        .public_base(options.public_base.clone())
-        .into_router();
+        .public_base(options.public_base.clone());
     let resource = NotificationLogResource::new(log, options).map_err(invalid)?;
-    Ok(resource.into_router().merge(dialects))
+    let topics = json_operation(
+        "getTopics",
+        "The topics of the log, with schemas of their state",
+    );
+    let described = resource.open_api().and(dialects.open_api());
+    let described = described.with_path(format!("/{name}/topics"), json!({ "get": topics }));
+    // In one document each operation has a name of its own.
+    let described = match name.split_once('/') {
+        Some((_, log)) => described.with_operations_of(log),
+        None => described,
+    };
+    Ok((
+        resource.into_router().merge(dialects.into_router()),
+        described,
+    ))
 }
 
 /// The log of a box that runs elsewhere.

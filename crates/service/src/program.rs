@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches, Subcommand};
@@ -223,28 +224,32 @@ async fn try_serve(
     };
     let done = tokio::select! {
         done = done => done,
-        failed = renew_certificate(&running) => failed,
+        failed = read_again(&running, options) => failed,
         () = signal.received() => return Ok(stop(running, signal).await),
     };
     stop(running, signal).await;
     done
 }
 
-/// Reads the certificate again whenever the program is hung up on, as those who renew certificates do. Where there
-/// is none, a terminal that is closed ends the program, as ever.
-async fn renew_certificate(running: &Running) -> Result {
-    if !running.speaks_tls() {
+/// Reads the certificate, the tokens and their scopes again whenever the program is hung up on. Where there are none, and
+/// where it runs in a terminal, one that is closed ends the program, as ever.
+async fn read_again(running: &Running, options: &ServeOptions) -> Result {
+    let has_any = running.speaks_tls() || running.asks_for_tokens();
+    if !has_any || std::io::stdin().is_terminal() {
         return std::future::pending().await;
     }
     let mut signal = HangupSignal::listen()?;
     loop {
         signal.received().await;
-        match running.reload_certificate() {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => {
-                tracing::error!(%error, "the certificate can't be read again; the old one is still shown");
-            }
+        if let Err(error) = running.reload_certificate() {
+            tracing::error!(%error, "the certificate can't be read again; the old one is still shown");
         }
+        let replaced = Config::load(options, environment())
+            .and_then(|config| running.replace_tokens(config.tokens));
+        if let Err(error) = replaced {
+            tracing::error!(%error, "the tokens can't be read again; the old ones still count");
+        }
+        tracing::info!("what may change while the service runs was read again");
     }
 }
 

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::handler::Handler;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use boxes_application::App;
-use boxes_http::{ProblemKind, problem_descriptions, unknown_path};
+use boxes_http::{OpenApiPart, ProblemKind, problem_descriptions, unknown_path};
 use http::HeaderValue;
 use http::header::X_CONTENT_TYPE_OPTIONS;
+use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{
@@ -22,8 +24,10 @@ use tower_http::request_id::{
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+use crate::async_api::Channel;
 use crate::auth::{Caller, Needed, authorize, identify};
 use crate::cors::share;
+use crate::descriptions::{Described, json_operation};
 use crate::error_pages::as_problems;
 use crate::forwarded::TrustedProxies;
 use crate::metrics::{count_requests, time_requests};
@@ -36,8 +40,39 @@ pub(crate) struct BoxRoutes {
     pub(crate) app: App,
     /// Its own routes, as it declares them.
     pub(crate) own: Router<App>,
+    /// What it says of them.
+    pub(crate) described: OpenApiPart,
     /// Those of each of its notification logs, by its name.
     pub(crate) logs: Vec<(String, Router)>,
+    /// What is said of these.
+    pub(crate) logs_described: OpenApiPart,
+    /// The streams of these logs.
+    pub(crate) channels: Vec<Channel>,
+}
+
+/// Routes of the service itself, with what is said of them: there is none of which nothing is said.
+struct Routes {
+    router: Router<Arc<state::State>>,
+    described: OpenApiPart,
+}
+
+impl Routes {
+    fn new() -> Self {
+        let (router, described) = (Router::new(), OpenApiPart::new());
+        Self { router, described }
+    }
+
+    fn get<H, T>(self, path: &str, handler: H, operation: &Value) -> Self
+    where
+        H: Handler<T, Arc<state::State>>,
+        T: 'static,
+    {
+        let item = json!({ "get": operation });
+        Self {
+            router: self.router.route(path, get(handler)),
+            described: self.described.with_path(path, item),
+        }
+    }
 }
 
 /// Puts all routes together.
@@ -70,6 +105,27 @@ pub(crate) fn assemble(
 }
 
 fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> Router {
+    let index = Routes::new().get(
+        "/",
+        index::boxes,
+        &json_operation("getBoxes", "The boxes of this service"),
+    );
+    let figures = Routes::new().get(
+        "/metrics",
+        health::metrics,
+        &text_operation(
+            "getMetrics",
+            "What was counted, in the format of Prometheus",
+        ),
+    );
+    let open = Routes::new()
+        .get(
+            "/healthz",
+            health::healthz,
+            &text_operation("getHealth", "Whether the process lives"),
+        )
+        .get("/readyz", health::readyz, &readiness_operation());
+    let service = described([&index, &figures], &open, config);
     let mut logs = Router::new();
     let mut own = Router::new();
     for routes in boxes {
@@ -78,6 +134,22 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         for (log, router) in routes.logs {
             logs = logs.merge(with_tokens(router, &config.tokens, Needed::Of(log)));
         }
+        let descriptions = Described {
+            name: name.clone(),
+            own: routes.described,
+            logs: routes.logs_described,
+            service: service.clone(),
+            channels: routes.channels,
+            secured: !config.tokens.is_empty(),
+            is_limited: config.rate_limit.is_some(),
+            base: state.public_base.clone(),
+        };
+        let descriptions = descriptions.into_router();
+        logs = logs.merge(with_tokens(
+            descriptions,
+            &config.tokens,
+            Needed::Of(name.clone()),
+        ));
         let nested = Router::new().nest(&path, bounded(routes.own.with_state(routes.app), config));
         own = own.merge(with_tokens(nested, &config.tokens, Needed::Of(name)));
     }
@@ -92,9 +164,8 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         )
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
-    let with_state = |router: Router<Arc<state::State>>| router.with_state(Arc::clone(state));
-    let index = with_state(Router::new().route("/", get(index::boxes)));
-    let figures = with_state(Router::new().route("/metrics", get(health::metrics)));
+    let with_state = |routes: Routes| routes.router.with_state(Arc::clone(state));
+    let (index, figures) = (with_state(index), with_state(figures));
     let mut topics = Router::new();
     for published in state.boxes.iter().flat_map(|running| &running.logs) {
         let (path, of_log) = (
@@ -105,9 +176,6 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         let needed = Needed::Of(published.name.clone());
         topics = topics.merge(with_tokens(route, &config.tokens, needed));
     }
-    let open = Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz));
     let rest = with_state(open)
         .merge(problem_descriptions(OWN_KINDS))
         .merge(topics)
@@ -127,7 +195,7 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
     let all = if config.tokens.is_empty() {
         all
     } else {
-        all.layer(from_fn_with_state(config.tokens.clone(), identify))
+        all.layer(from_fn_with_state(Arc::clone(state), identify))
     };
     let all = if config.cors_origins.is_empty() {
         all
@@ -150,6 +218,53 @@ fn bounded(own: Router, config: &Config) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(RequestBodyLimitLayer::new(config.max_body))
         .layer(DefaultBodyLimit::disable())
+}
+
+/// What is said of the routes of the service.
+fn described(closed: [&Routes; 2], open: &Routes, config: &Config) -> OpenApiPart {
+    let kinds: &[_] = if config.tokens.is_empty() {
+        &[]
+    } else {
+        &[&ProblemKind::UNAUTHENTICATED, &ProblemKind::FORBIDDEN]
+    };
+    let [one, other] = closed.map(|routes| routes.described.clone());
+    let closed = one.and(other).with_answers(kinds);
+    let kind = json!({
+        "parameters": [{ "in": "path", "name": "slug", "required": true, "schema": { "type": "string" } }],
+        "get": json_operation("getProblem", "What a kind of problem means, and what to do"),
+    });
+    let problems = OpenApiPart::new()
+        .with_path("/problems/{slug}", kind)
+        .with_answers(&[&ProblemKind::UNKNOWN_PATH])
+        .with_path(
+            "/problems",
+            json!({ "get": json_operation("getProblems", "All kinds of problems") }),
+        );
+    let open = open.described.clone().and(problems).open_to_everyone();
+    closed.and(open).tagged("service")
+}
+
+fn text_operation(id: &str, summary: &str) -> Value {
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "responses": { "200": { "description": summary, "content": { "text/plain": { "schema": { "type": "string" } } } } },
+    })
+}
+
+fn readiness_operation() -> Value {
+    let mut operation = json_operation(
+        "getReadiness",
+        "Whether it can work: 503 if a store does not answer",
+    );
+    let ready = operation.pointer("/responses/200").cloned();
+    let responses = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut);
+    if let Some((responses, ready)) = responses.zip(ready) {
+        responses.insert("503".to_owned(), ready);
+    }
+    operation
 }
 
 /// Asks for a token that allows what is needed, where tokens are set.

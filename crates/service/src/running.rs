@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::CertificateError;
 use crate::certificate::ShownCertificate;
 use crate::server::Server;
 use crate::state::State;
+use crate::{CertificateError, ConfigError, Tokens};
 
 /// A service that runs. Dropped without [`shutdown`](Self::shutdown), it stops at once, as if it were killed.
 #[derive(Debug)]
@@ -81,6 +81,32 @@ impl Running {
         self.certificate
             .as_ref()
             .map_or(Ok(()), |certificate| certificate.read_again())
+    }
+
+    /// Takes these tokens from now on, in the place of those that were accepted. Requests under way are not looked at again.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Together`] if there would be none where there are some, or some where there are none: who may be
+    /// asked for a token is settled at the start.
+    pub fn replace_tokens(&self, tokens: Tokens) -> Result<(), ConfigError> {
+        if tokens.is_empty() == self.asks_for_tokens() {
+            let reason = if tokens.is_empty() {
+                "no tokens are set any more, and a service that asks for them does not stop doing so: restart it"
+            } else {
+                "tokens are set now, and a service that did not ask for any does not begin to: restart it"
+            };
+            return Err(ConfigError::Together {
+                reason: reason.to_owned(),
+            });
+        }
+        self.state.tokens.replace(tokens);
+        Ok(())
+    }
+
+    /// Whether requests have to show a token.
+    pub(crate) fn asks_for_tokens(&self) -> bool {
+        !self.state.tokens.current().is_empty()
     }
 
     /// Whether HTTPS is spoken.

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
-use boxes_http::ProblemKind;
+use boxes_http::{OpenApiPart, ProblemKind};
 use boxes_integrity::{Seals, StoredSeals, VerifyingKey};
 use boxes_notification_log::{LogError, SectionId, SectionIdError};
 use boxes_recorder::LogIdentity;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use serde_json::json;
 
+use crate::descriptions::json_operation;
 use crate::problem::NOT_SEALED;
 use crate::state::RunningBox;
 use crate::{Config, Problem};
@@ -49,6 +51,30 @@ pub(crate) fn routes(running: &RunningBox, config: &Config) -> Router {
         )
         .route(&format!("{path}/keys"), routing::get(keys).fallback(other))
         .with_state(served)
+}
+
+/// What is said of these routes of the box with this name.
+pub(crate) fn described(name: &str) -> OpenApiPart {
+    let path = format!("/{name}/notifications");
+    let id = |name: &str| json!({ "in": "path", "name": name, "required": true, "schema": { "type": "integer", "minimum": 1, "maximum": u64::MAX } });
+    let mut seal = json_operation("getSeal", "The seal of an archived page, if it is sealed");
+    if let Some(seal) = seal.as_object_mut() {
+        seal.insert("parameters".to_owned(), json!([id("low"), id("high")]));
+    }
+    let keys = json_operation("getKeys", "The key by which pages are sealed here");
+    OpenApiPart::new()
+        .with_path(
+            format!("{path}/{{low}},{{high}}/seal"),
+            json!({ "get": seal }),
+        )
+        .with_answers(&[
+            &ProblemKind::MALFORMED_PAGE_ID,
+            &ProblemKind::MISALIGNED_PAGE,
+            &ProblemKind::WRONG_PAGE_SIZE,
+            &NOT_SEALED,
+            &ProblemKind::STORE_UNAVAILABLE,
+        ])
+        .with_path(format!("{path}/keys"), json!({ "get": keys }))
 }
 
 async fn seal(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use boxes_application::{
     AfterCommit, App, AppOptions, Follower, FollowerOptions, FollowerState, SynchronousDelivery,
 };
+use boxes_http::OpenApiPart;
 use boxes_integrity::Sealer;
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::async_api::Channel;
 use crate::certificate::{ShownCertificate, acceptor};
 use crate::context::Parts;
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
@@ -21,6 +23,7 @@ use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
 use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
 use crate::subject_keys::KeyStores;
+use crate::tokens::AcceptedTokens;
 use crate::{BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes};
 
 /// Boxes in this process, with their logs, routes and followers.
@@ -87,7 +90,7 @@ impl Service {
             followers: started.watched,
             sealers: sealing,
             metrics,
-            tokens: config.tokens.clone(),
+            tokens: AcceptedTokens::new(config.tokens.clone()),
             public_base: public_base(&config),
             stopping: stopping.clone(),
         });
@@ -96,19 +99,23 @@ impl Service {
             .into_iter()
             .zip(&state.boxes)
             .map(|(own, running)| {
-                let of_logs = running.logs.iter().map(|published| {
-                    let router = logs::serve(published, &config, &stopping)?;
-                    Ok((published.name.clone(), router))
-                });
+                let mut of_logs = Vec::new();
+                let mut logs_described = OpenApiPart::new();
+                for published in &running.logs {
+                    let (router, described) = logs::serve(published, &config, &stopping)?;
+                    of_logs.push((published.name.clone(), router));
+                    logs_described = logs_described.and(described);
+                }
+                // Who may read the log may read its seals.
+                let name = running.app.name().to_owned();
+                logs_described = logs_described.and(seal_routes::described(&name));
+                of_logs.push((name, seal_routes::routes(running, &config)));
                 Ok(BoxRoutes {
-                    own,
-                    logs: of_logs
-                        .chain(std::iter::once_with(|| {
-                            // Who may read the log may read its seals.
-                            let seals = seal_routes::routes(running, &config);
-                            Ok((running.app.name().to_owned(), seals))
-                        }))
-                        .collect::<Result<_, StartError>>()?,
+                    own: own.router,
+                    described: own.described,
+                    logs: of_logs,
+                    logs_described,
+                    channels: running.logs.iter().map(Channel::of).collect(),
                     app: running.app.clone(),
                 })
             })
@@ -138,12 +145,18 @@ impl Service {
     }
 }
 
+/// What a box declares of what can be asked of it.
+struct OwnRoutes {
+    router: axum::Router<App>,
+    described: OpenApiPart,
+}
+
 /// What is started so far.
 #[derive(Default)]
 struct Started {
     key_stores: KeyStores,
     boxes: Vec<RunningBox>,
-    routes: Vec<axum::Router<App>>,
+    routes: Vec<OwnRoutes>,
     following: Vec<(App, Vec<crate::plan::Upstream>, boxes_application::Policies)>,
     followers: Vec<Follower>,
     watched: Vec<RunningFollower>,
@@ -173,6 +186,7 @@ impl Started {
             topics,
             policies,
             routes,
+            described,
             logs: declared,
             snapshots,
         } = planned.context.into_parts();
@@ -193,7 +207,10 @@ impl Started {
         tracing::info!(name, store = %planned.store, head = head_at_start, "a box is open");
         self.following
             .push((app.clone(), planned.upstreams, policies));
-        self.routes.push(routes);
+        self.routes.push(OwnRoutes {
+            router: routes,
+            described,
+        });
         self.boxes.push(RunningBox {
             logs: logs::published(&app, &declared, listed),
             publishes_own_log: declared.instead.is_none(),

@@ -129,7 +129,7 @@ settings! {
     TOKENS_FILE {
         key: Some("tokens_file"), flag: Some("tokens-file"), variable: "BOXES_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
-        help: "File of bearer tokens, one a line as in BOXES_TOKENS, beside which they count",
+        help: "File of bearer tokens, one a line as in BOXES_TOKENS, beside which they count. Read again at SIGHUP",
     }
     READ_TOKENS {
         key: None, flag: None, variable: "BOXES_READ_TOKENS", value: "TOKEN", shape: Shape::List,

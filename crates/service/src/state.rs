@@ -12,8 +12,8 @@ use boxes_recorder::{GroupCommit, Position, RecorderError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::Tokens;
 use crate::metrics::Metrics;
+use crate::tokens::AcceptedTokens;
 use crate::topics::LogTopics;
 
 /// What runs in a service.
@@ -26,7 +26,7 @@ pub(crate) struct State {
     /// Those that seal the log of a box, in the order of the boxes.
     pub(crate) sealers: Vec<RunningSealer>,
     pub(crate) metrics: Metrics,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: AcceptedTokens,
     /// What addresses in answers begin with, without a slash at the end; empty makes them paths.
     pub(crate) public_base: String,
     /// Cancelled when the service has been told to stop.

@@ -1,6 +1,6 @@
 //! The tokens that a service accepts: who has them, and what they allow.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
@@ -105,6 +105,24 @@ impl Tokens {
             });
         let index = usize::try_from(found.checked_sub(1)?).ok()?;
         self.accepted.get(index).map(|(_, grant)| grant)
+    }
+}
+
+/// The tokens that are accepted now; others may take their place while requests are served.
+#[derive(Debug)]
+pub(crate) struct AcceptedTokens(RwLock<Arc<Tokens>>);
+
+impl AcceptedTokens {
+    pub(crate) fn new(tokens: Tokens) -> Self {
+        Self(RwLock::new(Arc::new(tokens)))
+    }
+
+    pub(crate) fn current(&self) -> Arc<Tokens> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn replace(&self, tokens: Tokens) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
     }
 }
 

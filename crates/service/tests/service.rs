@@ -673,6 +673,8 @@ async fn the_index_lists_the_boxes_under_the_public_base() {
             "url": "https://shop.example/boxes/ears",
             "notifications": "https://shop.example/boxes/ears/notifications",
             "logs": [{ "log": "ears", "notifications": "https://shop.example/boxes/ears/notifications" }],
+            "openapi": "https://shop.example/boxes/ears/openapi.json",
+            "asyncapi": "https://shop.example/boxes/ears/asyncapi.json",
         })
     );
     let running = start(config()).await;

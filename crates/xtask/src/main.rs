@@ -1,12 +1,13 @@
 //! The project's tasks: `cargo xtask help` lists them.
 //!
 //! One task a file: `test` is what a change has to pass, `services` runs the example boxes as four processes,
-//! `kills` is one test of it at length, `bench` measures, and `tools` knows what these need from outside and how it is installed.
+//! `kills` is one test of it at length, `fuzz` another, `bench` measures, and `tools` knows what these need from outside and how it is installed.
 //! `servers` is what the tests find beside them: databases (`boxes-test-servers`), the environments of `python`. A task that needs another program adds it to `tools`, and asks for
 //! it by name.
 
 mod apt;
 mod bench;
+mod fuzz;
 mod kills;
 mod python;
 mod servers;
@@ -35,6 +36,9 @@ enum Task {
     Services(services::Options),
     /// Kills boxes at random moments while orders flow, as often as one likes; the test suite does it 50 times
     Kills(kills::Options),
+    /// Looks for inputs that break what must hold at the borders of a box, with libFuzzer; the suite only replays what is
+    /// kept, and changes of it
+    Fuzz(fuzz::Options),
     /// Measures, and prints each figure beside what it is compared with
     Bench(bench::Options),
     /// Lists the tools that the tasks need from outside, whether they are here, and how to install those that are not
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Services(options) => services::run(&options),
         Task::Kills(options) => kills::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Tools => tools::list(),
     };
@@ -87,7 +92,9 @@ mod tests {
         let mut command = Cli::command();
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
-        for task in ["test", "services", "bench", "tools", "help"] {
+        for task in [
+            "test", "services", "kills", "fuzz", "bench", "tools", "help",
+        ] {
             assert!(help.contains(&format!("\n  {task} ")), "{help}");
         }
     }

@@ -34,6 +34,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "rustup component add clippy",
     },
     Tool {
+        program: "cargo-fuzz",
+        purpose: "fuzz: libFuzzer",
+        folders: &[],
+        install: "cargo install --locked cargo-fuzz",
+    },
+    Tool {
         program: "nginx",
         purpose: "test: the caching proxy; bench: the server of files",
         folders: &["/usr/sbin", "/usr/local/sbin"],

@@ -1,0 +1,406 @@
+//! What routes say of themselves to programs: OpenAPI 3.1.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::{PROBLEM_JSON, ProblemKind};
+
+/// The members of a path item that are operations.
+const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
+
+/// A part of an OpenAPI document: paths, and the schemas that they refer to.
+///
+/// Who makes routes makes the part that describes them, from the same tables; who runs a server puts the parts together.
+///
+/// ```
+/// use boxes_http::{OpenApiPart, ProblemKind};
+/// use serde_json::json;
+///
+/// let books = r##"{"paths": {"/books": {"get": {"responses": {"200": {"description": "The books"}}}}}}"##;
+/// let part = OpenApiPart::from_json(books)?
+///     .below("/library")
+///     .with_answers(&[&ProblemKind::FORBIDDEN]);
+/// assert_eq!(part.paths().collect::<Vec<_>>(), ["/library/books"]);
+/// let document = part.into_document(&json!({"title": "library", "version": "1"}));
+/// assert_eq!(document["openapi"], "3.1.0");
+/// # Ok::<(), boxes_http::InvalidOpenApi>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OpenApiPart {
+    paths: BTreeMap<String, Value>,
+    schemas: Map<String, Value>,
+}
+
+/// A text is no part of an OpenAPI document: mend it as this says.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InvalidOpenApi {
+    /// It is no JSON.
+    #[error("the description of the routes is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is JSON, but not what is expected.
+    #[error("the description of the routes is no part of an OpenAPI document: {reason}")]
+    Shape {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl OpenApiPart {
+    /// A part without anything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The part that is written down as `{"paths": …, "components": {"schemas": …}}`; other members are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOpenApi`] if it is no JSON, has no `paths`, or one of them does not begin with a slash, has no operation,
+    /// or one without `responses`.
+    pub fn from_json(text: &str) -> Result<Self, InvalidOpenApi> {
+        let document: Value = serde_json::from_str(text)?;
+        let shape = |reason: String| InvalidOpenApi::Shape { reason };
+        let paths = document.get("paths").and_then(Value::as_object);
+        let paths = paths.ok_or_else(|| shape("it has no `paths`".to_owned()))?;
+        let mut part = Self::new();
+        for (path, item) in paths {
+            if !path.starts_with('/') {
+                return Err(shape(format!(
+                    "the path `{path}` does not begin with a slash"
+                )));
+            }
+            let mut operations = METHODS
+                .iter()
+                .filter_map(|method| item.get(*method))
+                .peekable();
+            if operations.peek().is_none() {
+                return Err(shape(format!("the path `{path}` has no operation")));
+            }
+            if operations.any(|operation| !operation.get("responses").is_some_and(Value::is_object))
+            {
+                return Err(shape(format!(
+                    "an operation of `{path}` has no `responses`"
+                )));
+            }
+            part.paths.insert(path.clone(), item.clone());
+        }
+        let schemas = document
+            .pointer("/components/schemas")
+            .and_then(Value::as_object);
+        part.schemas = schemas.cloned().unwrap_or_default();
+        Ok(part)
+    }
+
+    /// With a path, and the path item that describes it.
+    #[must_use]
+    pub fn with_path(mut self, path: impl Into<String>, item: Value) -> Self {
+        self.paths.insert(path.into(), item);
+        self
+    }
+
+    /// With a schema, for references to `#/components/schemas/{name}`.
+    #[must_use]
+    pub fn with_schema(mut self, name: &str, schema: Value) -> Self {
+        self.schemas.insert(name.to_owned(), schema);
+        self
+    }
+
+    /// The same, with all paths below this one.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        let paths = std::mem::take(&mut self.paths).into_iter();
+        self.paths = paths
+            .map(|(path, item)| (format!("{prefix}{path}"), item))
+            .collect();
+        self
+    }
+
+    /// Both. What both have is taken from `other`.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.paths.extend(other.paths);
+        self.schemas.extend(other.schemas);
+        self
+    }
+
+    /// Every operation of it may be answered with these problems as well: what stands before the routes gives them.
+    ///
+    /// A status that an operation describes already stays as it is described.
+    #[must_use]
+    pub fn with_answers(mut self, kinds: &[&ProblemKind]) -> Self {
+        for (method, operation) in self.operations() {
+            let responses = operation
+                .get_mut("responses")
+                .and_then(Value::as_object_mut);
+            let Some(responses) = responses else { continue };
+            for (status, response) in problem_responses(kinds, method != "head") {
+                responses.entry(status).or_insert(response);
+            }
+        }
+        self
+    }
+
+    /// Every operation of it may be called without credentials, whatever the document asks for.
+    #[must_use]
+    pub fn open_to_everyone(mut self) -> Self {
+        for (_, operation) in self.operations() {
+            if let Some(operation) = operation.as_object_mut() {
+                operation.insert("security".to_owned(), json!([]));
+            }
+        }
+        self
+    }
+
+    /// Every operation of it has this tag, by which tools group operations.
+    #[must_use]
+    pub fn tagged(mut self, tag: &str) -> Self {
+        for (_, operation) in self.operations() {
+            if let Some(operation) = operation.as_object_mut() {
+                operation.insert("tags".to_owned(), json!([tag]));
+            }
+        }
+        self
+    }
+
+    /// The names of its operations end with this one: in one document each has a name of its own.
+    #[must_use]
+    pub fn with_operations_of(mut self, name: &str) -> Self {
+        for (_, operation) in self.operations() {
+            if let Some(Value::String(id)) = operation.get_mut("operationId") {
+                id.push('_');
+                id.push_str(name);
+            }
+        }
+        self
+    }
+
+    /// Its paths, in the order of the alphabet.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.keys().map(String::as_str)
+    }
+
+    /// The schema of this name.
+    #[must_use]
+    pub fn schema(&self, name: &str) -> Option<&Value> {
+        self.schemas.get(name)
+    }
+
+    /// The document that consists of this part. `info` has at least `title` and `version`.
+    #[must_use]
+    pub fn into_document(mut self, info: &Value) -> Value {
+        self.schemas.insert("Problem".to_owned(), problem_schema());
+        json!({
+            "openapi": "3.1.0",
+            "info": info,
+            "paths": self.paths,
+            "components": { "schemas": self.schemas },
+        })
+    }
+
+    fn operations(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        let items = self.paths.values_mut().filter_map(Value::as_object_mut);
+        items
+            .flatten()
+            .map(|(method, operation)| (method.as_str(), operation))
+            .filter(|(method, _)| METHODS.contains(method))
+    }
+}
+
+/// The answers with these problems, by status; without a body, for HEAD.
+fn problem_responses(
+    kinds: &[&ProblemKind],
+    with_body: bool,
+) -> impl Iterator<Item = (String, Value)> {
+    let mut by_status: BTreeMap<u16, Vec<&ProblemKind>> = BTreeMap::new();
+    for kind in kinds {
+        let of_status = by_status.entry(kind.status.as_u16()).or_default();
+        of_status.push(kind);
+    }
+    by_status.into_iter().map(move |(status, kinds)| {
+        let titles: Vec<_> = kinds.iter().map(|kind| kind.title).collect();
+        let mut response = json!({ "description": titles.join("; ") });
+        if let Some(response) = response.as_object_mut().filter(|_| with_body) {
+            let types: Vec<_> = kinds.iter().map(|kind| kind.type_path()).collect();
+            let schema = json!({
+                "allOf": [
+                    { "$ref": "#/components/schemas/Problem" },
+                    { "properties": { "type": { "enum": types }, "status": { "const": status } } },
+                ],
+            });
+            let content = json!({ PROBLEM_JSON: { "schema": schema } });
+            response.insert("content".to_owned(), content);
+        }
+        (status.to_string(), response)
+    })
+}
+
+/// What a problem document is (RFC 9457).
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong, for a program: tell kinds apart by `type`, which has a description at its own address.",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": { "type": "string", "format": "uri-reference" },
+            "title": { "type": "string" },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "detail": { "type": "string", "description": "What happened on this occasion." },
+        },
+    })
+}
+
+/// One resource that is read: what GET, HEAD and OPTIONS of it say.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// A name of its own in the document.
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) description: &'static str,
+    /// Parameters in the path, the query and headers.
+    pub(crate) parameters: Vec<Value>,
+    /// Media types with the schema of each.
+    pub(crate) content: Vec<(&'static str, Value)>,
+    /// Headers of the answer, with the description of each.
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    /// Whether it has a tag, by which a request is answered with 304.
+    pub(crate) is_conditional: bool,
+    pub(crate) problems: Vec<&'static ProblemKind>,
+}
+
+impl Reading {
+    /// The path item.
+    pub(crate) fn path_item(&self) -> Value {
+        json!({
+            "get": self.operation(true),
+            "head": self.operation(false),
+            "options": {
+                "operationId": format!("{}Options", self.id),
+                "summary": "The methods that there are",
+                "parameters": self.path_parameters(),
+                "responses": {
+                    "204": { "description": "The methods", "headers": header("Allow", "The methods that there are.") },
+                },
+            },
+        })
+    }
+
+    /// Those in the path, whatever they are: the methods are the same.
+    fn path_parameters(&self) -> Vec<Value> {
+        let name = |parameter: &Value| {
+            let in_path = parameter.get("in").and_then(Value::as_str) == Some("path");
+            parameter
+                .get("name")
+                .and_then(Value::as_str)
+                .filter(|_| in_path)
+                .map(str::to_owned)
+        };
+        let names = self.parameters.iter().filter_map(name);
+        let any = json!({ "type": "string" });
+        names
+            .map(|name| parameter("path", &name, "Of the resource.", &any))
+            .collect()
+    }
+
+    fn operation(&self, with_body: bool) -> Value {
+        let mut ok = json!({ "description": self.summary, "headers": self.headers() });
+        if let Some(ok) = ok.as_object_mut().filter(|_| with_body) {
+            let content = self.content.iter();
+            let content: Map<_, _> = content
+                .map(|(media_type, schema)| ((*media_type).to_owned(), json!({ "schema": schema })))
+                .collect();
+            ok.insert("content".to_owned(), content.into());
+        }
+        let mut responses = Map::from_iter([("200".to_owned(), ok)]);
+        if self.is_conditional {
+            let known = json!({
+                "description": "The state that the request knows already, by If-None-Match",
+                "headers": header("ETag", "The tag of that state."),
+            });
+            responses.insert("304".to_owned(), known);
+        }
+        responses.extend(problem_responses(&self.problems, with_body));
+        let (id, parameters) = (&self.id, &self.parameters);
+        json!({
+            "operationId": if with_body { (*id).to_owned() } else { format!("{id}Head") },
+            "summary": self.summary,
+            "description": self.description,
+            "parameters": parameters,
+            "responses": responses,
+        })
+    }
+
+    fn headers(&self) -> Value {
+        let headers = self.headers.iter();
+        let one = |(name, description): &(&str, &str)| {
+            let described = json!({ "description": description, "schema": { "type": "string" } });
+            ((*name).to_owned(), described)
+        };
+        Value::Object(headers.map(one).collect())
+    }
+}
+
+fn header(name: &str, description: &str) -> Value {
+    json!({ name: { "description": description, "required": true, "schema": { "type": "string" } } })
+}
+
+/// A parameter that may be left out; one in the path may not.
+pub(crate) fn parameter(place: &str, name: &str, description: &str, schema: &Value) -> Value {
+    json!({
+        "in": place,
+        "name": name,
+        "description": description,
+        "required": place == "path",
+        "schema": schema,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_part_of_a_document_is_told_what_is_wrong_with_it() {
+        for (text, reason) in [
+            ("{", "no JSON"),
+            ("{}", "no `paths`"),
+            (
+                r#"{"paths": {"books": {}}}"#,
+                "`books` does not begin with a slash",
+            ),
+            (
+                r#"{"paths": {"/books": {"summary": "x"}}}"#,
+                "`/books` has no operation",
+            ),
+            (
+                r#"{"paths": {"/books": {"get": {}}}}"#,
+                "`/books` has no `responses`",
+            ),
+        ] {
+            let error = OpenApiPart::from_json(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_an_operation_says_itself_stays() {
+        let text = r#"{"paths": {"/a": {"get": {"responses": {"409": {"description": "own"}}}, "head": {"responses": {}}}}}"#;
+        let part = OpenApiPart::from_json(text).unwrap();
+        let part = part.with_answers(&[&ProblemKind::CONFLICT, &ProblemKind::EPOCH_CHANGED]);
+        let document = part.into_document(&json!({}));
+        let responses = |method| &document["paths"]["/a"][method]["responses"]["409"];
+        assert_eq!(responses("get")["description"], "own");
+        let both = format!(
+            "{}; {}",
+            ProblemKind::CONFLICT.title,
+            ProblemKind::EPOCH_CHANGED.title
+        );
+        assert_eq!(responses("head")["description"], both);
+        assert!(responses("head").get("content").is_none());
+    }
+}

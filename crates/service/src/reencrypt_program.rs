@@ -1,0 +1,81 @@
+//! The command `reencrypt` of a program.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::reencrypt::{Reencrypted, reencrypt};
+use crate::store_options::{StoreOptions, progress_bar, refused};
+use crate::{BoundedContext, Result, Store};
+
+/// What the command line of `reencrypt` says.
+pub type ReencryptOptions = StoreOptions<ReencryptArguments>;
+
+/// What storing a log anew needs to know beside where it is.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The log that is there is only read, and the box may run meanwhile: its pages have been handed out, and never change. The new log has the same events under the same ids, and an epoch of its own. May be run again, also after it was interrupted: it goes on behind what is there. At last stop the box, run it once more, and serve the box from the new store."
+)]
+pub struct ReencryptArguments {
+    /// Where the new log is to be: a store that is not there, or that an earlier run has begun.
+    #[arg(long, value_name = "STORE")]
+    into: Store,
+}
+
+/// Stores the log of a box anew, as the settings say that events are encrypted and compressed now, and prints how far it
+/// is.
+pub(crate) async fn reencrypt_box(
+    contexts: &[BoundedContext],
+    options: &ReencryptOptions,
+) -> Result {
+    let from = options.find(contexts)?;
+    let into = &options.own.into;
+    if *into == Store::Memory || *into == from.config.store_of(&from.name) {
+        return Err(refused(format!(
+            "the new log can't be in `{into}`: name another store that lasts, with --into"
+        )));
+    }
+    if !from.is_there() {
+        return Err(refused(format!(
+            "the box `{}` has no events at {}: say where with --data or --store",
+            from.name,
+            from.config.store_of(&from.name)
+        )));
+    }
+    let source = from.open().await?;
+    let target = into.open(&from.name, Some(source.log().page_size)).await?;
+    let upstreams = contexts
+        .iter()
+        .filter(|context| context.name() == from.name)
+        .flat_map(BoundedContext::upstreams);
+    let bar = progress_bar("encrypting events", source.head().await?);
+    let mapper = &from.config.mapper;
+    let done = reencrypt(&*source, &*target, mapper, upstreams, |n_done| {
+        bar.set_position(n_done);
+    })
+    .await?;
+    bar.finish_and_clear();
+    print!("{}", told(&done, &from.name, into));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(done: &Reencrypted, name: &str, into: &Store) -> String {
+    let Reencrypted {
+        n_new,
+        head,
+        n_left,
+        n_keys,
+    } = done;
+    let keys = match n_keys {
+        0 => String::new(),
+        n_keys => format!(", with {n_keys} keys of subjects"),
+    };
+    let next = if *n_left > 0 {
+        format!("The box has recorded {n_left} more meanwhile: stop it, and run this once more.")
+    } else {
+        format!(
+            "If the box was stopped when this began, serve it with --store {name}={into}; otherwise stop it, and run this once more."
+        )
+    };
+    format!("{head} events are in {into}{keys}; this run stored {n_new} of them.\n{next}\n")
+}

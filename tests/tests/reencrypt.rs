@@ -1,0 +1,298 @@
+//! The log of a box is stored anew under a new key, by the program.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails by panicking"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use boxes::Event;
+use boxes::mapper::{Encryption, Envelope, Keys, Mapper, MapperError, SubjectKey};
+use boxes_application::{StoredSubjectKeys, SubjectKeyProvider};
+use boxes_recorder::{Append, Notification, Position, Recorder, StreamRange, Tracking};
+use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "orders.note")]
+enum Note {
+    Written { text: String },
+}
+
+const ONE: &str = "1:0101010101010101010101010101010101010101010101010101010101010101";
+const TWO: &str = "2:0202020202020202020202020202020202020202020202020202020202020202";
+const UPSTREAM: Uuid = Uuid::from_u128(0x17);
+
+fn keys(text: &str) -> Keys {
+    text.parse().unwrap()
+}
+
+fn mapper(text: &str) -> Mapper {
+    Mapper::default().encrypted(Encryption::all(keys(text)))
+}
+
+fn text(n: u64) -> String {
+    format!("order {n} is for a person whom nobody knows")
+}
+
+async fn open(file: &Path) -> SqliteRecorder {
+    SqliteRecorder::open(file.to_str().unwrap(), OpenLog::named("orders"))
+        .await
+        .unwrap()
+}
+
+/// A note for each of the numbers, as a box with these keys writes them; every third one in the clear, as from before.
+async fn write(recorder: &dyn Recorder, numbers: std::ops::RangeInclusive<u64>) {
+    let stored = numbers.map(|n| {
+        let envelope = Envelope {
+            event_id: Uuid::from_u128(n.into()),
+            originator_id: Uuid::from_u128(1),
+            originator_version: n,
+            ..Envelope::default()
+        };
+        let mapper = match n % 3 {
+            0 => Mapper::default(),
+            1 => Mapper::default()
+                .message_pack()
+                .compressed()
+                .encrypted(Encryption::all(keys(ONE))),
+            _ => mapper(ONE),
+        };
+        mapper
+            .to_stored(&Note::Written { text: text(n) }, &envelope)
+            .unwrap()
+    });
+    let append = Append::new(stored.collect());
+    for outcome in recorder.record(&[append]).await.unwrap() {
+        outcome.unwrap();
+    }
+}
+
+async fn track(recorder: &dyn Recorder, from: Option<u64>, to: u64) {
+    let position = |id| Position {
+        epoch: UPSTREAM,
+        id,
+    };
+    let step = Tracking {
+        follower: "payments".to_owned(),
+        epoch: UPSTREAM,
+        from: from.map(position),
+        to,
+    };
+    let outcomes = recorder
+        .record(&[Append::default().with_tracking(step)])
+        .await
+        .unwrap();
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+}
+
+async fn log(recorder: &dyn Recorder) -> Vec<Notification> {
+    recorder.select_notifications(1, u64::MAX).await.unwrap()
+}
+
+struct Shop {
+    data: TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        Self {
+            data: TempDir::new().unwrap(),
+        }
+    }
+
+    fn old(&self) -> std::path::PathBuf {
+        self.data.path().join("orders.db")
+    }
+
+    fn new_log(&self) -> std::path::PathBuf {
+        self.data.path().join("orders-2.db")
+    }
+
+    /// Exit code, standard output, standard error.
+    fn reencrypt(&self, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
+            command.env_remove(name);
+        }
+        let into = format!("sqlite:{}", self.new_log().display());
+        let output = command
+            .args(["reencrypt", "orders", "--into", &into, "--data"])
+            .arg(self.data.path())
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+
+    fn to_two(&self) -> String {
+        let (code, said, error) = self.reencrypt(&[("BOXES_KEYS", &format!("{TWO},{ONE}"))]);
+        assert_eq!(code, Some(0), "{error}");
+        said
+    }
+}
+
+#[tokio::test]
+async fn the_new_log_has_the_same_events_under_the_new_key_and_the_old_one_is_as_it_was() {
+    let shop = Shop::new();
+    let old = open(&shop.old()).await;
+    write(&old, 1..=250).await;
+    track(&old, None, 7).await;
+    let subject = "customer-7".into();
+    let of_one = |recorder: &SqliteRecorder, by| {
+        StoredSubjectKeys::new(recorder.key_value_store().unwrap())
+            .wrapped_by(std::sync::Arc::new(keys(by)))
+    };
+    let (id, _) = of_one(&old, ONE).key_of(&subject).await.unwrap();
+    let before = log(&old).await;
+
+    // While the old one is open, as by a box that runs.
+    let said = shop.to_two();
+    assert!(said.starts_with("250 events are in sqlite:"), "{said}");
+    assert!(
+        said.contains("with 1 keys of subjects; this run stored 250 of them"),
+        "{said}"
+    );
+    assert_eq!(log(&old).await, before);
+
+    let new = open(&shop.new_log()).await;
+    assert_ne!(new.log().epoch, old.log().epoch, "another history");
+    assert_eq!(new.log().page_size, old.log().page_size);
+    let after = log(&new).await;
+    let two = mapper(TWO).encrypted(Encryption::all(keys(TWO)).required());
+    for ((one, other), n) in before.iter().zip(&after).zip(1..) {
+        assert_eq!(
+            (one.id, one.event.event_id),
+            (other.id, other.event.event_id)
+        );
+        assert_eq!(one.event.occurred_on, other.event.occurred_on);
+        assert_eq!(one.event.metadata, other.event.metadata);
+        let event: Note = two.to_own_event(&other.event).unwrap();
+        assert_eq!(event, Note::Written { text: text(n) });
+        let refused = mapper(ONE).to_own_event::<Note>(&other.event);
+        assert!(
+            matches!(refused, Err(MapperError::UnknownKey { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(after.len(), 250);
+    let stream = new
+        .select_events(Uuid::from_u128(1), StreamRange::ALL)
+        .await
+        .unwrap();
+    assert_eq!(stream.len(), 250);
+    assert_eq!(
+        new.tracking("payments").await.unwrap(),
+        Some(Position {
+            epoch: UPSTREAM,
+            id: 7
+        })
+    );
+    // The key of the subject needs the old key no more.
+    let key = of_one(&new, TWO).key(id).await.unwrap();
+    assert!(matches!(key, Some(SubjectKey::Key(_))), "{key:?}");
+    assert_eq!(of_one(&new, TWO).key_of(&subject).await.unwrap().0, id);
+}
+
+#[tokio::test]
+async fn it_goes_on_where_it_was_with_what_was_recorded_and_forgotten_since() {
+    let shop = Shop::new();
+    let old = open(&shop.old()).await;
+    write(&old, 1..=120).await;
+    track(&old, None, 7).await;
+    let keys_of =
+        |recorder: &SqliteRecorder| StoredSubjectKeys::new(recorder.key_value_store().unwrap());
+    let (ann, _) = keys_of(&old).key_of(&"ann".into()).await.unwrap();
+    let (bob, _) = keys_of(&old).key_of(&"bob".into()).await.unwrap();
+    shop.to_two();
+    let first = log(&open(&shop.new_log()).await).await;
+
+    write(&old, 121..=130).await;
+    track(&old, Some(7), 9).await;
+    keys_of(&old).forget(&"ann".into()).await.unwrap();
+    let said = shop.to_two();
+    assert!(
+        said.starts_with("130 events are in") && said.contains("this run stored 10 of them"),
+        "{said}"
+    );
+    let new = open(&shop.new_log()).await;
+    let second = log(&new).await;
+    assert_eq!(second[..120], first);
+    assert_eq!(second.len(), 130);
+    assert_eq!(new.tracking("payments").await.unwrap().unwrap().id, 9);
+    let wrapped = keys_of(&new).wrapped_by(std::sync::Arc::new(keys(TWO)));
+    assert!(matches!(
+        wrapped.key(ann).await.unwrap(),
+        Some(SubjectKey::Forgotten)
+    ));
+    assert!(matches!(
+        wrapped.key(bob).await.unwrap(),
+        Some(SubjectKey::Key(_))
+    ));
+    assert!(
+        !wrapped.forget(&"ann".into()).await.unwrap(),
+        "her name is still there"
+    );
+
+    // Nothing is left to do, and it says so.
+    let said = shop.to_two();
+    assert!(said.contains("this run stored 0 of them"), "{said}");
+    assert_eq!(log(&new).await, second);
+}
+
+#[tokio::test]
+async fn what_can_not_be_is_refused_in_a_sentence() {
+    let shop = Shop::new();
+    let (code, _, said) = shop.reencrypt(&[("BOXES_KEYS", TWO)]);
+    assert!(
+        code == Some(2) && said.contains("the box `orders` has no events at"),
+        "{said}"
+    );
+    assert!(!shop.old().exists() && !shop.new_log().exists());
+
+    let old = open(&shop.old()).await;
+    write(&old, 1..=3).await;
+    let (code, _, said) = shop.reencrypt(&[("BOXES_KEYS", TWO)]);
+    assert!(
+        code == Some(1) && said.contains("event 1 can't be read") && said.contains("key 1"),
+        "{said}"
+    );
+    assert_eq!(open(&shop.new_log()).await.head().await.unwrap(), 0);
+
+    // A box was served from the new log, and has gone on there.
+    shop.to_two();
+    let new = open(&shop.new_log()).await;
+    write(&new, 4..=4).await;
+    let (code, _, said) = shop.reencrypt(&[("BOXES_KEYS", &format!("{TWO},{ONE}"))]);
+    assert!(
+        code == Some(1) && said.contains("events that are none of this one"),
+        "{said}"
+    );
+    // And the old one as well, so that the two have parted.
+    let mut other = log(&new).await.remove(3).event;
+    other.event_id = Uuid::from_u128(999);
+    old.record(&[Append::new(vec![other])])
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    let (code, _, said) = shop.reencrypt(&[("BOXES_KEYS", &format!("{TWO},{ONE}"))]);
+    assert!(
+        code == Some(1) && said.contains("events that are none of this one"),
+        "{said}"
+    );
+}
