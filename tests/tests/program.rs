@@ -47,7 +47,12 @@ struct Started {
 
 impl Started {
     fn new(data: &Path) -> Self {
+        Self::with(data, &[])
+    }
+
+    fn with(data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = shop();
+        command.envs(variables.iter().copied());
         command
             .args(["serve", "--bind", "127.0.0.1:0", "--data"])
             .arg(data);
@@ -159,6 +164,79 @@ fn what_it_recorded_is_there_when_it_is_started_again_after_ctrl_c() {
         shown.starts_with("HTTP/1.1 200") && shown.contains("ALFKI"),
         "{shown}"
     );
+}
+
+#[test]
+fn an_operator_deletes_an_order_while_its_box_runs_and_only_by_saying_so() {
+    let data = TempDir::new().unwrap();
+    let id = "0190b5a4-9c1e-7cc3-98c4-dc0c0c07398f";
+    let order = format!(
+        r#"{{"id":"{id}","customer":"ALFKI","freight_cents":500,"shipper":1,"lines":[{{"product":1,"quantity":2,"unit_price_cents":1800}}]}}"#
+    );
+    let program = Started::with(data.path(), &[("BOXES_REDACTABLE", "orders")]);
+    let placed = program.request("POST /orders/orders", &order);
+    assert!(placed.starts_with("HTTP/1.1 201"), "{placed}");
+    let delete = |more: &[&str]| {
+        let data = data.path().to_str().unwrap();
+        let arguments = [&["delete", "orders", id, "--data", data], more].concat();
+        let output = run(&arguments, &[]);
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let redactable = ["--redactable", "orders", "--yes"];
+    let (code, _, error) = delete(&["--yes"]);
+    assert!(
+        code == Some(2) && error.contains("name it in --redactable"),
+        "{error}"
+    );
+    let (code, _, error) = delete(&redactable[..2]);
+    assert!(code == Some(2) && error.contains("add --yes"), "{error}");
+    assert!(
+        program
+            .request("GET /orders/notifications", "")
+            .contains("ALFKI")
+    );
+    let (code, said, error) = delete(&redactable);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        said.starts_with(&format!("deleted {id} from orders")),
+        "{said}"
+    );
+    let gone = program.request(&format!("GET /orders/orders/{id}"), "");
+    assert!(gone.starts_with("HTTP/1.1 410 "), "{gone}");
+    let start = Instant::now();
+    loop {
+        let page = program.request("GET /orders/notifications", "");
+        if page.contains("\"redacted\":true") && !page.contains("ALFKI") {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "not noticed: {page}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (code, said, _) = delete(&redactable);
+    assert!(code == Some(0) && said.contains("redacted"), "{said}");
+    let (code, _, error) = delete(&redactable[..2]);
+    assert!(
+        code == Some(2) && error.contains("was deleted from `orders` already"),
+        "{error}"
+    );
+    let other = "0190b5a4-0000-7cc3-98c4-dc0c0c07398f";
+    let arguments = [
+        "delete",
+        "orders",
+        other,
+        "--redactable",
+        "orders",
+        "--data",
+    ];
+    let output = run(
+        &[&arguments[..], &[data.path().to_str().unwrap()]].concat(),
+        &[],
+    );
+    assert!(text(&output.stderr).contains("has no events of 0190b5a4-0000"));
 }
 
 #[test]

@@ -4,6 +4,9 @@ use boxes::prelude::*;
 
 use crate::order::{Line, Order, OrderEvent, Request, Status};
 
+/// Steps of an order's history that are shown: an order takes a handful.
+const MAX_SHOWN_STEPS: u64 = 100;
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/orders", post(place))
@@ -93,7 +96,8 @@ async fn show(State(app): State<App>, Path(id): Path<Id<Order>>) -> Result<Json<
         topic: r.topic,
         occurred_on: r.occurred_on.to_string(),
     };
-    let history = app.history(id).await?.into_iter().map(step).collect();
+    let history = app.history(id).take(MAX_SHOWN_STEPS).await?;
+    let history = history.into_iter().map(step).collect();
     Ok(Json(Shown {
         id,
         status: order.status,

@@ -7,9 +7,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use boxes_domain::{Aggregate, Decision, Id, Large, Root, Subject};
 use boxes_mapper::{Mapper, Topics, large_id};
 use boxes_notification_log::{DerivedLog, LocalNotificationLog};
-use boxes_recorder::{Append, GroupCommit, RecorderError, StreamRange};
+use boxes_recorder::{Append, GroupCommit, RecorderError};
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -19,8 +18,8 @@ use crate::repository::{Repository, aggregate_name};
 use crate::subject_key_provider::NoSubjectKeys;
 use crate::transaction::{Existing, Transaction};
 use crate::{
-    DEFAULT_LARGE_OVER, Edge, Error, MAX_LARGE_BYTES, PublicLog, Snapshots, StoredSubjectKeys,
-    StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueSource,
+    DEFAULT_LARGE_OVER, Edge, Error, History, MAX_LARGE_BYTES, PublicLog, Snapshots,
+    StoredSubjectKeys, StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueSource,
 };
 
 /// How a box runs.
@@ -40,6 +39,9 @@ pub struct AppOptions {
     pub subject_keys: Option<SubjectKeys>,
     /// Values of more bytes than this are stored apart from the events that name them, see [`App::keep`].
     pub large_over: usize,
+    /// Whether its aggregates may be deleted, which redacts their events in its log. Say so from the start: of a log
+    /// that can't be redacted, caches may keep pages for a year.
+    pub redactable: bool,
     /// Where time and new ids come from.
     pub edge: Arc<dyn Edge>,
 }
@@ -53,22 +55,10 @@ impl Default for AppOptions {
             mapper: Mapper::default(),
             subject_keys: None,
             large_over: DEFAULT_LARGE_OVER,
+            redactable: false,
             edge: Arc::new(SystemEdge),
         }
     }
-}
-
-/// An event of an aggregate's history, as it was recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded<E> {
-    /// The aggregate's version after it.
-    pub version: u64,
-    /// What happened.
-    pub event: E,
-    /// The topic under which it is stored.
-    pub topic: String,
-    /// When it happened.
-    pub occurred_on: Timestamp,
 }
 
 /// The running box: commands on its aggregates. Cloning it is cheap, and gives the same box.
@@ -92,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) mapper: Mapper,
     pub(crate) subject_keys: SubjectKeys,
     topics: Topics,
+    redactable: bool,
     edge: Arc<dyn Edge>,
     values: Option<StoredValues>,
     large_over: usize,
@@ -135,6 +126,7 @@ impl App {
             mapper,
             subject_keys,
             topics: options.topics,
+            redactable: options.redactable,
             edge: options.edge,
             after_commit: OnceLock::new(),
         };
@@ -157,6 +149,12 @@ impl App {
     #[must_use]
     pub fn mapper(&self) -> &Mapper {
         &self.inner.mapper
+    }
+
+    /// Whether its aggregates may be [deleted](Self::delete).
+    #[must_use]
+    pub fn is_redactable(&self) -> bool {
+        self.inner.redactable
     }
 
     /// A new id for an aggregate that is about to be created.
@@ -186,6 +184,7 @@ impl App {
     /// # Errors
     ///
     /// - [`Error::AlreadyExists`] if it lives.
+    /// - [`Error::Deleted`] if it was deleted: its id is not used again.
     /// - [`Error::Rejected`] if the domain refused.
     /// - [`Error::Store`] if the store can't record it now.
     pub async fn create<A: Aggregate>(
@@ -215,7 +214,7 @@ impl App {
                     }),
                 }
             }
-            done => Ok(done?),
+            done => transaction.outcome(done),
         }
     }
 
@@ -238,7 +237,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// - [`Error::NotFound`] or [`Error::Discarded`] if there is no such aggregate, or no more.
+    /// - [`Error::NotFound`], [`Error::Discarded`] or [`Error::Deleted`] if there is no such aggregate, or no more.
     /// - [`Error::Rejected`] if the domain refused: nothing was recorded.
     /// - [`Error::Conflict`] if others kept changing it for as long as was tried.
     /// - [`Error::Store`] if the store can't record it now.
@@ -292,7 +291,7 @@ impl App {
                     wait_after_conflict(&mut backoff, originator_id).await?;
                     transaction.refresh_all().await?;
                 }
-                done => return Ok(done?),
+                done => return transaction.outcome(done),
             }
         }
     }
@@ -327,7 +326,7 @@ impl App {
                     transaction.refresh_all().await?;
                     begun = self.begin().looking_before_creating();
                 }
-                done => return done.map(|()| result).map_err(Error::from),
+                done => return transaction.outcome(done).map(|()| result),
             }
         }
     }
@@ -336,7 +335,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// - [`Error::NotFound`] or [`Error::Discarded`] if there is no such aggregate, or no more.
+    /// - [`Error::NotFound`], [`Error::Discarded`] or [`Error::Deleted`] if there is no such aggregate, or no more.
     /// - [`Error::Store`] if the store can't be read now.
     pub async fn get<A: Aggregate>(&self, id: Id<A>) -> Result<A, Error> {
         let root = match &self.transaction {
@@ -368,31 +367,52 @@ impl App {
         Ok(root.version())
     }
 
-    /// Everything that was recorded of an aggregate, oldest first; empty if there is none.
+    /// What was recorded of an aggregate: all of it, oldest first, unless the [`History`] is told otherwise. Nothing
+    /// is read before it is asked for a page; it has none if there is no such aggregate.
+    ///
+    /// In a policy as well it is what is recorded, without what the policy does.
+    pub fn history<A: Aggregate>(&self, id: Id<A>) -> History<A::Event> {
+        let recorder = Arc::clone(self.inner.writer.recorder());
+        let (mapper, keys) = (self.inner.mapper.clone(), self.inner.subject_keys.clone());
+        History::new(recorder, mapper, keys, id.uuid())
+    }
+
+    /// Deletes an aggregate for good: what its events said is gone from the store, from its snapshots, and from the log.
+    ///
+    /// This is how a person's data are forgotten. Each event stays in its place in the log as a redacted one, with its
+    /// topic, its time and its ids, so that those who follow the log miss nothing and stumble over nothing; its state and its
+    /// metadata are no more. From then on every command on the aggregate, and every look at it, is
+    /// [`Error::Deleted`], and its id is never used again. What other boxes made of its events is theirs
+    /// to delete; copies of pages stay in caches as long as the log's freshness allows, and backups as long as they are kept.
+    ///
+    /// Returns how many events it had: the same again when it is done again, and 0 if there is no such aggregate. It is done
+    /// when it returns, also in a policy: it is no part of the transaction there, and is not undone if the policy fails; a
+    /// policy that is run again deletes again, which changes nothing. To leave a trace of why, record an event of another
+    /// aggregate.
     ///
     /// # Errors
     ///
-    /// - [`Error::Mapper`] if an event can't be understood.
-    /// - [`Error::Store`] if the store can't be read now.
-    pub async fn history<A: Aggregate>(&self, id: Id<A>) -> Result<Vec<Recorded<A::Event>>, Error> {
-        let stored = self
-            .inner
-            .writer
-            .recorder()
-            .select_events(id.uuid(), StreamRange::ALL)
-            .await?;
-        let mut history = Vec::with_capacity(stored.len());
-        for stored in stored {
-            let read = || self.inner.mapper.to_own_event(&stored);
-            let event = self.inner.subject_keys.map(read).await?;
-            history.push(Recorded {
-                version: stored.originator_version,
-                event,
-                topic: stored.topic.into_owned(),
-                occurred_on: stored.occurred_on,
+    /// - [`Error::NotRedactable`] if the box does not say that its log may be redacted.
+    /// - [`Error::Store`] if the store can't do it now, or it is not known whether it did: do it again.
+    pub async fn delete<A: Aggregate>(&self, id: Id<A>) -> Result<u64, Error> {
+        self.check_declared::<A>()?;
+        if !self.inner.redactable {
+            return Err(Error::NotRedactable {
+                name: self.inner.name.clone(),
             });
         }
-        Ok(history)
+        let deleted = self.inner.writer.delete_stream(id.uuid()).await;
+        self.inner.repository.forget_deleted(id);
+        if let Some(transaction) = &self.transaction {
+            transaction.lock().await.forget(id);
+        }
+        let n_events = deleted?.n_events;
+        if n_events > 0
+            && let Some(beside) = self.inner.writer.recorder().key_value_store()
+        {
+            Snapshots::erase(id.uuid(), &*beside).await?;
+        }
+        Ok(n_events)
     }
 
     /// Forgets a subject: deletes its key, so that every [`Personal`](boxes_domain::Personal) part about it is

@@ -31,6 +31,20 @@ pub enum Error {
         /// Its id.
         id: Uuid,
     },
+    /// The aggregate was deleted for good: let it be, or take another id.
+    #[error("{id} was deleted, and its id is not used again")]
+    Deleted {
+        /// Its id.
+        id: Uuid,
+    },
+    /// The box does not say that its log may be redacted: declare it `.redactable()`, or set it.
+    #[error(
+        "the log of the box `{name}` is not redactable, so caches may keep its pages for a year: declare the box `.redactable()`, or name it in --redactable"
+    )]
+    NotRedactable {
+        /// The box.
+        name: String,
+    },
     /// An aggregate with this id exists: take another id, or treat it as done.
     #[error("{aggregate} {id} exists already")]
     AlreadyExists {
@@ -99,7 +113,7 @@ pub enum Error {
     },
     /// The store can't do it now: try later. If the connection broke at the commit, it may have been done.
     #[error(transparent)]
-    Store(#[from] RecorderError),
+    Store(RecorderError),
 }
 
 impl Error {
@@ -118,6 +132,16 @@ impl Error {
             RootError::Discarded => Self::Discarded { aggregate, id },
             RootError::AlreadyExists => Self::AlreadyExists { aggregate, id },
             _ => Self::NotFound { aggregate, id },
+        }
+    }
+}
+
+/// What was deleted is told apart from what the store can't do now.
+impl From<RecorderError> for Error {
+    fn from(error: RecorderError) -> Self {
+        match error {
+            RecorderError::StreamDeleted { originator_id } => Self::Deleted { id: originator_id },
+            error => Self::Store(error),
         }
     }
 }

@@ -425,7 +425,11 @@ impl Follower {
                     });
                     return Ok(());
                 }
-                Err(RecorderError::VersionConflict { originator_id, .. }) => {
+                // A policy that is run again on what was deleted meanwhile finds it so.
+                Err(
+                    RecorderError::VersionConflict { originator_id, .. }
+                    | RecorderError::StreamDeleted { originator_id },
+                ) => {
                     wait_after_conflict(&mut backoff, originator_id)
                         .await
                         .map_err(as_policy_error)?;

@@ -1,7 +1,7 @@
 //! Runs a box: commands on its aggregates, and policies that react to other boxes.
 //!
 //! Reading order: an [`App`] is the running box, and the handle on which routes and policies command
-//! aggregates; a policy reacts to a [`Notification`] of another box, and [`Policies`] hold them; a
+//! aggregates; [`History`] is what was recorded of one; a policy reacts to a [`Notification`] of another box, and [`Policies`] hold them; a
 //! [`Follower`] reads another box's log and runs the policies, whose events are committed together with the
 //! position that they follow from; [`SynchronousDelivery`] runs followers within the command that caused
 //! their work, for one process; a [`PublicLog`] is what a box publishes of its events where that is not all;
@@ -15,6 +15,7 @@ mod edge;
 mod error;
 mod follower;
 mod garbage;
+mod history;
 mod policy;
 mod public_log;
 mod repository;
@@ -26,12 +27,13 @@ mod transaction;
 mod values;
 
 pub use after_commit::AfterCommit;
-pub use app::{App, AppOptions, Recorded};
+pub use app::{App, AppOptions};
 pub use delivery::SynchronousDelivery;
 pub use edge::{Edge, SystemEdge};
 pub use error::Error;
 pub use follower::{Follower, FollowerError, FollowerOptions, FollowerState, FollowerStatus};
 pub use garbage::{Garbage, find_garbage};
+pub use history::{History, Recorded};
 pub use policy::{Notification, Policies};
 pub use public_log::PublicLog;
 pub use snapshots::{SnapshotEvery, Snapshots};

@@ -34,12 +34,16 @@ pub struct Notification<E> {
 }
 
 impl<E: Event> Notification<E> {
-    /// What stands in a log, or `None` if its topic is none of `E`'s.
+    /// What stands in a log, or `None` if its topic is none of `E`'s, or its stream was deleted: what it said is gone then,
+    /// and nobody is to act on it.
     pub(crate) fn read(
         notification: &boxes_recorder::Notification,
         mapper: &Mapper,
     ) -> Result<Option<Self>, MapperError> {
         let stored = &notification.event;
+        if stored.is_redacted() {
+            return Ok(None);
+        }
         Ok(mapper.to_event::<E>(stored)?.map(|event| Self {
             id: notification.id,
             event,
@@ -58,6 +62,9 @@ impl<E: Event> Notification<E> {
 /// recorded together with the position of the notification, or not at all; so it is done once, however often
 /// the notification is read. It may be run again when others changed the same aggregates meanwhile: what it
 /// does outside the app (send a mail) may happen more than once.
+///
+/// A notification whose aggregate [was deleted](App::delete) before it was read has nothing to say any more: it is
+/// skipped, and the position goes on over it.
 ///
 /// Several policies may follow one box: they run in the order in which they were added, in one transaction.
 #[derive(Debug, Clone, Default)]

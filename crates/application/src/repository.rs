@@ -185,7 +185,8 @@ impl Repository {
                 limit: EVENTS_PER_READ,
                 ..StreamRange::after(root.version())
             };
-            let events = self.recorder.select_events(root.id().uuid(), range).await?;
+            let events = self.recorder.select_events(root.id().uuid(), range).await;
+            let events = events.map_err(|error| self.unless_deleted(root.id(), error))?;
             let n_events = u64::try_from(events.len()).unwrap_or(u64::MAX);
             for stored in events {
                 let read = || self.mapper.to_own_event::<A::Event>(&stored);
@@ -229,6 +230,20 @@ impl Repository {
         if self.generation.swap(current, Ordering::SeqCst) != current {
             self.cache.clear();
         }
+    }
+
+    /// Keeps it no longer: it was deleted.
+    pub(crate) fn forget_deleted<A: Aggregate>(&self, id: Id<A>) {
+        self.cache.remove(&(TypeId::of::<A>(), id.uuid()));
+    }
+
+    /// What went wrong; what is kept goes with it if the store says that the aggregate was deleted.
+    fn unless_deleted<A: Aggregate>(&self, id: Id<A>, error: RecorderError) -> Error {
+        let error = Error::from(error);
+        if matches!(error, Error::Deleted { .. }) {
+            self.forget_deleted(id);
+        }
+        error
     }
 
     pub(crate) fn is_kept<A: Aggregate>(&self, id: Id<A>) -> bool {

@@ -90,6 +90,32 @@ impl Snapshots {
             .insert(TypeId::of::<A>(), Arc::new(snapshotter));
     }
 
+    /// Erases every snapshot of an aggregate that was deleted, of whatever type: what its events said is in them, too.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store does not answer: do it again.
+    pub async fn erase(
+        originator_id: Uuid,
+        beside: &dyn KeyValueStore,
+    ) -> Result<(), RecorderError> {
+        // One for each type of aggregate that has this id: mostly none or one.
+        const AT_A_TIME: u64 = 16;
+        let of_aggregate = originator_id.as_bytes();
+        loop {
+            let keys = beside.list_keys(KIND, of_aggregate, AT_A_TIME).await?;
+            let keys = keys.iter().filter(|key| key.starts_with(of_aggregate));
+            let mut n_erased = 0;
+            for key in keys {
+                beside.erase(KIND, key).await?;
+                n_erased += 1;
+            }
+            if n_erased < AT_A_TIME {
+                return Ok(());
+            }
+        }
+    }
+
     fn of<A: Aggregate>(&self) -> Option<Arc<Snapshotter<A>>> {
         let snapshotter = self.by_aggregate.get(&TypeId::of::<A>())?;
         Arc::clone(snapshotter).downcast::<Snapshotter<A>>().ok()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use boxes_domain::{Aggregate, Decision, Event, Id, Root, RootError};
 use boxes_mapper::{Envelope, Mapper, Metadata};
-use boxes_recorder::StoredEvent;
+use boxes_recorder::{RecorderError, StoredEvent};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -52,6 +52,7 @@ trait Touched: std::fmt::Debug + Send + Sync {
         generation: u64,
     ) -> BoxFuture<'a, Result<(), Error>>;
     fn snapshot_in<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, ()>;
+    fn forget_in(&self, repository: &Repository);
 }
 
 struct Holder<A: Aggregate> {
@@ -89,8 +90,15 @@ impl<A: Aggregate> Touched for Holder<A> {
         generation: u64,
     ) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            let (kept, _) = repository.load(self.root.id(), generation).await?;
-            repository.refresh(kept, generation).await.map(|_| ())
+            let refreshing = async {
+                let (kept, _) = repository.load(self.root.id(), generation).await?;
+                repository.refresh(kept, generation).await
+            };
+            match refreshing.await {
+                // It is kept no more, so the next transaction finds it deleted where it looks for it.
+                Err(Error::Deleted { .. }) => Ok(()),
+                done => done.map(|_| ()),
+            }
         }
         .boxed()
     }
@@ -99,6 +107,10 @@ impl<A: Aggregate> Touched for Holder<A> {
         repository
             .snapshot_if_due(&self.root, self.n_events)
             .boxed()
+    }
+
+    fn forget_in(&self, repository: &Repository) {
+        repository.forget_deleted(self.root.id());
     }
 }
 
@@ -154,6 +166,20 @@ impl Transaction {
         for holder in self.roots.values() {
             holder.snapshot_in(&self.repository).await;
         }
+    }
+
+    /// What came of the commit. Who decided on what was deleted by another process decides on it no more.
+    pub(crate) fn outcome(&self, committed: Result<(), RecorderError>) -> Result<(), Error> {
+        if let Err(RecorderError::StreamDeleted { originator_id }) = &committed {
+            let deleted = self.roots.iter().filter(|((_, id), _)| id == originator_id);
+            deleted.for_each(|(_, holder)| holder.forget_in(&self.repository));
+        }
+        committed.map_err(Error::from)
+    }
+
+    /// The aggregate was deleted: what is asked of it from here on is asked of the store.
+    pub(crate) fn forget<A: Aggregate>(&mut self, id: Id<A>) {
+        self.roots.remove(&(TypeId::of::<A>(), id.uuid()));
     }
 
     /// Others recorded something meanwhile: what was decided here may be wrong. The touched aggregates are

@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use boxes_application::{App, AppOptions, Error};
+use boxes_application::{App, AppOptions, Error, History, Recorded};
 use boxes_domain::{Aggregate, Event, Id};
 use boxes_mapper::{Mapper, Topics};
 use boxes_recorder::{
@@ -102,6 +102,7 @@ async fn app_that_keeps(recorder: &Arc<dyn Recorder>, max_cached_aggregates: usi
         AppOptions {
             topics,
             max_cached_aggregates,
+            redactable: true,
             ..AppOptions::default()
         },
     )
@@ -123,7 +124,7 @@ async fn a_command_is_recorded_and_its_state_can_be_read() {
     app.update(id, Account::deposit(5)).await.unwrap();
     app.update(id, Account::withdraw(2)).await.unwrap();
     assert_eq!(app.get(id).await.unwrap(), Account { balance: 3 });
-    let history = app.history(id).await.unwrap();
+    let history = app.history(id).take(u64::MAX).await.unwrap();
     assert_eq!(
         history.iter().map(|r| r.version).collect::<Vec<_>>(),
         [1, 2, 3]
@@ -141,7 +142,7 @@ async fn a_refused_command_records_nothing_and_gives_the_domains_own_error() {
     assert!(
         matches!(error, Error::Rejected(r) if r.downcast_ref() == Some(&Overdrawn { balance: 0 }))
     );
-    assert_eq!(app.history(id).await.unwrap().len(), 1);
+    assert_eq!(app.history(id).take(u64::MAX).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -174,7 +175,7 @@ async fn what_is_not_there_what_is_there_and_what_is_gone_are_distinct_errors() 
     ));
     app.create(id, AccountEvent::Opened).await.unwrap();
     assert_eq!(app.get(id).await.unwrap(), Account { balance: 0 });
-    assert_eq!(app.history(id).await.unwrap().len(), 3);
+    assert_eq!(app.history(id).take(u64::MAX).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -253,7 +254,7 @@ async fn an_event_that_cannot_be_written_leaves_no_trace_in_what_is_kept() {
     .await
     .unwrap();
     assert_eq!(app.get(a).await.unwrap().balance, 0);
-    assert_eq!(app.history(a).await.unwrap().len(), 1);
+    assert_eq!(app.history(a).take(u64::MAX).await.unwrap().len(), 1);
     app.update(a, Account::deposit(1)).await.unwrap();
     assert_eq!(app.get(a).await.unwrap().balance, 1);
 }
@@ -294,7 +295,7 @@ async fn nothing_is_lost_when_many_change_one_aggregate_in_two_processes() {
         task.await.unwrap();
     }
     assert_eq!(apps[0].get(id).await.unwrap().balance, 160);
-    assert_eq!(apps[1].history(id).await.unwrap().len(), 161);
+    assert_eq!(apps[1].history(id).take(u64::MAX).await.unwrap().len(), 161);
 }
 
 #[tokio::test]
@@ -440,4 +441,130 @@ async fn what_is_decided_twice_has_the_same_ids_if_they_are_to_follow_from_it() 
         ids(Mapper::default(), 5).await,
         ids(Mapper::default(), 5).await
     );
+}
+
+#[tokio::test]
+async fn what_was_deleted_takes_no_command_and_shows_nothing_and_its_id_is_not_used_again() {
+    let app = app().await;
+    let id = account("a");
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    app.update(id, Account::deposit(5)).await.unwrap();
+    assert_eq!(app.delete(id).await.unwrap(), 2);
+    let is_deleted = |error| matches!(error, Error::Deleted { id } if id == account("a").uuid());
+    assert!(is_deleted(app.get(id).await.unwrap_err()));
+    assert!(is_deleted(
+        app.update(id, Account::deposit(1)).await.unwrap_err()
+    ));
+    assert!(is_deleted(
+        app.upsert(id, Account::deposit(1)).await.unwrap_err()
+    ));
+    assert!(is_deleted(
+        app.create(id, AccountEvent::Opened).await.unwrap_err()
+    ));
+    assert!(is_deleted(app.history(id).take(1).await.unwrap_err()));
+    let both = app.transaction(|app| async move {
+        app.create(account("b"), AccountEvent::Opened).await?;
+        app.update(account("a"), Account::deposit(1)).await
+    });
+    assert!(is_deleted(both.await.unwrap_err()));
+    assert!(matches!(
+        app.get(account("b")).await,
+        Err(Error::NotFound { .. })
+    ));
+    assert_eq!(app.delete(id).await.unwrap(), 2);
+    assert_eq!(app.delete(account("c")).await.unwrap(), 0);
+    app.create(account("c"), AccountEvent::Opened)
+        .await
+        .unwrap();
+    let log = recorder_of(&app).await;
+    let redacted = log.iter().map(|found| found.event.is_redacted());
+    assert_eq!(redacted.collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[tokio::test]
+async fn what_another_process_deleted_is_gone_here_too_though_it_was_kept() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    for name in ["a", "b", "c", "d"] {
+        one.create(account(name), AccountEvent::Opened)
+            .await
+            .unwrap();
+        other.delete(account(name)).await.unwrap();
+    }
+    let is_deleted = |done| matches!(done, Err(Error::Deleted { .. }));
+    assert!(is_deleted(one.get(account("a")).await.map(|_| ())));
+    // Decided on what is kept, and refused by the commit; and what is refused on what is kept.
+    assert!(is_deleted(
+        one.update(account("b"), Account::deposit(1)).await
+    ));
+    assert!(is_deleted(
+        one.update(account("c"), Account::withdraw(1)).await
+    ));
+    assert!(is_deleted(
+        one.create(account("d"), AccountEvent::Opened).await
+    ));
+    assert!(is_deleted(one.get(account("b")).await.map(|_| ())));
+}
+
+#[tokio::test]
+async fn a_box_deletes_only_where_its_log_is_redactable_and_says_what_to_write() {
+    let mut topics = Topics::default();
+    topics.register::<AccountEvent>().unwrap();
+    let writer = GroupCommit::start(recorder(), GroupCommitBounds::default())
+        .await
+        .unwrap();
+    let options = AppOptions {
+        topics,
+        ..AppOptions::default()
+    };
+    let app = App::new(writer, options);
+    let id = account("a");
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    let error = app.delete(id).await.unwrap_err().to_string();
+    for part in ["`bank`", ".redactable()", "--redactable"] {
+        assert!(error.contains(part), "{error}");
+    }
+    app.get(id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_history_is_read_page_by_page_from_either_end_and_in_part() {
+    let app = app().await;
+    let id = account("a");
+    app.create(id, AccountEvent::Opened).await.unwrap();
+    for _ in 0..4 {
+        let deposits = |_: &Account| vec![AccountEvent::Deposited { amount: 1 }; 251];
+        app.update(id, deposits).await.unwrap();
+    }
+    let versions = |page: Vec<Recorded<AccountEvent>>| -> Vec<u64> {
+        page.into_iter().map(|recorded| recorded.version).collect()
+    };
+    let pages = async |mut history: History<AccountEvent>| {
+        let mut pages = Vec::new();
+        while let Some(page) = history.next_page().await.unwrap() {
+            pages.push(versions(page));
+        }
+        pages
+    };
+    let all = pages(app.history(id)).await;
+    assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500, 5]);
+    assert_eq!(all.concat(), (1..=1005).collect::<Vec<_>>());
+    let newest_first = StreamRange::newest(u64::MAX);
+    let all = pages(app.history(id).within(newest_first)).await;
+    assert_eq!(all.concat(), (1..=1005).rev().collect::<Vec<_>>());
+    let full = StreamRange {
+        until: 1000,
+        ..StreamRange::ALL
+    };
+    let full = pages(app.history(id).within(full)).await;
+    assert_eq!(full.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500]);
+    let part = StreamRange {
+        limit: 600,
+        ..StreamRange::after(300)
+    };
+    let part = pages(app.history(id).within(part)).await;
+    assert_eq!(part.concat(), (301..=900).collect::<Vec<_>>());
+    let taken = app.history(id).within(newest_first).take(2).await.unwrap();
+    assert_eq!(versions(taken), [1005, 1004]);
+    assert_eq!(pages(app.history(account("none"))).await.len(), 0);
 }

@@ -79,6 +79,7 @@ async fn app_on(recorder: &Arc<dyn Recorder>) -> App {
         writer,
         AppOptions {
             topics,
+            redactable: true,
             ..AppOptions::default()
         },
     )
@@ -561,4 +562,70 @@ async fn until(is_so: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(30), waiting)
         .await
         .expect("it did not come to that in 30 s");
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_it_was_read_is_skipped_and_tracked() {
+    let source = source_with(2).await;
+    let kept = Id::<Source>::named("kept");
+    source
+        .upsert(kept, |_: &Source| Tick::Ticked { n: 3 })
+        .await
+        .unwrap();
+    assert_eq!(source.delete(Id::<Source>::named("s")).await.unwrap(), 2);
+    let app = app_on(&recorder("echo", 2)).await;
+    let mut follower = follower(&app, &source, &following(echo));
+    follower.catch_up().await.unwrap();
+    assert_eq!(echoes(&app).await, [3]);
+    assert_eq!(follower.status().borrow().position, 3);
+    let recorded = app.history(Id::<Echoes>::named(ECHOES)).take(9).await;
+    assert_eq!(recorded.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_may_delete_and_go_on_and_is_told_where_another_one_did() {
+    let source = source_with(0).await;
+    let store = recorder("echo", 2);
+    let (app, elsewhere) = (app_on(&store).await, app_on(&store).await);
+    let policy = move |n: Notification<Tick>, app: App| {
+        let elsewhere = elsewhere.clone();
+        async move {
+            let Tick::Ticked { n } = n.event else {
+                return Ok(());
+            };
+            let (forgotten, log) = (
+                Id::<Echoes>::named("forgotten"),
+                Id::<Echoes>::named(ECHOES),
+            );
+            match n {
+                1 => {
+                    app.upsert(forgotten, |_: &Echoes| Echo::Echoed { n: 1 })
+                        .await
+                }
+                2 => elsewhere.delete(forgotten).await.map(|_| ()),
+                3 => match app
+                    .update(forgotten, |_: &Echoes| Echo::Echoed { n: 3 })
+                    .await
+                {
+                    Err(Error::Deleted { .. }) => {
+                        app.upsert(log, |_: &Echoes| Echo::Echoed { n: 33 }).await
+                    }
+                    done => done,
+                },
+                _ => {
+                    app.delete(forgotten).await?;
+                    app.upsert(log, |_: &Echoes| Echo::Echoed { n: 44 }).await
+                }
+            }
+        }
+    };
+    let log: Arc<dyn NotificationLog> = Arc::new(source.notification_log());
+    let mut follower = Follower::new(app.clone(), "source", &following(policy), log, options());
+    // One by one, so that what is decided on what is kept meets the deletion at the commit.
+    for n in 1..=4 {
+        tick(&source, n).await;
+        follower.catch_up().await.unwrap();
+    }
+    assert_eq!(echoes(&app).await, [33, 44]);
+    assert_eq!(follower.status().borrow().position, 4);
 }

@@ -114,6 +114,7 @@ async fn replica(recorder: &MemoryRecorder, snapshots: Snapshots, mapper: Mapper
         topics,
         snapshots,
         mapper,
+        redactable: true,
         ..AppOptions::default()
     };
     App::new(writer.await.unwrap(), options)
@@ -166,7 +167,7 @@ async fn an_aggregate_is_made_of_its_snapshot_and_what_came_after_it() {
     assert_eq!((account.balance, account.n_applied), (24, 5));
     // It goes on as any other, and its history is whole.
     deposit(&second, 1).await;
-    let history = second.history(id()).await.unwrap();
+    let history = second.history(id()).take(u64::MAX).await.unwrap();
     assert_eq!(history.last().unwrap().version, 26);
     let third = app(&recorder, SnapshotEvery::ON_DEMAND).await;
     assert_eq!(third.get(id()).await.unwrap().balance, 25);
@@ -321,4 +322,36 @@ async fn a_snapshot_forgets_with_its_subject() {
     let account = third.get(id()).await.unwrap();
     assert_eq!((owner(&account), account.n_applied), (None, 0));
     assert_eq!(account.balance, 9);
+}
+
+#[tokio::test]
+async fn the_snapshot_of_what_was_deleted_goes_with_it_and_those_of_others_stay() {
+    let recorder = memory();
+    let app = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    open(&app).await;
+    let other = Id::<Account>::named("another account");
+    let owner = Personal::of(OWNER, "Ann".to_owned());
+    app.create(other, AccountEvent::Opened { owner })
+        .await
+        .unwrap();
+    for id in [id(), other] {
+        app.take_snapshot(id).await.unwrap();
+    }
+    let beside = recorder.key_value_store().unwrap();
+    let kept = async || beside.list_keys("snapshot", b"", 9).await.unwrap();
+    assert_eq!(kept().await.len(), 2);
+    assert_eq!(app.delete(id()).await.unwrap(), 1);
+    let left = kept().await;
+    assert!(left.len() == 1 && left[0].starts_with(other.uuid().as_bytes()));
+    let replica = replica(
+        &recorder,
+        of_accounts(SnapshotEvery::ON_DEMAND),
+        Mapper::default(),
+    );
+    let gone = replica.await.get(id()).await.err();
+    assert!(matches!(gone, Some(Error::Deleted { .. })), "{gone:?}");
+    assert!(matches!(
+        app.take_snapshot(id()).await,
+        Err(Error::Deleted { .. })
+    ));
 }

@@ -90,6 +90,7 @@ pub mod prelude {
 
     pub use boxes_application::{App, Error, Notification, PublicLog, Recorded, SnapshotEvery};
     pub use boxes_domain::{Aggregate, Decision, Event, Id, Personal, Rejection};
+    pub use boxes_recorder::StreamRange;
     pub use boxes_service::{BoundedContext, Json, Path, Problem};
 }
 

@@ -16,7 +16,7 @@ const EVENT_OVERHEAD: usize = 480;
 /// `source` is the history of the log, as the URN of its epoch, so that no event names a host; `log` is the log's
 /// name. `sequence` is the notification id as a string of 20 digits: a `CloudEvents` integer has 32 bits, and strings
 /// of one length sort as their numbers do. State that is not plain JSON is `data_base64`, with the `contentencoding`
-/// that made it. A single notification is a batch of one. Links are in the `Link` header alone.
+/// that made it; what is redacted has no data, and `redacted` is true. A single notification is a batch of one. Links are in the `Link` header alone.
 #[derive(Debug)]
 pub(crate) struct CloudEventsBatch;
 
@@ -95,7 +95,9 @@ fn attributes(json: &mut JsonText, log: &LogIdentity, item: &Notification, ids: 
         .string(&event.originator_version.to_string());
     json.raw(",\"schemaversion\":")
         .string(&event.schema_version.to_string());
-    if embeds_as_json(event) {
+    if event.is_redacted() {
+        json.raw(",\"redacted\":true");
+    } else if embeds_as_json(event) {
         json.raw(",\"datacontenttype\":\"application/json\",\"data\":")
             .embed(&event.state);
     } else {
@@ -134,6 +136,7 @@ mod tests {
             metadata: Bytes::new(),
             occurred_on: "2026-11-23T15:00:00.1Z".parse().unwrap(),
         };
+        let redacted = event.to_redacted();
         let written = batch(&log, &[Notification { id: 21, event }], EventId::OfEvent);
         assert_eq!(
             String::from_utf8(written).unwrap(),
@@ -145,6 +148,15 @@ mod tests {
                 r#""datacontenttype":"application/octet-stream","contentencoding":"json+zlib","#,
                 r#""data_base64":"AAEC/w=="}]"#,
             )
+        );
+        let item = Notification {
+            id: 21,
+            event: redacted,
+        };
+        let written = String::from_utf8(batch(&log, &[item], EventId::OfEvent)).unwrap();
+        assert!(
+            written.ends_with(r#""schemaversion":"1","redacted":true}]"#),
+            "{written}"
         );
     }
 }

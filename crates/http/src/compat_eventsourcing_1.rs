@@ -6,6 +6,7 @@
 use boxes_notification_log::{Section, SectionId, SectionIdError};
 use boxes_recorder::Notification;
 
+use crate::dialects::told;
 use crate::json_page::embeds_as_json;
 use crate::json_text::JsonText;
 use crate::{Problem, log_problem};
@@ -62,11 +63,12 @@ fn write_item(json: &mut JsonText, item: &Notification) {
     json.raw(&event.originator_id.simple().to_string());
     json.raw("\"},\"originator_version\":")
         .number(event.originator_version);
-    json.raw(",\"topic\":").string(&event.topic);
+    let (topic, state) = told(event);
+    json.raw(",\"topic\":").string(topic);
     json.raw(",\"state\":");
-    match std::str::from_utf8(&event.state) {
-        Ok(state) if embeds_as_json(event) => json.string(state),
-        _ => json.base64(&event.state),
+    match std::str::from_utf8(state) {
+        Ok(state) if embeds_as_json(event) || event.is_redacted() => json.string(state),
+        _ => json.base64(state),
     };
     json.raw("}");
 }

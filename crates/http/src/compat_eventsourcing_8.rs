@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use boxes_notification_log::{Section, SectionId, SectionIdError, canonical_integer};
 use boxes_recorder::Notification;
 
+use crate::dialects::told;
 use crate::json_text::JsonText;
 use crate::{Problem, log_problem};
 
@@ -83,12 +84,13 @@ fn write_id(json: &mut JsonText, id: Option<SectionId>) {
 
 fn write_item(json: &mut JsonText, item: &Notification) {
     let event = &item.event;
+    let (topic, state) = told(event);
     json.raw("{\"id\":").number(item.id);
     json.raw(",\"originator_id\":{\"UUID\":\"");
     json.raw(&event.originator_id.simple().to_string());
     json.raw("\"},\"originator_version\":")
         .number(event.originator_version);
-    json.raw(",\"topic\":").string(&event.topic);
-    json.raw(",\"state\":{\"__bytes__\":").base64(&event.state);
+    json.raw(",\"topic\":").string(topic);
+    json.raw(",\"state\":{\"__bytes__\":").base64(state);
     json.raw("},\"causal_dependencies\":null}");
 }

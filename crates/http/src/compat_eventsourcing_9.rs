@@ -8,6 +8,7 @@ use boxes_notification_log::{SectionIdError, canonical_integer};
 use boxes_recorder::Notification;
 use url::form_urlencoded;
 
+use crate::dialects::told;
 use crate::json_text::JsonText;
 use crate::log_range::LogRange;
 use crate::{Problem, ProblemKind, log_problem};
@@ -128,14 +129,15 @@ fn write_items(json: &mut JsonText, items: &[Notification]) {
     json.raw("[");
     for (place, item) in items.iter().enumerate() {
         let event = &item.event;
+        let (topic, state) = told(event);
         json.raw(if place == 0 { "" } else { "," });
         json.raw("{\"id\":").number(item.id);
         json.raw(",\"originator_id\":\"");
         json.raw(&event.originator_id.simple().to_string());
         json.raw("\",\"originator_version\":")
             .number(event.originator_version);
-        json.raw(",\"topic\":").string(&event.topic);
-        json.raw(",\"state\":").base64(&event.state).raw("}");
+        json.raw(",\"topic\":").string(topic);
+        json.raw(",\"state\":").base64(state).raw("}");
     }
     json.raw("]");
 }

@@ -1,6 +1,7 @@
 //! A notification log in the dialects of older systems.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,12 +12,13 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use boxes_notification_log::{LogError, NotificationLog, Section, SectionId, SectionIdError};
-use boxes_recorder::{LogIdentity, Notification};
+use boxes_recorder::{LogIdentity, Notification, StoredEvent};
 use url::Url;
 
 use crate::accept_encoding::AcceptedCodings;
 use crate::compat_eventsourcing_8::is_full;
-use crate::entity_tag::EntityTag;
+use crate::entity_tag::{EntityTag, n_redacted};
+use crate::freshness;
 use crate::log_range::LogRange;
 use crate::page_cache::Rendered;
 use crate::{
@@ -24,6 +26,13 @@ use crate::{
     compat_eventsourcing_8, compat_eventsourcing_9, compat_iddd, iddd, log_problem,
     open_api_dialects,
 };
+
+/// The topic of redacted notifications in the dialects of older systems, whose readers would stumble over one that says
+/// nothing under a topic that they know. A follower that chooses topics goes over it.
+pub const REDACTED_TOPIC: &str = "boxes.redacted";
+
+/// What stands for the state of a redacted notification there.
+const REDACTED_STATE: &[u8] = b"{}";
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 const JSON: &str = "application/json";
@@ -40,8 +49,10 @@ const JSON: &str = "application/json";
 /// | `/iddd/notifications`, `/iddd/notifications/{low},{high}` | the `NotificationLogReader` of the `IDDD_Samples`: pages of 20, whatever the log's own are |
 ///
 /// GET, HEAD and OPTIONS; a slash at the end may be there or not. `state` is what the store holds, in base64: JSON
-/// as it was written, unless the box compresses or encrypts it. An answer with as many notifications as were asked
-/// for, or that the log has gone beyond, will never change and says so; one with fewer has a tag, and an empty one may not be kept. Errors are
+/// as it was written, unless the box compresses or encrypts it. What is redacted has the topic [`REDACTED_TOPIC`] and
+/// the state `{}`. An answer with as many notifications as were asked
+/// for, or that the log has gone beyond, will never change and says so (unless streams may be
+/// [deleted](Self::redactable)); one with fewer has a tag, and an empty one may not be kept. Errors are
 /// [`Problem`]s: 400 `malformed-page-id` and `malformed-request` for what can't be read, and those of the log. The
 /// links of `IDDD_Samples` are absolute, as its reader needs them, if there is a [public base](Self::public_base).
 ///
@@ -65,6 +76,7 @@ pub struct Dialects {
 struct Served {
     log: Arc<dyn NotificationLog>,
     restricted: bool,
+    redactable: Option<Duration>,
     public_base: Option<Url>,
     /// Where the pages of the book's services are.
     iddd_path: String,
@@ -122,6 +134,7 @@ impl Dialects {
         let served = Served {
             log,
             restricted: false,
+            redactable: None,
             public_base: None,
             iddd_path: format!("{path}/iddd/notifications"),
         };
@@ -132,6 +145,14 @@ impl Dialects {
     #[must_use]
     pub const fn restricted(mut self, restricted: bool) -> Self {
         self.served.restricted = restricted;
+        self
+    }
+
+    /// How long caches may keep what is final before they ask again, if streams may be deleted from the log; as
+    /// [`NotificationLogOptions::redactable`].
+    #[must_use]
+    pub const fn redactable(mut self, max_age: Option<Duration>) -> Self {
+        self.served.redactable = max_age;
         self
     }
 
@@ -224,9 +245,7 @@ impl Served {
         let log = self.identity().await?;
         let read = range.read(&*self.log, log.page_size).await;
         let items = read.map_err(|error| problem(&log, &error))?;
-        let tag = items.first().zip(items.last()).map(|(first, last)| {
-            EntityTag::range(log.epoch, first.id, last.id, items.len(), "eventsourcing-9")
-        });
+        let tag = EntityTag::range(log.epoch, &items, "eventsourcing-9");
         Ok(Answer {
             body: write(&items, range.limit),
             media_type: JSON,
@@ -258,11 +277,7 @@ impl Served {
             return Err(problem(&log, &SectionIdError::Malformed.into()));
         }
         let read = self.read(&log, id).await?;
-        let tag = read.items.first().zip(read.items.last());
-        let tag = tag.map(|(first, last)| {
-            let n_items = read.items.len();
-            EntityTag::range(log.epoch, first.id, last.id, n_items, "eventsourcing-8")
-        });
+        let tag = EntityTag::range(log.epoch, &read.items, "eventsourcing-8");
         Ok(Answer {
             body: section(&read),
             media_type: JSON,
@@ -337,11 +352,10 @@ impl Served {
 
     async fn send(&self, answer: Answer, request: &HeaderMap) -> Result<Response, Problem> {
         let codings = AcceptedCodings::of(request)?;
-        let cache_control = match (&answer.tag, answer.is_final, self.restricted) {
-            (None, ..) => "no-store",
-            (Some(_), false, _) => "no-cache",
-            (Some(_), true, false) => "public, max-age=31536000, immutable",
-            (Some(_), true, true) => "private, max-age=31536000, immutable",
+        let cache_control = match (&answer.tag, answer.is_final) {
+            (None, _) => HeaderValue::from_static("no-store"),
+            (Some(_), false) => HeaderValue::from_static("no-cache"),
+            (Some(_), true) => freshness::of_archived(self.restricted, self.redactable),
         };
         let no_link = HeaderValue::from_static("");
         let made = Rendered::new(
@@ -370,10 +384,11 @@ fn page_tag(
     format: &str,
 ) -> Option<EntityTag> {
     let last = items.last()?.id;
+    let n_redacted = n_redacted(items);
     Some(if archived {
-        EntityTag::archived(log.epoch, id, format)
+        EntityTag::archived(log.epoch, id, n_redacted, format)
     } else {
-        EntityTag::growing(log.epoch, id, last, format)
+        EntityTag::growing(log.epoch, id, last, n_redacted, format)
     })
 }
 
@@ -383,4 +398,13 @@ fn problem(log: &LogIdentity, error: &LogError) -> Problem {
         tracing::warn!(log = log.name, %error, "a notification log can't be read");
     }
     problem
+}
+
+/// The topic and the state of an event, as readers of older systems get them.
+pub(crate) fn told(event: &StoredEvent) -> (&str, &[u8]) {
+    if event.is_redacted() {
+        (REDACTED_TOPIC, REDACTED_STATE)
+    } else {
+        (&event.topic, &event.state)
+    }
 }

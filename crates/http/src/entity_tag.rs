@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, HeaderValue};
-use boxes_notification_log::SectionId;
+use boxes_notification_log::{LogDescription, SectionId};
+use boxes_recorder::Notification;
 use uuid::Uuid;
 
 use crate::accept::elements;
@@ -17,39 +18,63 @@ use crate::coding::Coding;
 pub(crate) struct EntityTag(HeaderValue);
 
 impl EntityTag {
-    /// Of a page that will not change: epoch, range and format.
-    pub(crate) fn archived(epoch: Uuid, id: SectionId, format: &str) -> Self {
-        Self::new(epoch, format, |text| {
+    /// Of a page that will not change, but for what is redacted: epoch, range, and format.
+    pub(crate) fn archived(epoch: Uuid, id: SectionId, n_redacted: u64, format: &str) -> Self {
+        Self::new(epoch, n_redacted, format, |text| {
             write!(text, "{}-{}", id.low(), id.high())
         })
     }
 
     /// Of a page that grows: epoch, low, last and format. Never that of the archived page, which has a `next`.
-    pub(crate) fn growing(epoch: Uuid, id: SectionId, last: u64, format: &str) -> Self {
-        Self::new(epoch, format, |text| write!(text, "{}-{last}+", id.low()))
-    }
-
-    /// Of a single notification.
-    pub(crate) fn notification(epoch: Uuid, id: u64, format: &str) -> Self {
-        Self::new(epoch, format, |text| write!(text, "{id}"))
-    }
-
-    /// Of notifications from anywhere in the log, as many of those from `first` to `last` as were chosen.
-    pub(crate) fn range(epoch: Uuid, first: u64, last: u64, n_items: usize, format: &str) -> Self {
-        Self::new(epoch, format, |text| {
-            write!(text, "{first}-{last}-{n_items}")
+    pub(crate) fn growing(
+        epoch: Uuid,
+        id: SectionId,
+        last: u64,
+        n_redacted: u64,
+        format: &str,
+    ) -> Self {
+        Self::new(epoch, n_redacted, format, |text| {
+            write!(text, "{}-{last}+", id.low())
         })
     }
 
-    /// Of the description of a log.
-    pub(crate) fn description(epoch: Uuid, first: u64, last: u64, format: &str) -> Self {
-        Self::new(epoch, format, |text| write!(text, "log-{first}-{last}"))
+    /// Of a single notification.
+    pub(crate) fn notification(epoch: Uuid, id: u64, is_redacted: bool, format: &str) -> Self {
+        Self::new(epoch, is_redacted.into(), format, |text| {
+            write!(text, "{id}")
+        })
     }
 
-    fn new(epoch: Uuid, format: &str, write: impl FnOnce(&mut String) -> std::fmt::Result) -> Self {
+    /// Of these notifications from anywhere in the log; `None` if there are none.
+    pub(crate) fn range(epoch: Uuid, items: &[Notification], format: &str) -> Option<Self> {
+        let (first, last) = (items.first()?.id, items.last()?.id);
+        let n_items = items.len();
+        Some(Self::new(epoch, n_redacted(items), format, |text| {
+            write!(text, "{first}-{last}-{n_items}")
+        }))
+    }
+
+    /// Of the description of a log.
+    pub(crate) fn description(of: &LogDescription, format: &str) -> Self {
+        Self::new(of.log.epoch, of.n_redacted, format, |text| {
+            write!(text, "log-{}-{}", of.first_available, of.last)
+        })
+    }
+
+    /// How many of the notifications are redacted tells the states of a part of the log apart: what is redacted stays so,
+    /// so one number means one state.
+    fn new(
+        epoch: Uuid,
+        n_redacted: u64,
+        format: &str,
+        write: impl FnOnce(&mut String) -> std::fmt::Result,
+    ) -> Self {
         let mut text = format!("\"{}.", epoch.as_simple());
         // Writing into a string does not fail.
-        let written = write(&mut text);
+        let mut written = write(&mut text);
+        if n_redacted > 0 {
+            written = written.and_then(|()| write!(text, "-r{n_redacted}"));
+        }
         debug_assert!(written.is_ok());
         text.push('.');
         text.push_str(format);
@@ -109,6 +134,12 @@ impl EntityTag {
     }
 }
 
+/// How many of these are redacted.
+pub(crate) fn n_redacted(items: &[Notification]) -> u64 {
+    let redacted = items.iter().filter(|item| item.event.is_redacted());
+    u64::try_from(redacted.count()).unwrap_or(u64::MAX)
+}
+
 /// Whether the request has any state of the resource: `If-None-Match: *`.
 pub(crate) fn any_is_known(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(IF_NONE_MATCH).iter();
@@ -129,7 +160,7 @@ mod tests {
 
     fn tag() -> EntityTag {
         let id = SectionId::containing(21, NonZeroU32::new(20).unwrap());
-        EntityTag::archived(Uuid::from_u128(7), id, "json")
+        EntityTag::archived(Uuid::from_u128(7), id, 0, "json")
     }
 
     fn known(lines: &[&str]) -> bool {
@@ -148,9 +179,15 @@ mod tests {
             tag().header(),
             "\"00000000000000000000000000000007.21-40.json\""
         );
-        assert_ne!(EntityTag::growing(epoch, id, 40, "json"), tag());
-        assert_ne!(EntityTag::archived(Uuid::from_u128(8), id, "json"), tag());
-        assert_ne!(EntityTag::archived(epoch, id, "atom"), tag());
+        assert_ne!(EntityTag::growing(epoch, id, 40, 0, "json"), tag());
+        let of_another = EntityTag::archived(Uuid::from_u128(8), id, 0, "json");
+        assert_ne!(of_another, tag());
+        assert_ne!(EntityTag::archived(epoch, id, 0, "atom"), tag());
+        let redacted = EntityTag::archived(epoch, id, 2, "json");
+        assert_eq!(
+            redacted.header(),
+            "\"00000000000000000000000000000007.21-40-r2.json\""
+        );
     }
 
     #[test]

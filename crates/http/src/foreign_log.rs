@@ -306,6 +306,8 @@ impl NotificationLog for ForeignNotificationLog {
             log: self.log.clone(),
             first_available: 1,
             last: self.head().await?,
+            // Older systems know of no redacted notifications.
+            n_redacted: 0,
         })
     }
 

@@ -234,6 +234,10 @@ fn preview(html: &mut MarkupText, event: &StoredEvent) {
 
 /// That the state is not for reading here, and what it is.
 fn sealed(html: &mut MarkupText, event: &StoredEvent) {
+    if event.is_redacted() {
+        html.raw("redacted");
+        return;
+    }
     html.text(event.encoding.as_str()).raw(", ");
     html.text(&n_bytes(event.state.len()));
 }
@@ -246,6 +250,9 @@ fn payload(html: &mut MarkupText, event: &StoredEvent, max_bytes: usize, whole: 
         let shown_whole = write_json(html, &state, max_bytes);
         html.raw("</pre>");
         shown_whole
+    } else if event.is_redacted() {
+        html.raw("redacted: the stream was deleted, and nothing of what it said is left");
+        true
     } else {
         sealed(html, event);
         html.raw(", in base64:<pre>");

@@ -16,7 +16,7 @@ const PAGE_OVERHEAD: usize = 640;
 
 /// What the book's `NotificationLogReader` and `NotificationReader` read, for those that ask for it by name.
 ///
-/// `event` is the state as it lies in the store, and a string of base64 where that is not plain JSON; `typeName` is the
+/// `event` is the state as it lies in the store, a string of base64 where that is not plain JSON, and null where it is redacted; `typeName` is the
 /// topic, `version` that of its schema, `occurredOn` a string of milliseconds since 1970. Members are in the order of
 /// the book's fields, and there is none but those: links that lead nowhere are null.
 #[derive(Debug)]
@@ -99,7 +99,9 @@ fn size(item: &Notification) -> usize {
 fn write_item(json: &mut JsonText, item: &Notification) {
     let event = &item.event;
     json.raw("{\"event\":");
-    if embeds_as_json(event) {
+    if event.is_redacted() {
+        json.raw("null");
+    } else if embeds_as_json(event) {
         json.embed(&event.state);
     } else {
         json.base64(&event.state);

@@ -93,6 +93,7 @@ impl DescriptionFormat for JsonPage {
             .number(of.log.page_size.get().into());
         json.raw(",\"first_available\":").number(of.first_available);
         json.raw(",\"last\":").number(of.last);
+        json.raw(",\"redacted\":").number(of.n_redacted);
         json.raw(",\"formats\":[");
         for (place, format) in page_media_types().enumerate() {
             json.raw(if place == 0 { "" } else { "," }).string(format);
@@ -119,7 +120,7 @@ fn size(item: &Notification) -> usize {
 /// The members of an item.
 ///
 /// To the contract's own there is added `event_id`, the event's uuid: what `causation_id` in the metadata of
-/// another box's event refers to.
+/// another box's event refers to. What is redacted has no state, and says so: `null` alone may be what was recorded.
 fn members(json: &mut JsonText, item: &Notification) {
     let event = &item.event;
     json.raw("\"id\":").number(item.id);
@@ -136,7 +137,9 @@ fn members(json: &mut JsonText, item: &Notification) {
     debug_assert!(written.is_ok());
     json.raw(",\"occurred_on\":\"").raw(&time);
     json.raw("\",\"state\":");
-    if embeds_as_json(event) {
+    if event.is_redacted() {
+        json.raw("null,\"redacted\":true");
+    } else if embeds_as_json(event) {
         json.embed(&event.state);
     } else {
         json.base64(&event.state);
@@ -253,5 +256,7 @@ mod tests {
             r#""state":"MSA=","content_encoding":"json""#
         );
         assert_eq!(of("json", b"1"), r#""state":1"#);
+        assert_eq!(of("json", b"null"), r#""state":null"#);
+        assert_eq!(of("redacted", b""), r#""state":null,"redacted":true"#);
     }
 }

@@ -40,6 +40,7 @@ mod feed;
 mod fetch;
 mod foreign_dialect;
 mod foreign_log;
+mod freshness;
 mod html;
 mod html_description;
 mod html_json;
@@ -69,7 +70,7 @@ mod waiting;
 
 pub use authorities::{Authorities, InvalidAuthorities};
 pub use bearer_token::{BearerToken, InvalidToken};
-pub use dialects::Dialects;
+pub use dialects::{Dialects, REDACTED_TOPIC};
 pub use foreign_dialect::ForeignDialect;
 pub use foreign_log::{ForeignNotificationLog, MISSING_TOPIC};
 pub use open_api::{InvalidOpenApi, OpenApiPart};

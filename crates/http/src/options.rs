@@ -17,6 +17,10 @@ pub struct NotificationLogOptions {
     pub public_base: Option<Url>,
     /// Whether access depends on who asks, so that shared caches must not keep pages.
     pub restricted: bool,
+    /// How long caches may keep archived pages and single notifications before they ask again, if streams may be deleted
+    /// from the log, which redacts their notifications; whole seconds count. `None` for a log that is never redacted: then caches
+    /// may keep them for a year.
+    pub redactable: Option<Duration>,
     /// How many bytes of archived pages are kept in memory, about, in all the codings that were asked for; 0 for
     /// none.
     pub cache_bytes: u64,
@@ -43,6 +47,9 @@ impl NotificationLogOptions {
     /// One that waits costs a connection and a few kilobytes.
     pub const DEFAULT_MAX_WAITERS: usize = 1_024;
 
+    /// An hour: a redaction has reached every cache by then, and pages are still seldom asked for.
+    pub const DEFAULT_REDACTABLE: Duration = Duration::from_secs(3_600);
+
     /// Proxies give up what is silent for half a minute or more.
     pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
     /// As long as other requests may take.
@@ -55,6 +62,7 @@ impl NotificationLogOptions {
             path: path.into(),
             public_base: None,
             restricted: false,
+            redactable: None,
             cache_bytes: Self::DEFAULT_CACHE_BYTES,
             max_waiters: Self::DEFAULT_MAX_WAITERS,
             heartbeat: Self::DEFAULT_HEARTBEAT,

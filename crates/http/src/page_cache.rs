@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -40,11 +41,11 @@ impl Rendered {
         body: Vec<u8>,
         content_type: &'static str,
         link: HeaderValue,
-        cache_control: &'static str,
+        cache_control: HeaderValue,
         tag: Option<EntityTag>,
     ) -> Self {
         let mut unchanged = HeaderMap::with_capacity(4);
-        unchanged.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+        unchanged.insert(CACHE_CONTROL, cache_control);
         unchanged.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         let mut headers = HeaderMap::with_capacity(8);
         headers.extend(unchanged.clone());
@@ -70,7 +71,7 @@ impl Rendered {
         body: Vec<u8>,
         format: &F,
         link: HeaderValue,
-        cache_control: &'static str,
+        cache_control: HeaderValue,
         tag: Option<EntityTag>,
     ) -> Self {
         let mut made = Self::new(body, format.content_type(), link, cache_control, tag);
@@ -140,17 +141,29 @@ impl Rendered {
 }
 
 /// 304 for what is known by its tag alone, without having been read.
-pub(crate) fn not_modified(cache_control: &'static str, tag: &EntityTag) -> Response {
+pub(crate) fn not_modified(cache_control: HeaderValue, tag: &EntityTag) -> Response {
     let link = HeaderValue::from_static("");
     Rendered::new(Vec::new(), "", link, cache_control, None).not_modified(tag)
 }
 
 /// Which page, in which format, by the format's tag, and how it is coded.
-type Key = (u64, &'static str, Coding);
+type Key = (ArchivedPage, &'static str, Coding);
 
-/// Archived pages by where they begin, bounded by their bytes. The least useful ones go first.
+/// An archived page in a state of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ArchivedPage {
+    /// Where it begins.
+    pub(crate) low: u64,
+    /// How many notifications of the whole log are redacted, as far as is known: while that stays the same, so does the
+    /// page.
+    pub(crate) n_redacted: u64,
+}
+
+/// Archived pages, bounded by their bytes. The least useful ones go first; all of them do when something is redacted.
 pub(crate) struct PageCache {
     pages: Cache<Key, Arc<Rendered>, Bytewise>,
+    /// How many notifications were redacted in the newest state of the log that was asked for.
+    n_redacted: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -174,46 +187,51 @@ impl PageCache {
         let items = usize::try_from(max_bytes / TYPICAL_PAGE_BYTES).unwrap_or(usize::MAX);
         Self {
             pages: Cache::with_weighter(items, max_bytes, Bytewise),
+            n_redacted: AtomicU64::new(0),
         }
     }
 
     /// The page as the request would have it, if it is there.
     pub(crate) fn get(
         &self,
-        low: u64,
+        page: ArchivedPage,
         format: &'static str,
         codings: &AcceptedCodings,
     ) -> Option<Arc<Rendered>> {
+        if self.n_redacted.fetch_max(page.n_redacted, Ordering::AcqRel) < page.n_redacted {
+            // Nobody asks for the older states again, and what they hold is to be forgotten.
+            self.pages.clear();
+        }
         let best = codings.best();
-        if let Some(page) = self.pages.get(&(low, format, best)) {
-            return Some(page);
+        if let Some(made) = self.pages.get(&(page, format, best)) {
+            return Some(made);
         }
         if best == Coding::Identity {
             return None;
         }
         // A small one is kept as it is only.
-        let page = self.pages.get(&(low, format, Coding::Identity))?;
-        (codings.for_body(page.n_bytes()) == Coding::Identity).then_some(page)
+        let made = self.pages.get(&(page, format, Coding::Identity))?;
+        (codings.for_body(made.n_bytes()) == Coding::Identity).then_some(made)
     }
 
     /// The page as the request would have it, made by `make` and coded if it is not there; by one of those who
     /// ask, while the others wait for it.
     pub(crate) async fn get_or_make(
         &self,
-        low: u64,
+        page: ArchivedPage,
         format: &'static str,
         codings: &AcceptedCodings,
         make: impl Future<Output = Result<Arc<Rendered>, Problem>>,
     ) -> Result<Arc<Rendered>, Problem> {
-        let plain = (low, format, Coding::Identity);
-        let page = self.pages.get_or_insert_async(&plain, make).await?;
-        let coding = codings.for_body(page.n_bytes());
+        let plain = (page, format, Coding::Identity);
+        let made = self.pages.get_or_insert_async(&plain, make).await?;
+        let coding = codings.for_body(made.n_bytes());
         if coding == Coding::Identity {
-            return Ok(page);
+            return Ok(made);
         }
-        let coded = (low, format, coding);
+        let coded = (page, format, coding);
         self.pages
-            .get_or_insert_async(&coded, page.coded(coding))
+            .get_or_insert_async(&coded, made.coded(coding))
             .await
     }
 }

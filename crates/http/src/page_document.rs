@@ -49,6 +49,8 @@ struct ItemDocument<'a> {
     state: &'a RawValue,
     #[serde(borrow, default)]
     content_encoding: Option<Cow<'a, str>>,
+    #[serde(default)]
+    redacted: bool,
     #[serde(borrow)]
     metadata: &'a RawValue,
 }
@@ -68,6 +70,8 @@ struct DescriptionDocument {
     page_size: NonZeroU32,
     first_available: u64,
     last: u64,
+    #[serde(default)]
+    redacted: u64,
     #[serde(default)]
     uri_template: Option<String>,
 }
@@ -125,6 +129,7 @@ pub(crate) fn description(body: &Bytes) -> Result<(LogDescription, Option<String
             log,
             first_available,
             last,
+            n_redacted: document.redacted,
         },
         document.uri_template,
     ))
@@ -132,6 +137,8 @@ pub(crate) fn description(body: &Bytes) -> Result<(LogDescription, Option<String
 
 fn notification(item: ItemDocument<'_>, body: &Bytes) -> Result<Notification, LogError> {
     let (encoding, state) = match item.content_encoding {
+        // Whatever else it says: what is redacted is not to be read.
+        _ if item.redacted => (Encoding::REDACTED, Bytes::new()),
         None => (Encoding::JSON, slice(body, item.state)),
         Some(mark) => {
             let garbage = || LogError::Garbage {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::ALLOW;
+use axum::http::header::{ALLOW, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use boxes_notification_log::{
-    LogError, NotificationLog, Section, SectionId, SectionIdError, canonical_integer,
+    LogDescription, LogError, NotificationLog, Section, SectionId, SectionIdError,
+    canonical_integer,
 };
 use boxes_recorder::LogIdentity;
 use tokio::sync::{Mutex, OnceCell};
@@ -24,8 +25,9 @@ use crate::cloud_events::{self, CloudEventsBatch, EventId};
 use crate::entity_tag::EntityTag;
 use crate::event_stream::{self, EventSender, Gone};
 use crate::feed::FeedRequest;
+use crate::freshness;
 use crate::link::Addresses;
-use crate::page_cache::{PageCache, Rendered, not_modified};
+use crate::page_cache::{ArchivedPage, PageCache, Rendered, not_modified};
 use crate::representation::{self, DESCRIPTIONS, PAGES, Representation, alternatives};
 use crate::waiting::{FALSE_ALARM_PAUSE, Outcome, Waiters};
 use crate::{
@@ -41,10 +43,8 @@ pub const EPOCH_HEADER: HeaderName = HeaderName::from_static("notification-log-e
 pub const POSITION_HEADER: HeaderName = HeaderName::from_static("notification-log-position");
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
-const GROWING: &str = "no-cache";
-const PAST_THE_END: &str = "no-store";
-const ARCHIVED: &str = "public, max-age=31536000, immutable";
-const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
+const GROWING: HeaderValue = HeaderValue::from_static("no-cache");
+const PAST_THE_END: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A notification log as resources: the current page, pages, single notifications, and the log's description.
 ///
@@ -61,7 +61,8 @@ const ARCHIVED_RESTRICTED: &str = "private, max-age=31536000, immutable";
 /// name it, as a batch of `CloudEvents` or as the `IDDD_Samples` have it; the description as JSON and HTML.
 ///
 /// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
-/// never change. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
+/// never change, but for what is redacted because its stream was deleted: a page that holds some of it, or more of it than
+/// before, has another tag. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
 /// commit that changes it. Archived pages and notifications that are not small are offered in zstd, br and gzip
 /// (`Accept-Encoding`), with a tag for each; what grows goes as it is. A reader may send where it is with [`EPOCH_HEADER`] and [`POSITION_HEADER`], and is
 /// told when that is no place in this log.
@@ -89,14 +90,14 @@ struct Served {
     /// Asked for with the first request, so that a store that is down does not keep the server from starting.
     identity: OnceCell<LogIdentity>,
     addresses: Addresses,
-    archived: &'static str,
+    archived: HeaderValue,
     pages: PageCache,
     /// The newest page that grows, in the formats that were asked for: made by one of those who wait for it, and
     /// sent to all of them.
     growing: Mutex<Option<GrowingSection>>,
     waiters: Waiters,
     /// What streams of events have read last: read by one of those who wait for it, and sent by all of them.
-    streamed: Mutex<Option<Arc<Section>>>,
+    streamed: Mutex<Option<Streamed>>,
     heartbeat: Duration,
     slow_client_timeout: Duration,
 }
@@ -106,6 +107,8 @@ struct Served {
 struct GrowingSection {
     section: Section,
     last: u64,
+    /// Of the whole log, when it was asked for.
+    n_redacted: u64,
     pages: Vec<(&'static str, Arc<Rendered>)>,
 }
 
@@ -118,6 +121,13 @@ struct Growing {
     page: Arc<Rendered>,
 }
 
+#[derive(Debug)]
+struct Streamed {
+    /// Of the whole log, when it was asked for.
+    n_redacted: u64,
+    section: Arc<Section>,
+}
+
 /// One of the resources of a log. `open_api_log.rs` describes each of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
@@ -127,6 +137,14 @@ pub(crate) enum Target {
     Description,
     Stream,
     Feed,
+}
+
+/// The page in the state of the log that is known.
+const fn archived(id: SectionId, known: &LogDescription) -> ArchivedPage {
+    ArchivedPage {
+        low: id.low(),
+        n_redacted: known.n_redacted,
+    }
 }
 
 impl Target {
@@ -165,6 +183,7 @@ impl NotificationLogResource {
             path,
             public_base,
             restricted,
+            redactable,
             cache_bytes,
             max_waiters,
             heartbeat,
@@ -178,11 +197,7 @@ impl NotificationLogResource {
             identity: OnceCell::new(),
             addresses: Addresses::new(&path, public_base.as_ref(), service_description)
                 .with_topics(topics, public_base.as_ref()),
-            archived: if restricted {
-                ARCHIVED_RESTRICTED
-            } else {
-                ARCHIVED
-            },
+            archived: freshness::of_archived(restricted, redactable),
             pages: PageCache::new(cache_bytes),
             growing: Mutex::default(),
             waiters: Waiters::new(max_waiters, shutdown),
@@ -270,20 +285,24 @@ impl Served {
         self.check_resume_point(log, request).await?;
         let format = representation::of_page(request)?;
         let codings = AcceptedCodings::of(request)?;
+        let mut known = self.describe().await?;
         if let Some(id) = wanted {
             id.on_grid(log.page_size)
                 .map_err(|error| self.problem(&error.into()))?;
-            if let Some(page) = self.pages.get(id.low(), format.tag(), &codings) {
+            let page = archived(id, &known);
+            if let Some(page) = self.pages.get(page, format.tag(), &codings) {
                 return Ok(page.answer(request, &codings));
             }
         }
         let mut waiting = None;
         loop {
-            let mut last = self.last().await?;
+            let mut last = known.last;
             let newest = SectionId::containing(last, log.page_size);
             let id = wanted.unwrap_or(newest);
             if id.high() < last {
-                return self.archived_page(log, id, format, request, &codings).await;
+                return self
+                    .archived_page(&known, id, format, request, &codings)
+                    .await;
             }
             if id != newest {
                 let section = self.read(id).await?;
@@ -291,11 +310,14 @@ impl Served {
                     .grown(self.render(&section, format), request, &codings)
                     .await;
             }
-            let tag = EntityTag::growing(log.epoch, id, last, format.tag());
-            let tag = if let Some(tag) = tag.known(request, &codings, codings.plain()) {
+            // Of a log in which something is redacted the page itself says how much of it is.
+            let tag = (known.n_redacted == 0)
+                .then(|| EntityTag::growing(log.epoch, id, last, 0, format.tag()))
+                .and_then(|tag| tag.known(request, &codings, codings.plain()));
+            let tag = if let Some(tag) = tag {
                 tag
             } else {
-                let mut growing = self.growing_page(id, last, format).await?;
+                let mut growing = self.growing_page(id, &known, format).await?;
                 if wanted.is_none() && growing.is_archived {
                     // Others wrote beyond it. By its own address it may be kept for ever, by this one it may not.
                     growing = self.current_page(format).await?;
@@ -312,7 +334,7 @@ impl Served {
                 .wait(&*self.log, last, request, &mut waiting)
                 .await
             {
-                Ok(Outcome::News) => {}
+                Ok(Outcome::News) => known = self.describe().await?,
                 Ok(Outcome::NoNews { applied }) => {
                     let mut response = not_modified(GROWING, &tag);
                     response.headers_mut().extend(applied);
@@ -325,15 +347,21 @@ impl Served {
 
     async fn archived_page(
         &self,
-        log: &LogIdentity,
+        known: &LogDescription,
         id: SectionId,
         format: &'static dyn Representation,
         request: &HeaderMap,
         codings: &AcceptedCodings,
     ) -> Result<Response, Problem> {
-        let tag = EntityTag::archived(log.epoch, id, format.tag());
-        if let Some(tag) = tag.known(request, codings, codings.best()) {
-            return Ok(not_modified(self.archived, &tag));
+        if request.contains_key(IF_NONE_MATCH) {
+            let n_redacted = match known.n_redacted {
+                0 => 0,
+                _ => self.n_redacted_in(id).await?,
+            };
+            let tag = EntityTag::archived(known.log.epoch, id, n_redacted, format.tag());
+            if let Some(tag) = tag.known(request, codings, codings.best()) {
+                return Ok(not_modified(self.archived.clone(), &tag));
+            }
         }
         let make = async {
             let section = self.read(id).await?;
@@ -343,8 +371,8 @@ impl Served {
             }
             Ok(self.render(&section, format))
         };
-        let (pages, tag) = (&self.pages, format.tag());
-        let page = pages.get_or_make(id.low(), tag, codings, make).await?;
+        let (page, tag) = (archived(id, known), format.tag());
+        let page = self.pages.get_or_make(page, tag, codings, make).await?;
         Ok(page.answer(request, codings))
     }
 
@@ -360,23 +388,24 @@ impl Served {
         Ok(page.answer(request, codings))
     }
 
-    /// The page that holds the newest notification, which is `last` or a later one.
+    /// The page that holds the newest notification, which is the last one that is known or a later one.
     async fn growing_page(
         &self,
         id: SectionId,
-        last: u64,
+        known: &LogDescription,
         format: &'static dyn Representation,
     ) -> Result<Growing, Problem> {
         let mut growing = self.growing.lock().await;
-        let kept = growing
-            .take()
-            .filter(|kept| kept.section.id == id && kept.last >= last);
+        let kept = growing.take().filter(|kept| {
+            kept.section.id == id && kept.last >= known.last && kept.n_redacted == known.n_redacted
+        });
         let mut kept = match kept {
             Some(kept) => kept,
             None => {
                 let section = self.read(id).await?;
                 GrowingSection {
                     last: last_of(&section),
+                    n_redacted: known.n_redacted,
                     section,
                     pages: Vec::new(),
                 }
@@ -418,11 +447,13 @@ impl Served {
         self.check_resume_point(log, request).await?;
         let format = representation::of_page(request)?;
         let codings = AcceptedCodings::of(request)?;
-        let tag = EntityTag::notification(log.epoch, id, format.tag());
-        if let Some(tag) = tag.known(request, &codings, codings.best())
-            && id <= self.last().await?
-        {
-            return Ok(not_modified(self.archived, &tag));
+        let known = self.describe().await?;
+        // Of a log in which something is redacted the notification itself says whether it is.
+        if known.n_redacted == 0 && id <= known.last {
+            let tag = EntityTag::notification(log.epoch, id, false, format.tag());
+            if let Some(tag) = tag.known(request, &codings, codings.best()) {
+                return Ok(not_modified(self.archived.clone(), &tag));
+            }
         }
         let page = SectionId::containing(id, log.page_size);
         let unknown = || {
@@ -440,11 +471,13 @@ impl Served {
                 None => unknown(),
             });
         };
+        let is_redacted = found.event.is_redacted();
+        let tag = EntityTag::notification(log.epoch, id, is_redacted, format.tag());
         let links = self.addresses.of_notification(id, page);
         let links = links.with_alternates(alternatives(PAGES, format));
         let body = format.notification(log, found, &links);
         let link = links.header();
-        let made = Rendered::in_format(body, format, link, self.archived, Some(tag));
+        let made = Rendered::in_format(body, format, link, self.archived.clone(), Some(tag));
         let coding = codings.for_body(made.n_bytes());
         let made = Arc::new(made).coded(coding).await?;
         Ok(made.answer(request, &codings))
@@ -455,10 +488,8 @@ impl Served {
         self.check_resume_point(log, request).await?;
         let format = representation::of_description(request)?;
         let codings = AcceptedCodings::of(request)?;
-        let described = self.log.describe().await;
-        let description = described.map_err(|error| self.problem(&error))?;
-        let (first, last) = (description.first_available, description.last);
-        let tag = EntityTag::description(log.epoch, first, last, format.tag());
+        let description = self.describe().await?;
+        let tag = EntityTag::description(&description, format.tag());
         let links = self
             .addresses
             .of_description(SectionId::first(log.page_size));
@@ -496,7 +527,7 @@ impl Served {
         };
         // As many as there may be are the same ones each time.
         let cache_control = if FeedRequest::is_whole(&items, log.page_size) {
-            self.archived
+            self.archived.clone()
         } else {
             PAST_THE_END
         };
@@ -584,8 +615,13 @@ impl Served {
     /// The section that holds what comes after `position`, if it can be read and is of this log's history.
     async fn streamed_section(&self, position: u64, log: &LogIdentity) -> Option<Arc<Section>> {
         let id = SectionId::containing(position.saturating_add(1), log.page_size);
+        let n_redacted = self.log.describe().await.ok()?.n_redacted;
         let mut streamed = self.streamed.lock().await;
-        if let Some(section) = &*streamed
+        if let Some(Streamed {
+            n_redacted: of,
+            section,
+        }) = &*streamed
+            && *of == n_redacted
             && section.id == id
             && section.items.last().is_some_and(|item| item.id > position)
         {
@@ -596,12 +632,16 @@ impl Served {
         if section.log.epoch != log.epoch || ahead {
             return None;
         }
-        *streamed = Some(Arc::clone(&section));
+        *streamed = Some(Streamed {
+            n_redacted,
+            section: Arc::clone(&section),
+        });
         Some(section)
     }
 
     fn render(&self, section: &Section, format: &'static dyn Representation) -> Arc<Rendered> {
         let (log, id) = (&section.log, section.id);
+        let n_redacted = section.n_redacted();
         let newest = section
             .last
             .map(|last| (last, SectionId::containing(last, log.page_size)));
@@ -611,12 +651,18 @@ impl Served {
         let links = links.with_alternates(alternatives(PAGES, format));
         let (cache_control, tag) = match newest {
             None => (
-                self.archived,
-                Some(EntityTag::archived(log.epoch, id, format.tag())),
+                self.archived.clone(),
+                Some(EntityTag::archived(log.epoch, id, n_redacted, format.tag())),
             ),
             Some((last, newest)) if newest == id => (
                 GROWING,
-                Some(EntityTag::growing(log.epoch, id, last, format.tag())),
+                Some(EntityTag::growing(
+                    log.epoch,
+                    id,
+                    last,
+                    n_redacted,
+                    format.tag(),
+                )),
             ),
             Some(_) => (PAST_THE_END, None),
         };
@@ -633,9 +679,19 @@ impl Served {
         asked.await.map_err(|error| self.problem(&error))
     }
 
-    async fn last(&self) -> Result<u64, Problem> {
+    /// What is known of the log, which costs the store of a log in this process nothing.
+    async fn describe(&self) -> Result<LogDescription, Problem> {
         let described = self.log.describe().await;
-        Ok(described.map_err(|error| self.problem(&error))?.last)
+        described.map_err(|error| self.problem(&error))
+    }
+
+    async fn last(&self) -> Result<u64, Problem> {
+        Ok(self.describe().await?.last)
+    }
+
+    async fn n_redacted_in(&self, id: SectionId) -> Result<u64, Problem> {
+        let counted = self.log.n_redacted_in(id).await;
+        counted.map_err(|error| self.problem(&error))
     }
 
     /// A section that is whole: what is served may be kept for ever by others.

@@ -698,7 +698,7 @@ async fn the_description_has_what_a_reader_needs_to_count() {
     assert_eq!(
         body,
         json!({
-            "name": "orders", "epoch": EPOCH.to_string(), "page_size": 5, "first_available": 1, "last": 13,
+            "name": "orders", "epoch": EPOCH.to_string(), "page_size": 5, "first_available": 1, "last": 13, "redacted": 0,
             "formats": FORMATS, "uri_template": "/orders/notifications/{low},{high}",
             "links": {
                 "self": "/orders/notifications/log", "current": "/orders/notifications",

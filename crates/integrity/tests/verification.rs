@@ -159,6 +159,7 @@ impl NotificationLog for Written {
             log: self.log.clone(),
             first_available: 1,
             last: self.last(),
+            n_redacted: 0,
         })
     }
 

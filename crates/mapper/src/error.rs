@@ -205,6 +205,12 @@ pub enum MapperError {
         /// What is allowed.
         max: usize,
     },
+    /// The event was redacted, because its stream was deleted: nobody can read it any more.
+    #[error("an event of topic `{topic}` was redacted: its stream was deleted")]
+    Redacted {
+        /// The topic.
+        topic: String,
+    },
     /// The event is marked as compressed, and can't be inflated: the store or the way from it has damaged it.
     #[error("an event of topic `{topic}` is damaged: it can't be inflated")]
     Inflate {

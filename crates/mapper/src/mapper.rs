@@ -286,6 +286,7 @@ impl Mapper {
     /// - [`MapperError::UnknownVersion`] if its schema version is newer than the type's, or older than its
     ///   [`Upcast`]s reach.
     /// - [`MapperError::UnknownEncoding`] if something was done to the state that this mapper can't undo.
+    /// - [`MapperError::Redacted`] if its stream was deleted.
     /// - [`MapperError::NoKeys`], [`MapperError::UnknownKey`] if it is encrypted, and the key is not here.
     /// - [`MapperError::NotAuthentic`], [`MapperError::Cut`] if it is not what was encrypted.
     /// - [`MapperError::NotEncrypted`] if it is in the clear and [must not be](Encryption::required).
@@ -316,6 +317,11 @@ impl Mapper {
         stored: &StoredEvent,
         event_type: &EventType,
     ) -> Result<E, MapperError> {
+        if stored.is_redacted() {
+            return Err(MapperError::Redacted {
+                topic: stored.topic.to_string(),
+            });
+        }
         let Some(upcasts) = event_type.upcasts_from(stored.schema_version) else {
             return Err(MapperError::UnknownVersion {
                 topic: stored.topic.to_string(),

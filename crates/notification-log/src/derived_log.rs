@@ -10,7 +10,7 @@ use boxes_recorder::{Encoding, LogIdentity, Notification, StoredEvent};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{LogDescription, LogError, NotificationLog, Section, SectionLink};
+use crate::{LogDescription, LogError, NotificationLog, Section, SectionId, SectionLink};
 
 /// The topic of a notification that keeps the place of one that is not published. Its state is an empty object; of the
 /// event in whose place it stands it tells the time alone.
@@ -21,7 +21,8 @@ pub const WITHHELD_TOPIC: &str = "boxes.withheld";
 /// The same notification is always translated in the same way, by every process and after every restart: pages are
 /// kept by caches for ever. When that is to change, it is another log: see [`DerivedLog::new`].
 pub trait Translation: Debug + Send + Sync + 'static {
-    /// The event that is published in the place of this one, or `None` if nothing is.
+    /// The event that is published in the place of this one, or `None` if nothing is. One whose event is redacted is
+    /// redacted here as well, whatever it is made into.
     ///
     /// # Errors
     ///
@@ -83,9 +84,16 @@ impl DerivedLog {
             .into_iter()
             .map(|notification| {
                 let event = self.translation.translate(&notification)?;
+                let event = event.unwrap_or_else(|| withheld(&log, &notification));
+                // What is redacted there is so here, published or not: by their number pages are known.
+                let event = if notification.event.is_redacted() {
+                    event.to_redacted()
+                } else {
+                    event
+                };
                 Ok(Notification {
                     id: notification.id,
-                    event: event.unwrap_or_else(|| withheld(&log, &notification)),
+                    event,
                 })
             })
             .collect::<Result<_, LogError>>()?;
@@ -131,6 +139,10 @@ impl NotificationLog for DerivedLog {
 
     async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
         self.translated(self.source.section(&link.id.into()).await?)
+    }
+
+    async fn n_redacted_in(&self, id: SectionId) -> Result<u64, LogError> {
+        self.source.n_redacted_in(id).await
     }
 
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {

@@ -17,13 +17,15 @@ use crate::{LogDescription, LogError, NotificationLog, Section, SectionId, Secti
 /// id that was ever seen is remembered, so the log never appears to shrink.
 ///
 /// An archived section costs one range read, a growing one as well, and
-/// [`describe`](NotificationLog::describe) and [`wait`](NotificationLog::wait) cost the store nothing.
+/// [`describe`](NotificationLog::describe) and [`wait`](NotificationLog::wait) cost the store nothing. What is redacted
+/// of a section is counted without reading events, and not at all while nothing of the log is.
 ///
 /// Clones are the same log. It watches the head as long as it lives, and does not keep the writer alive.
 #[derive(Debug, Clone)]
 pub struct LocalNotificationLog {
     recorder: Arc<dyn Recorder>,
     head: watch::Receiver<u64>,
+    n_redacted: watch::Receiver<u64>,
     /// The newest id that a read has shown, which may be ahead of the watch when another process wrote it.
     seen: Arc<AtomicU64>,
 }
@@ -35,6 +37,7 @@ impl LocalNotificationLog {
         Self {
             recorder: Arc::clone(writer.recorder()),
             head: writer.watch_head(),
+            n_redacted: writer.watch_redacted(),
             seen: Arc::default(),
         }
     }
@@ -98,6 +101,7 @@ impl NotificationLog for LocalNotificationLog {
             log: self.log().clone(),
             first_available: 1,
             last: self.known_head(),
+            n_redacted: *self.n_redacted.borrow(),
         })
     }
 
@@ -121,6 +125,17 @@ impl NotificationLog for LocalNotificationLog {
     async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
         let id = link.id.on_grid(self.log().page_size)?;
         self.read_section(id).await
+    }
+
+    async fn n_redacted_in(&self, id: SectionId) -> Result<u64, LogError> {
+        let id = id.on_grid(self.log().page_size)?;
+        if *self.n_redacted.borrow() == 0 {
+            return Ok(0);
+        }
+        let counted = self.recorder.n_redacted_in(id.low(), id.high()).await;
+        counted.map_err(|error| {
+            unavailable(&format!("counting what is redacted of section {id}"), error)
+        })
     }
 
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {

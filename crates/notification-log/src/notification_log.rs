@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use boxes_recorder::{LogIdentity, Position};
 
-use crate::{LogError, Section, SectionLink};
+use crate::{LogError, Section, SectionId, SectionLink};
 
 /// What a log says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct LogDescription {
     pub first_available: u64,
     /// The newest notification, 0 for none.
     pub last: u64,
+    /// How many of its notifications are redacted, because their streams were deleted. While it stays the same, so does
+    /// every archived section.
+    pub n_redacted: u64,
 }
 
 /// A notification log, near or far.
@@ -68,6 +71,19 @@ pub trait NotificationLog: Debug + Send + Sync + 'static {
         let section = self.section(link).await?;
         section.continues(position)?;
         Ok(section)
+    }
+
+    /// How many notifications of a section are redacted: with its id, what tells the states of an archived one apart.
+    ///
+    /// What is redacted stays so, and nothing else of an archived section changes; so two answers that are the same mean
+    /// the same section. This counts what [`section`](Self::section) gives; a log that knows it without reading
+    /// events does better.
+    ///
+    /// # Errors
+    ///
+    /// As [`section`](Self::section).
+    async fn n_redacted_in(&self, id: SectionId) -> Result<u64, LogError> {
+        Ok(self.section(&id.into()).await?.n_redacted())
     }
 
     /// Waits until the log has a notification after `after`, at most `timeout`; says whether it has.

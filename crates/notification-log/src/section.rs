@@ -11,7 +11,7 @@ pub struct Section {
     pub log: LogIdentity,
     /// Its place.
     pub id: SectionId,
-    /// Whether the log has gone beyond it, so that it will never change again.
+    /// Whether the log has gone beyond it, so that it will never change again, but for what is redacted.
     pub archived: bool,
     /// Its notifications, ascending by id, without holes.
     pub items: Vec<Notification>,
@@ -109,6 +109,13 @@ impl Section {
             return Err(self.garbage("its next section is not the one after it, or not due"));
         }
         Ok(())
+    }
+
+    /// How many of its notifications are redacted.
+    #[must_use]
+    pub fn n_redacted(&self) -> u64 {
+        let redacted = self.items.iter().filter(|item| item.event.is_redacted());
+        u64::try_from(redacted.count()).unwrap_or(u64::MAX)
     }
 
     /// Whether a reader can continue after `position` with what this section says of its log.

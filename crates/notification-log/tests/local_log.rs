@@ -16,8 +16,8 @@ use boxes_notification_log::{
     LocalNotificationLog, LogError, NotificationLog, SectionId, SectionLink,
 };
 use boxes_recorder::{
-    Append, GroupCommit, GroupCommitBounds, LogIdentity, Notification, Position, Recorder,
-    RecorderError, StoredEvent, StreamRange,
+    Append, Deletion, GroupCommit, GroupCommitBounds, LogIdentity, Notification, Position,
+    Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use boxes_testing::log_fixture::SmallLog;
 use uuid::Uuid;
@@ -61,6 +61,22 @@ impl Recorder for ReadOnly {
     ) -> Result<Vec<Notification>, RecorderError> {
         self.ranges_read.fetch_add(1, Ordering::Relaxed);
         self.store.select_notifications(first, limit).await
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        panic!("a log is not read by its events, such as {event_id}")
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        panic!("reading deletes {originator_id}")
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        self.store.n_redacted().await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        self.store.n_redacted_in(first, last).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {
@@ -161,4 +177,17 @@ async fn a_log_whose_writer_is_gone_is_not_waited_for() {
         matches!(ended, Err(LogError::Unavailable { .. })),
         "{ended:?}"
     );
+}
+
+#[tokio::test]
+async fn what_is_redacted_is_counted_without_reading_events() {
+    let log = SmallLog::with(5, 13).await;
+    log.delete(7).await;
+    let (local, _writer, store) = in_another_process(&log).await;
+    assert_eq!(local.describe().await.unwrap().n_redacted, 1);
+    assert_eq!(local.n_redacted_in(section_of(7).id).await.unwrap(), 1);
+    assert_eq!(local.n_redacted_in(section_of(1).id).await.unwrap(), 0);
+    let off_the_grid = "2,6".parse().unwrap();
+    local.n_redacted_in(off_the_grid).await.unwrap_err();
+    assert_eq!(store.reads(), (0, 0));
 }

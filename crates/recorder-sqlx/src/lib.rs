@@ -5,12 +5,13 @@
 //! `mysql`) in tables of a MySQL or MariaDB database.
 //!
 //! Behind all: `found_log` holds the log that is there against the one that is expected; `event_row` reads an event;
-//! `columns` is what the columns hold, and `numbers` those of the port as SQL has them; `version_cache` spares looking up
-//! what this process wrote itself.
+//! `stream_rows` tells a stream that was deleted; `columns` is what the columns hold, and `numbers` those of the port as SQL
+//! has them; `version_cache` spares looking up what this process wrote itself.
 //!
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
-//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows;
-//! `sqlite_key_values` is what is kept beside the log; `busy` waits for other processes; `sqlite_error` says what went wrong in words of the port.
+//! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows, `sqlite_deletion`
+//! makes them redacted ones; `sqlite_key_values` is what is kept beside the log; `busy` waits for other processes;
+//! `sqlite_error` says what went wrong in words of the port.
 //!
 //! [`NewEpoch`] is what a log that was restored gets; `sqlite_repair` and `server_repair` give it, and set the
 //! positions of followers.
@@ -22,7 +23,7 @@
 //! time and connections; `server_recorder` is what
 //! both recorders do; `server_statements` is the SQL that both understand; `server_writer` is the one connection that
 //! writes, and finds out what became of a commit that nobody answered; `server_readers` are those that read;
-//! `server_key_values` is what is kept beside the log;
+//! `server_deletion` makes events redacted ones; `server_key_values` is what is kept beside the log;
 //! `server_error` says what went wrong in words of the port; `sql` is a statement, `backoff` the pauses between attempts.
 //!
 //! PostgreSQL's own: `postgres_server` is how it is spoken to; `postgres_schema_name` is where the tables are;
@@ -90,6 +91,8 @@ mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_deletion;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_key_values;
@@ -112,6 +115,8 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
+mod sqlite_deletion;
+#[cfg(feature = "sqlite")]
 mod sqlite_error;
 #[cfg(feature = "sqlite")]
 mod sqlite_event;
@@ -125,6 +130,8 @@ mod sqlite_repair;
 mod sqlite_schema;
 #[cfg(feature = "sqlite")]
 mod sqlite_writer;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod stream_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod version_cache;
 

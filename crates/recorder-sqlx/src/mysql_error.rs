@@ -22,6 +22,11 @@ pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
     number(error) == Some(1146)
 }
 
+/// Whether the column or the index that was to be made is there already.
+pub(crate) fn is_there_already(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(1060 | 1061))
+}
+
 /// Whether there is a row of this key already.
 pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
     number(error) == Some(1062)

@@ -5,10 +5,11 @@ use sqlx::{MySql, MySqlConnection, Row};
 
 use crate::OpenLog;
 use crate::found_log::{Found, steps_from};
-use crate::mysql_error::is_missing_table;
+use crate::mysql_error::{is_missing_table, is_there_already};
 use crate::mysql_statements::Statements;
 use crate::mysql_tables::Tables;
 use crate::server_error::timed_out;
+use crate::sql::Sql;
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.
 ///
@@ -68,7 +69,7 @@ async fn make(
 ) -> Result<Found, sqlx::Error> {
     let made = Found::made(expected);
     for (_, step) in steps_from(&statements.schema_steps, 0) {
-        sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
+        take(connection, step).await?;
     }
     let insert = sqlx::query(statements.insert_log.text());
     made.bind::<MySql>(insert).execute(connection).await?;
@@ -81,11 +82,19 @@ async fn migrate(
     from: u32,
 ) -> Result<(), sqlx::Error> {
     for (to, step) in steps_from(&statements.schema_steps, from) {
-        sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
+        take(connection, step).await?;
         sqlx::query(statements.set_schema_version.text())
             .bind(i64::from(to))
             .execute(&mut *connection)
             .await?;
     }
     Ok(())
+}
+
+/// Takes a step, of which a part or all may be done already.
+async fn take(connection: &mut MySqlConnection, step: &Sql) -> Result<(), sqlx::Error> {
+    match sqlx::raw_sql(step.text()).execute(connection).await {
+        Err(error) if !is_there_already(&error) => Err(error),
+        _ => Ok(()),
+    }
 }

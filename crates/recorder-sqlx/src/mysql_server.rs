@@ -36,7 +36,7 @@ impl Server for MySql {
 
     const AUTHORITY_PARAMETER: &'static str = "ssl-ca";
 
-    const PLACES: [&'static str; 4] = ["?"; 4];
+    const PLACES: [&'static str; 7] = ["?"; 7];
 
     const LOCK_SECS: u32 = 10;
 

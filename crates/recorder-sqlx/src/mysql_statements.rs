@@ -52,7 +52,8 @@ impl Statements {
         let sql = Sql::new;
         let table = "ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
         Self {
-            // `IF NOT EXISTS`, because MySQL commits each of them for itself: one that was cut short is gone on with.
+            // `IF NOT EXISTS`, because MySQL commits each of them for itself: one that was cut short is gone on with. Where it
+            // has no such words the step is one statement, and done already if the server says so.
             // Ids are given by the writer under the lock: no AUTO_INCREMENT, so they are dense. Versions are checked
             // under the same lock; the unique key is the backstop, and the way by which an aggregate is read. Names of
             // followers are bytes: compared as texts, those that differ in spaces at the end would be one.
@@ -92,6 +93,13 @@ impl Statements {
                      PRIMARY KEY (kind, entry_key)
                  ) {table};"
                 )),
+                sql(format!(
+                    "ALTER TABLE {log} ADD COLUMN n_redacted bigint NOT NULL DEFAULT 0;"
+                )),
+                // Event ids ascend with time where the kit makes them, so the index is written at its end.
+                sql(format!(
+                    "CREATE INDEX stored_event_by_event_id ON {events} (event_id);"
+                )),
             ],
             set_schema_version: sql(format!("UPDATE {log} SET schema_version = ?")),
             describe: sql(format!(
@@ -102,7 +110,11 @@ impl Statements {
             )),
             versions: Rows {
                 before: format!(
-                    "SELECT originator_id, MAX(originator_version) FROM {events} WHERE originator_id IN ("
+                    "SELECT originator_id, MAX(originator_version),
+                            (SELECT n_redacted > 0 FROM {log})
+                                AND EXISTS (SELECT 1 FROM {events} AS first WHERE first.originator_id = events.originator_id
+                                            AND first.originator_version = 1 AND first.encoding = 'redacted')
+                     FROM {events} AS events WHERE originator_id IN ("
                 ),
                 row: "?",
                 after: ") GROUP BY originator_id",

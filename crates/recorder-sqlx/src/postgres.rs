@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
     StoredEvent, StreamRange,
 };
 use sqlx::Postgres;
@@ -140,6 +140,22 @@ impl Recorder for PostgresRecorder {
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError> {
         self.server.select_notifications(first, limit).await
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        self.server.select_event(event_id).await
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        self.server.delete_stream(originator_id).await
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        self.server.n_redacted().await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        self.server.n_redacted_in(first, last).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {

@@ -26,7 +26,7 @@ impl Server for Postgres {
 
     const AUTHORITY_PARAMETER: &'static str = "sslrootcert";
 
-    const PLACES: [&'static str; 4] = ["$1", "$2", "$3", "$4"];
+    const PLACES: [&'static str; 7] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7"];
 
     const LOCK_SECS: u32 = 15;
 

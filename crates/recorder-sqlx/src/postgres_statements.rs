@@ -63,6 +63,13 @@ impl Statements {
                      value bytea NOT NULL,
                      PRIMARY KEY (kind, entry_key)
                  );"
+            )),
+            sql(format!(
+                "ALTER TABLE {s}.notification_log ADD COLUMN n_redacted bigint NOT NULL DEFAULT 0;"
+            )),
+            // Event ids ascend with time where the kit makes them, so the index is written at its end.
+            sql(format!(
+                "CREATE INDEX stored_event_by_event_id ON {s}.stored_event (event_id);"
             ))],
             set_schema_version: sql(format!(
                 "UPDATE {s}.notification_log SET schema_version = $1"
@@ -74,10 +81,11 @@ impl Statements {
                 "INSERT INTO {s}.notification_log (name, epoch, page_size, schema_version) VALUES ($1, $2, $3, $4)"
             )),
             versions: sql(format!(
-                "SELECT wanted.id, newest.originator_version
+                "SELECT wanted.id, newest.originator_version,
+                        CASE WHEN newest.encoding = 'redacted' THEN 1::bigint ELSE 0::bigint END
                  FROM UNNEST($1::uuid[]) AS wanted (id)
                  CROSS JOIN LATERAL (
-                     SELECT originator_version FROM {s}.stored_event
+                     SELECT originator_version, encoding FROM {s}.stored_event
                      WHERE originator_id = wanted.id ORDER BY originator_version DESC LIMIT 1
                  ) AS newest"
             )),

@@ -32,8 +32,8 @@ pub(crate) trait Server: Columns {
     /// The parameter of the URL that says whose certificates are believed: the driver's.
     const AUTHORITY_PARAMETER: &'static str;
 
-    /// The four first places of a statement that wait for values.
-    const PLACES: [&'static str; 4];
+    /// The first places of a statement that wait for values.
+    const PLACES: [&'static str; 7];
 
     /// How long the log's lock is waited for, at a time, unless the URL says otherwise.
     const LOCK_SECS: u32;
@@ -91,8 +91,8 @@ pub(crate) trait Server: Columns {
     /// [`RecorderError::Invalid`] if it never will.
     fn storable(append: &Append, max_bytes: usize) -> Result<(), RecorderError>;
 
-    /// Asks for the newest versions of up to [`MAX_ROWS`](Self::MAX_ROWS) aggregates, by id and version; those without
-    /// events are left out.
+    /// Asks for the newest versions of up to [`MAX_ROWS`](Self::MAX_ROWS) aggregates, by id, version, and whether the stream
+    /// was deleted, as a number that is 0 if not; those without events are left out.
     fn versions(statements: &Self::Statements, originator_ids: &[Uuid]) -> Filled<Self>;
 
     /// Asks for the positions of up to [`MAX_ROWS`](Self::MAX_ROWS) followers, by name, epoch and id; those that have none

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_recorder::{
-    Append, KeyValueStore, LogIdentity, Notification, Position, RecorderError, StoredEvent,
-    StreamRange,
+    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::OpenLog;
+use crate::columns::Filled;
 use crate::event_row::decode;
 use crate::numbers::{at_most, unsigned};
 use crate::server_error::{timed_out, unavailable, while_opening};
@@ -21,6 +22,7 @@ use crate::server_place::Place;
 use crate::server_readers::Readers;
 use crate::server_statements::{Statements, with_numbers};
 use crate::server_writer::{Writer, decode_position};
+use crate::stream_rows::unless_deleted;
 
 /// How long opening may take, with waiting for other processes that open the same log.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,15 +114,51 @@ impl<S: KeyValueServer> ServerRecorder<S> {
         } else {
             &self.statements.stream_ascending
         };
+        let (since, until) = range.microseconds();
         let query = || {
             let query = S::bind_uuid(sqlx::query(statement.text()), originator_id);
-            with_numbers::<S>(query, [range.after, range.until, range.limit].map(at_most))
+            let query = with_numbers::<S>(query, [range.after, range.until].map(at_most));
+            let query = with_numbers::<S>(query, [since, until, at_most(range.limit)]);
+            S::bind_uuid(query, originator_id)
         };
         let rows = self.readers.rows(DOING, query).await?;
         let events = rows.iter().map(|row| Ok(decode::<S>(row)?.event));
-        events
+        let events = events
             .collect::<Result<_, _>>()
-            .map_err(unavailable::<S>(DOING))
+            .map_err(unavailable::<S>(DOING))?;
+        unless_deleted(originator_id, events)
+    }
+
+    pub(crate) async fn select_event(
+        &self,
+        event_id: Uuid,
+    ) -> Result<Option<Notification>, RecorderError> {
+        const DOING: &str = "reading an event";
+        let query = || S::bind_uuid(sqlx::query(self.statements.event.text()), event_id);
+        let rows = self.readers.rows(DOING, query).await?;
+        let found = rows.first().map(decode::<S>).transpose();
+        found.map_err(unavailable::<S>(DOING))
+    }
+
+    pub(crate) async fn delete_stream(
+        &self,
+        originator_id: Uuid,
+    ) -> Result<Deletion, RecorderError> {
+        self.writer.delete_stream(originator_id).await
+    }
+
+    pub(crate) async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        let query = || sqlx::query(self.statements.n_redacted.text());
+        let doing = "reading how much of the log is redacted";
+        self.number(doing, query).await
+    }
+
+    pub(crate) async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        let query = || {
+            let query = sqlx::query(self.statements.n_redacted_in.text());
+            with_numbers::<S>(query, [first, last].map(at_most))
+        };
+        self.number("counting redacted notifications", query).await
     }
 
     pub(crate) async fn select_notifications(
@@ -141,12 +179,20 @@ impl<S: KeyValueServer> ServerRecorder<S> {
     }
 
     pub(crate) async fn head(&self) -> Result<u64, RecorderError> {
-        const DOING: &str = "reading the head of the log";
         let query = || sqlx::query(self.statements.head.text());
-        let rows = self.readers.rows(DOING, query).await?;
+        self.number("reading the head of the log", query).await
+    }
+
+    /// The number that a query gives.
+    async fn number(
+        &self,
+        doing: &'static str,
+        query: impl Fn() -> Filled<S> + Send,
+    ) -> Result<u64, RecorderError> {
+        let rows = self.readers.rows(doing, query).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound);
         row.and_then(|row| unsigned(S::number(row, 0)?))
-            .map_err(unavailable::<S>(DOING))
+            .map_err(unavailable::<S>(doing))
     }
 
     pub(crate) async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {

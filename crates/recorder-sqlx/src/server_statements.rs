@@ -16,6 +16,13 @@ pub(crate) struct Statements<S: Server> {
     pub(crate) is_recorded: Sql,
     pub(crate) stream_ascending: Sql,
     pub(crate) stream_descending: Sql,
+    pub(crate) event: Sql,
+    pub(crate) n_readable: Sql,
+    pub(crate) redact: Sql,
+    pub(crate) count_redacted: Sql,
+    pub(crate) deletion: Sql,
+    pub(crate) n_redacted: Sql,
+    pub(crate) n_redacted_in: Sql,
     pub(crate) notifications: Sql,
     pub(crate) head: Sql,
     pub(crate) own: S::Statements,
@@ -24,23 +31,28 @@ pub(crate) struct Statements<S: Server> {
 impl<S: Server> Statements<S> {
     pub(crate) fn of(tables: &S::Tables) -> Self {
         const COLUMNS: &str = event_columns!();
-        let [p1, p2, p3, p4] = S::PLACES;
+        let [p1, p2, p3, p4, p5, p6, p7] = S::PLACES;
         let log = S::quoted_table(tables, "notification_log");
         let events = S::quoted_table(tables, "stored_event");
         let sql = Sql::new;
         let head = format!("SELECT COALESCE(MAX(id), 0) FROM {events}");
         let stream = |order: &str| {
+            // The stream, and its first event if that is redacted: so a deletion shows, whatever the part that is read.
             sql(format!(
-                "SELECT {COLUMNS} FROM {events}
-                 WHERE originator_id = {p1} AND originator_version > {p2} AND originator_version <= {p3}
-                 ORDER BY originator_version {order} LIMIT {p4}"
+                "(SELECT {COLUMNS} FROM {events}
+                  WHERE originator_id = {p1} AND originator_version > {p2} AND originator_version <= {p3}
+                    AND occurred_on >= {p4} AND occurred_on <= {p5}
+                  ORDER BY originator_version {order} LIMIT {p6})
+                 UNION ALL
+                 (SELECT {COLUMNS} FROM {events}
+                  WHERE originator_id = {p7} AND originator_version = 1 AND encoding = 'redacted')"
             ))
         };
         Self {
-            // The head is read by a statement of its own, which has a snapshot of its own: one that waits for the lock
+            // The head, and how much is redacted, are read by a statement of its own, which has a snapshot of its own: one that waits for the lock
             // sees what was there before it waited. In one message, because each is a way to the server and back.
             begin: sql(format!(
-                "{} SELECT epoch, ({head}) FROM {log}",
+                "{} SELECT epoch, ({head}), n_redacted FROM {log}",
                 S::begin_locked(tables)
             )),
             commit: Sql::fixed("COMMIT"),
@@ -51,6 +63,24 @@ impl<S: Server> Statements<S> {
             )),
             stream_ascending: stream("ASC"),
             stream_descending: stream("DESC"),
+            event: sql(format!(
+                "SELECT {COLUMNS} FROM {events} WHERE event_id = {p1} ORDER BY id LIMIT 1"
+            )),
+            n_readable: sql(format!(
+                "SELECT COUNT(*) FROM {events} WHERE originator_id = {p1} AND encoding <> 'redacted'"
+            )),
+            redact: sql(format!(
+                "UPDATE {events} SET encoding = 'redacted', state = '', metadata = '{{}}' \
+                 WHERE originator_id = {p1} AND encoding <> 'redacted'"
+            )),
+            count_redacted: sql(format!("UPDATE {log} SET n_redacted = n_redacted + {p1}")),
+            deletion: sql(format!(
+                "SELECT (SELECT COUNT(*) FROM {events} WHERE originator_id = {p1}), n_redacted FROM {log}"
+            )),
+            n_redacted: sql(format!("SELECT n_redacted FROM {log}")),
+            n_redacted_in: sql(format!(
+                "SELECT COUNT(*) FROM {events} WHERE id >= {p1} AND id <= {p2} AND encoding = 'redacted'"
+            )),
             notifications: sql(format!(
                 "SELECT {COLUMNS} FROM {events} WHERE id >= {p1} ORDER BY id LIMIT {p2}"
             )),

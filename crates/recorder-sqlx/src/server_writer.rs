@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxes_recorder::{Admission, Append, LogIdentity, Position, RecorderError, StoredEvent};
+use boxes_recorder::{
+    Admission, Append, Deletion, LogIdentity, Position, RecorderError, StoredEvent,
+};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -15,6 +17,7 @@ use uuid::Uuid;
 use crate::backoff::pause;
 use crate::numbers::{signed, unsigned};
 use crate::server::{Options, Server};
+use crate::server_deletion::delete;
 use crate::server_error::{timed_out, unavailable};
 use crate::server_limits::Limits;
 use crate::server_place::Place;
@@ -133,6 +136,62 @@ impl<S: Server> Writer<S> {
         }
     }
 
+    /// Deletes a stream. What became of a commit that nobody answered need not be known: it is done again.
+    pub(crate) async fn delete_stream(
+        &self,
+        originator_id: Uuid,
+    ) -> Result<Deletion, RecorderError> {
+        let mut state = self.state.lock().await;
+        if state.closed {
+            return Err(RecorderError::Closed);
+        }
+        // Whatever comes of it, what is known may be out of date.
+        state.cache.forget();
+        let mut retries = 0..MAX_RETRIES;
+        loop {
+            let error = match self.attempt_deletion(&mut state, originator_id).await {
+                Ok(deletion) => return Ok(deletion),
+                Err(Failure::Refused(error)) => return Err(error),
+                Err(Failure::Nothing(error) | Failure::Unknown(_, error)) => error,
+            };
+            match retries.next() {
+                Some(retry) if S::is_transient(&error) => pause(retry).await,
+                _ => return Err(unavailable::<S>("deleting a stream")(error)),
+            }
+        }
+    }
+
+    /// One transaction. One that fails takes the connection with it.
+    async fn attempt_deletion(
+        &self,
+        state: &mut State<S>,
+        originator_id: Uuid,
+    ) -> Result<Deletion, Failure> {
+        let kept = Self::kept_connection(state);
+        let deleting = async {
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            self.begin(&mut connection).await?;
+            let deletion = delete(&mut connection, &self.statements, originator_id).await?;
+            S::fetch_all_of(&self.statements.commit, &mut connection).await?;
+            Ok::<_, Failure>((connection, deletion))
+        };
+        let (connection, deletion) = timeout(self.limits.transaction_timeout(), deleting)
+            .await
+            .map_err(|_| timed_out())??;
+        state.connection = Some((connection, Instant::now()));
+        Ok(deletion)
+    }
+
+    /// Takes the connection out, if there is one that the server has not ended.
+    fn kept_connection(state: &mut State<S>) -> Option<S::Connection> {
+        let kept = state.connection.take();
+        let kept = kept.filter(|(_, since)| since.elapsed() < S::MAX_IDLE);
+        kept.map(|(connection, _)| connection)
+    }
+
     /// Takes no more, and closes the connection.
     pub(crate) async fn close(&self) {
         let mut state = self.state.lock().await;
@@ -149,11 +208,10 @@ impl<S: Server> Writer<S> {
         state: &mut State<S>,
         batch: &[Append],
     ) -> Result<(Outcomes, u64), Failure> {
-        let kept = state.connection.take();
-        let kept = kept.filter(|(_, since)| since.elapsed() < S::MAX_IDLE);
+        let kept = Self::kept_connection(state);
         let preparing = async {
             let mut connection = match kept {
-                Some((connection, _)) => connection,
+                Some(connection) => connection,
                 None => self.connect().await?,
             };
             let prepared = self
@@ -176,6 +234,7 @@ impl<S: Server> Writer<S> {
         }
         state.cache.committed(
             prepared.head,
+            prepared.n_redacted,
             prepared
                 .events
                 .iter()
@@ -198,16 +257,17 @@ impl<S: Server> Writer<S> {
         cache: &mut VersionCache,
         batch: &'a [Append],
     ) -> Result<Prepared<'a>, Failure> {
-        let head = self.begin(connection).await?;
-        if !cache.is_at(head) {
-            // Another process wrote: what was known may be out of date.
+        let Begun { head, n_redacted } = self.begin(connection).await?;
+        if !cache.is_at(head, n_redacted) {
+            // Another process wrote or deleted: what was known may be out of date.
             cache.forget();
         }
         let mut admission = Admission::new(head);
-        let found = self.versions(connection, &cache.unknown(batch)).await?;
-        for (originator_id, version) in cache.known(batch).chain(found) {
+        for (originator_id, version) in cache.known(batch) {
             admission.set_version(originator_id, version);
         }
+        self.look_up(connection, &cache.unknown(batch), &mut admission)
+            .await?;
         for (follower, position) in self.positions(connection, batch).await? {
             admission.set_position(follower, position);
         }
@@ -237,13 +297,14 @@ impl<S: Server> Writer<S> {
             outcomes,
             first,
             head: admission.head(),
+            n_redacted,
             events,
             positions,
         })
     }
 
-    /// Begins, takes the log's lock, and reads the head.
-    async fn begin(&self, connection: &mut S::Connection) -> Result<u64, Failure> {
+    /// Begins, takes the log's lock, and reads the head, and how much of the log is redacted.
+    async fn begin(&self, connection: &mut S::Connection) -> Result<Begun, Failure> {
         let rows = S::fetch_all_of(&self.statements.begin, connection).await?;
         // The first row is the lock's, which says nothing.
         let Some(row) = rows.get(1) else {
@@ -263,22 +324,30 @@ impl<S: Server> Writer<S> {
                 ),
             }));
         }
-        Ok(unsigned(S::number(row, 1)?)?)
+        Ok(Begun {
+            head: unsigned(S::number(row, 1)?)?,
+            n_redacted: unsigned(S::number(row, 2)?)?,
+        })
     }
 
-    async fn versions(
+    /// Tells what is recorded of these aggregates.
+    async fn look_up(
         &self,
         connection: &mut S::Connection,
         originator_ids: &[Uuid],
-    ) -> Result<Vec<(Uuid, u64)>, sqlx::Error> {
-        let mut versions = Vec::with_capacity(originator_ids.len());
+        admission: &mut Admission,
+    ) -> Result<(), sqlx::Error> {
         for ids in originator_ids.chunks(S::MAX_ROWS) {
             let query = S::versions(&self.statements.own, ids);
             for row in S::fetch_all(query, connection).await? {
-                versions.push((S::uuid(&row, 0)?, unsigned(S::number(&row, 1)?)?));
+                let originator_id = S::uuid(&row, 0)?;
+                admission.set_version(originator_id, unsigned(S::number(&row, 1)?)?);
+                if S::number(&row, 2)? != 0 {
+                    admission.set_deleted(originator_id);
+                }
             }
         }
-        Ok(versions)
+        Ok(())
     }
 
     async fn positions(
@@ -366,7 +435,7 @@ impl<S: Server> Writer<S> {
 
     async fn look(&self, mark: &Mark) -> Result<bool, Failure> {
         let mut connection = self.connect().await?;
-        let head = self.begin(&mut connection).await?;
+        let head = self.begin(&mut connection).await?.head;
         let recorded = match mark {
             Mark::None => true,
             Mark::Event { id, .. } if *id > head => false,
@@ -387,11 +456,18 @@ impl<S: Server> Writer<S> {
     }
 }
 
+/// What was found when the lock was taken.
+struct Begun {
+    head: u64,
+    n_redacted: u64,
+}
+
 /// A transaction of which only the commit is missing.
 struct Prepared<'a> {
     outcomes: Outcomes,
     first: u64,
     head: u64,
+    n_redacted: u64,
     events: Vec<&'a StoredEvent>,
     positions: HashMap<&'a str, Position>,
 }

@@ -7,22 +7,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
     StoredEvent, StreamRange,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::event_row::{decode, event_columns};
-use crate::numbers::at_most;
+use crate::numbers::{at_most, unsigned};
+use crate::sqlite_deletion::n_redacted;
 use crate::sqlite_error::{is_no_database, unavailable};
 use crate::sqlite_key_values::SqliteKeyValues;
 use crate::sqlite_readers::Readers;
 use crate::sqlite_repair;
 use crate::sqlite_schema;
 use crate::sqlite_writer::{Writer, head, position};
+use crate::stream_rows::unless_deleted;
 use crate::{NewEpoch, OpenLog};
 
 /// Connections that read at the same time, at most; each has a thread.
@@ -52,18 +54,33 @@ const READER_CACHE_KIB: &str = "-2048";
 /// Rows that a connection reads ahead of the one that is taken from it.
 const ROW_BUFFER: usize = 256;
 
-const STREAM_ASCENDING: &str = concat!(
-    "SELECT ",
-    event_columns!(),
-    " FROM stored_event WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
-      ORDER BY originator_version LIMIT ?"
-);
+/// A part of a stream, by its id, two versions, a limit, and two times; and its first event if it was deleted.
+macro_rules! stream {
+    ($order:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT ",
+            event_columns!(),
+            " FROM stored_event
+               WHERE originator_id = ?1 AND originator_version > ?2 AND originator_version <= ?3
+                 AND occurred_on >= ?5 AND occurred_on <= ?6
+               ORDER BY originator_version ",
+            $order,
+            " LIMIT ?4)
+             UNION ALL SELECT ",
+            event_columns!(),
+            " FROM stored_event WHERE originator_id = ?1 AND originator_version = 1 AND encoding = 'redacted'"
+        )
+    };
+}
 
-const STREAM_DESCENDING: &str = concat!(
+const STREAM_ASCENDING: &str = stream!("ASC");
+
+const STREAM_DESCENDING: &str = stream!("DESC");
+
+const EVENT: &str = concat!(
     "SELECT ",
     event_columns!(),
-    " FROM stored_event WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
-      ORDER BY originator_version DESC LIMIT ?"
+    " FROM stored_event WHERE event_id = ? ORDER BY id LIMIT 1"
 );
 
 const NOTIFICATIONS: &str = concat!(
@@ -269,21 +286,34 @@ impl Recorder for SqliteRecorder {
         } else {
             STREAM_ASCENDING
         };
+        let (since, until) = range.microseconds();
         let read = async |connection: &mut SqliteConnection| {
             let rows = sqlx::query(statement)
                 .bind(originator_id)
                 .bind(at_most(range.after))
                 .bind(at_most(range.until))
                 .bind(at_most(range.limit))
+                .bind(since)
+                .bind(until)
                 .fetch_all(connection)
                 .await?;
             rows.iter()
                 .map(|row| Ok(decode::<Sqlite>(row)?.event))
                 .collect()
         };
-        self.readers
-            .read("reading the events of an aggregate", read)
-            .await
+        let doing = "reading the events of an aggregate";
+        unless_deleted(originator_id, self.readers.read(doing, read).await?)
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        let read = async |connection: &mut SqliteConnection| {
+            let row = sqlx::query(EVENT)
+                .bind(event_id)
+                .fetch_optional(connection)
+                .await?;
+            row.as_ref().map(decode::<Sqlite>).transpose()
+        };
+        self.readers.read("reading an event", read).await
     }
 
     async fn select_notifications(
@@ -300,6 +330,30 @@ impl Recorder for SqliteRecorder {
             rows.iter().map(decode::<Sqlite>).collect()
         };
         self.readers.read("reading notifications", read).await
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        self.writer.delete_stream(originator_id).await
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        let doing = "reading how much of the log is redacted";
+        self.readers.read(doing, n_redacted).await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        const COUNT: &str =
+            "SELECT count(*) FROM stored_event WHERE id >= ? AND id <= ? AND encoding = 'redacted'";
+        let read = async |connection: &mut SqliteConnection| {
+            let row = sqlx::query(COUNT)
+                .bind(at_most(first))
+                .bind(at_most(last))
+                .fetch_one(connection)
+                .await?;
+            unsigned(row.try_get(0)?)
+        };
+        let doing = "counting redacted notifications";
+        self.readers.read(doing, read).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {

@@ -45,6 +45,9 @@ CREATE TABLE key_value (
     PRIMARY KEY (kind, entry_key)
 ) STRICT;
 ",
+    "ALTER TABLE notification_log ADD COLUMN n_redacted INTEGER NOT NULL DEFAULT 0;",
+    // Event ids ascend with time where the kit makes them, so the index is written at its end.
+    "CREATE INDEX stored_event_by_event_id ON stored_event (event_id);",
 ];
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use boxes_recorder::{Admission, Append, Position, RecorderError, StoredEvent};
+use boxes_recorder::{Admission, Append, Deletion, Position, RecorderError, StoredEvent};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row, Sqlite, SqliteConnection};
@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::numbers::{signed, unsigned};
+use crate::sqlite_deletion::{CUT_THE_WRITE_AHEAD_LOG, delete};
 use crate::sqlite_error::unavailable;
 use crate::sqlite_event::insert_and_commit;
 use crate::version_cache::VersionCache;
 
-/// The newest version of each aggregate in ?1, a row of ids of 16 bytes; those without events are left out. Asked for
+/// The newest version of each aggregate in ?1, a row of ids of 16 bytes, and whether it was deleted; those without events are
+/// left out. Asked for
 /// those that are not in the cache, which are mostly new: looking whether there is any first is the faster way.
 macro_rules! versions {
     () => {
@@ -25,7 +27,10 @@ macro_rules! versions {
              SELECT 1 UNION ALL SELECT n + 16 FROM place WHERE n + 16 < length(?1)
          )
          SELECT substr(?1, n, 16),
-                (SELECT max(originator_version) FROM stored_event WHERE originator_id = substr(?1, n, 16))
+                (SELECT max(originator_version) FROM stored_event WHERE originator_id = substr(?1, n, 16)),
+                (SELECT n_redacted > 0 FROM notification_log)
+                    AND EXISTS (SELECT 1 FROM stored_event WHERE originator_id = substr(?1, n, 16)
+                                AND originator_version = 1 AND encoding = 'redacted')
          FROM place
          WHERE EXISTS (SELECT 1 FROM stored_event WHERE originator_id = substr(?1, n, 16))"
     };
@@ -34,13 +39,13 @@ macro_rules! versions {
 /// How long the write lock is waited for when another process has it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Begins, takes the write lock, and reads the head. In one statement, because each is a way to SQLite's thread and
+/// Begins, takes the write lock, and reads the head, and how much of the log is redacted. In one statement, because each is a way to SQLite's thread and
 /// back, which takes longer than the statement itself.
-const BEGIN: &str = "BEGIN IMMEDIATE; SELECT NULL, coalesce(max(id), 0) FROM stored_event";
+const BEGIN: &str = "BEGIN IMMEDIATE; SELECT NULL, coalesce(max(id), 0), (SELECT n_redacted FROM notification_log) FROM stored_event";
 
 /// The same, and the versions.
 const BEGIN_AND_VERSIONS: &str = concat!(
-    "BEGIN IMMEDIATE; SELECT NULL, coalesce(max(id), 0) FROM stored_event; ",
+    "BEGIN IMMEDIATE; SELECT NULL, coalesce(max(id), 0), (SELECT n_redacted FROM notification_log) FROM stored_event; ",
     versions!()
 );
 
@@ -84,6 +89,33 @@ impl Writer {
             .map_err(unavailable("recording"))?;
         state.connection = Some(connection);
         Ok(outcomes)
+    }
+
+    /// Deletes a stream, and erases what it held from the write-ahead log as well.
+    pub(crate) async fn delete_stream(
+        &self,
+        originator_id: Uuid,
+    ) -> Result<Deletion, RecorderError> {
+        let deletion = {
+            let mut state = self.state.lock().await;
+            let mut connection = self.take_connection(&mut state).await?;
+            // Whatever comes of it, what is known may be out of date.
+            state.cache.forget();
+            let deleting = async {
+                begin(&mut connection, &[]).await?;
+                let deletion = delete(&mut connection, originator_id).await?;
+                sqlx::query("COMMIT").execute(&mut connection).await?;
+                Ok(deletion)
+            };
+            let deletion = deleting.await.map_err(unavailable("deleting a stream"))?;
+            state.connection = Some(connection);
+            deletion
+        };
+        if deletion.n_events > 0 {
+            let doing = "erasing a deleted stream from the write-ahead log";
+            self.checkpoint(doing, CUT_THE_WRITE_AHEAD_LOG).await?;
+        }
+        Ok(deletion)
     }
 
     /// One statement, which is a transaction of its own, as soon as no other process is in the way. Says how many rows it
@@ -169,14 +201,20 @@ async fn transact(
     batch: &[Append],
 ) -> Result<Outcomes, sqlx::Error> {
     let mut found = begin(connection, &row_of_ids(cache.unknown(batch))).await?;
-    if !cache.is_at(found.head) {
-        // Another process wrote: what was known may be out of date.
+    if !cache.is_at(found.head, found.n_redacted) {
+        // Another process wrote or deleted: what was known may be out of date.
         cache.forget();
         found.versions = look_up(connection, &row_of_ids(cache.unknown(batch))).await?;
     }
     let mut admission = Admission::new(found.head);
-    for (originator_id, version) in cache.known(batch).chain(found.versions) {
+    for (originator_id, version) in cache.known(batch) {
         admission.set_version(originator_id, version);
+    }
+    for found in found.versions {
+        admission.set_version(found.originator_id, found.version);
+        if found.is_deleted {
+            admission.set_deleted(found.originator_id);
+        }
     }
     set_positions(&mut admission, connection, batch).await?;
 
@@ -201,6 +239,7 @@ async fn transact(
     insert_and_commit(connection, found.head.saturating_add(1), &events).await?;
     cache.committed(
         admission.head(),
+        found.n_redacted,
         events
             .iter()
             .map(|event| (event.originator_id, event.originator_version)),
@@ -216,7 +255,15 @@ fn row_of_ids(ids: Vec<Uuid>) -> Vec<u8> {
 /// What was found when the lock was taken.
 struct Found {
     head: u64,
-    versions: Vec<(Uuid, u64)>,
+    n_redacted: u64,
+    versions: Vec<FoundVersion>,
+}
+
+/// The newest version of an aggregate.
+struct FoundVersion {
+    originator_id: Uuid,
+    version: u64,
+    is_deleted: bool,
 }
 
 /// Takes the write lock, as soon as no other process has it, and reads the head and these versions.
@@ -240,6 +287,7 @@ async fn begin(connection: &mut SqliteConnection, ids: &[u8]) -> Result<Found, s
     let versions = versions.iter().map(version).collect::<Result<_, _>>()?;
     Ok(Found {
         head: unsigned(head.try_get(1)?)?,
+        n_redacted: unsigned(head.try_get(2)?)?,
         versions,
     })
 }
@@ -247,7 +295,7 @@ async fn begin(connection: &mut SqliteConnection, ids: &[u8]) -> Result<Found, s
 async fn look_up(
     connection: &mut SqliteConnection,
     ids: &[u8],
-) -> Result<Vec<(Uuid, u64)>, sqlx::Error> {
+) -> Result<Vec<FoundVersion>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -260,8 +308,12 @@ async fn look_up(
         .collect()
 }
 
-fn version(row: &SqliteRow) -> Result<(Uuid, u64), sqlx::Error> {
-    Ok((row.try_get(0)?, unsigned(row.try_get(1)?)?))
+fn version(row: &SqliteRow) -> Result<FoundVersion, sqlx::Error> {
+    Ok(FoundVersion {
+        originator_id: row.try_get(0)?,
+        version: unsigned(row.try_get(1)?)?,
+        is_deleted: row.try_get(2)?,
+    })
 }
 
 pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {

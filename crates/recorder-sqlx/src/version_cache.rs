@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 /// The newest versions of the aggregates that this process wrote to last.
 ///
-/// Exact as long as nobody else writes: it is valid for one head, and forgotten when the log has another one. So a
+/// Exact as long as nobody else writes or deletes: it is valid for one head and one number of redacted notifications, and
+/// forgotten when the log has others. So a
 /// batch looks up only aggregates that are new, or were not written for long.
 #[derive(Debug, Default)]
 pub(crate) struct VersionCache {
     head: u64,
+    n_redacted: u64,
     versions: HashMap<Uuid, u64>,
 }
 
@@ -27,9 +29,10 @@ fn originators(batch: &[Append]) -> impl Iterator<Item = Uuid> {
 const MAX_AGGREGATES: usize = 32_768;
 
 impl VersionCache {
-    /// Whether what is known is true of a log with this head.
-    pub(crate) const fn is_at(&self, head: u64) -> bool {
-        self.head == head
+    /// Whether what is known is true of a log with this head, of which so many notifications are redacted. Then none of the
+    /// aggregates that are known was deleted.
+    pub(crate) const fn is_at(&self, head: u64, n_redacted: u64) -> bool {
+        self.head == head && self.n_redacted == n_redacted
     }
 
     pub(crate) fn forget(&mut self) {
@@ -49,12 +52,18 @@ impl VersionCache {
             .collect()
     }
 
-    /// This process moved the log on to `head` and wrote these versions.
-    pub(crate) fn committed(&mut self, head: u64, versions: impl IntoIterator<Item = (Uuid, u64)>) {
+    /// This process moved the log, of which so many notifications were redacted, on to `head` and wrote these versions.
+    pub(crate) fn committed(
+        &mut self,
+        head: u64,
+        n_redacted: u64,
+        versions: impl IntoIterator<Item = (Uuid, u64)>,
+    ) {
         if self.versions.len() >= MAX_AGGREGATES {
             self.versions.clear();
         }
         self.head = head;
+        self.n_redacted = n_redacted;
         self.versions.extend(versions);
     }
 }
@@ -92,8 +101,8 @@ mod tests {
         ];
         let mut cache = VersionCache::default();
         assert_eq!(cache.unknown(&batch), [A, B]);
-        cache.committed(3, [(A, 2)]);
-        assert!(cache.is_at(3) && !cache.is_at(4));
+        cache.committed(3, 1, [(A, 2)]);
+        assert!(cache.is_at(3, 1) && !cache.is_at(4, 1) && !cache.is_at(3, 2));
         assert_eq!(cache.known(&batch).collect::<Vec<_>>(), [(A, 2)]);
         assert_eq!(cache.unknown(&batch), [B]);
         cache.forget();
@@ -104,7 +113,7 @@ mod tests {
     fn it_does_not_grow_without_end() {
         let mut cache = VersionCache::default();
         for n in 1..=3 * u64::try_from(MAX_AGGREGATES).unwrap() {
-            cache.committed(n, [(Uuid::from_u128(n.into()), 1)]);
+            cache.committed(n, 0, [(Uuid::from_u128(n.into()), 1)]);
             assert!(cache.versions.len() <= MAX_AGGREGATES);
         }
     }

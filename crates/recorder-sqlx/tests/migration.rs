@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// The version that this program makes.
-const CURRENT: i64 = 2;
+const CURRENT: i64 = 4;
 
 /// What the program of version 1 wrote: tables, log, and an event.
 const SQLITE_1: &str = "
@@ -205,6 +205,11 @@ async fn works(recorder: &dyn Recorder, head: u64) {
     let values = recorder.key_value_store().unwrap();
     values.put("test", b"a", b"1").await.unwrap();
     assert_eq!(values.get("test", b"a").await.unwrap().unwrap(), "1");
+    let found = recorder.select_event(Uuid::from_u128(1)).await.unwrap();
+    assert_eq!(found.unwrap(), notifications[0]);
+    assert_eq!(recorder.n_redacted_in(1, head).await.unwrap(), 0);
+    let nothing = recorder.delete_stream(Uuid::from_u128(9)).await.unwrap();
+    assert_eq!((nothing.n_events, nothing.n_redacted), (0, 0));
 }
 
 #[tokio::test]
@@ -254,6 +259,10 @@ async fn a_step_that_was_cut_short_between_its_statements_is_gone_on_with() {
          value longblob NOT NULL, PRIMARY KEY (kind, entry_key))",
     )
     .await;
+    old.sql("ALTER TABLE {s}_notification_log ADD COLUMN n_redacted bigint NOT NULL DEFAULT 0")
+        .await;
+    old.sql("CREATE INDEX stored_event_by_event_id ON {s}_stored_event (event_id)")
+        .await;
     works(&*old.open("orders").await.unwrap(), 1).await;
     assert_eq!(old.schema_version().await, CURRENT);
 }

@@ -1,6 +1,6 @@
 //! Which appends of a batch conflict.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::{Append, Position, RecorderError};
 /// An engine takes its log's lock, looks up the head and what is recorded of the aggregates and followers of
 /// the batch, says so with [`set_version`](Self::set_version) and [`set_position`](Self::set_position), and then
 /// asks [`admit`](Self::admit) for each append in its order. An aggregate or a follower that it does not
-/// mention has nothing recorded. Then it inserts the events of the accepted appends, in their order, from head
+/// mention has nothing recorded; one whose stream was deleted it names with [`set_deleted`](Self::set_deleted). Then it inserts the events of the accepted appends, in their order, from head
 /// + 1 on, and the positions of the steps that they take.
 ///
 /// ```
@@ -27,6 +27,7 @@ use crate::{Append, Position, RecorderError};
 pub struct Admission {
     next: u64,
     versions: HashMap<Uuid, u64>,
+    deleted: HashSet<Uuid>,
     positions: HashMap<String, Position>,
     /// The versions that the append at hand replaced, oldest first: taken back if it is refused.
     replaced: Vec<(Uuid, u64)>,
@@ -39,6 +40,7 @@ impl Admission {
         Self {
             next: head.saturating_add(1),
             versions: HashMap::new(),
+            deleted: HashSet::new(),
             positions: HashMap::new(),
             replaced: Vec::new(),
         }
@@ -47,6 +49,11 @@ impl Admission {
     /// The newest version of an aggregate that is recorded.
     pub fn set_version(&mut self, originator_id: Uuid, recorded: u64) {
         self.versions.insert(originator_id, recorded);
+    }
+
+    /// The stream of an aggregate was deleted: nothing is added to it, whatever its versions.
+    pub fn set_deleted(&mut self, originator_id: Uuid) {
+        self.deleted.insert(originator_id);
     }
 
     /// The position of a follower that is recorded.
@@ -73,6 +80,7 @@ impl Admission {
     /// - [`RecorderError::Invalid`] if it is not [valid](Append::validate), or the ids are exhausted.
     /// - [`RecorderError::TrackingMoved`] if the follower is not where the step begins. This is looked at
     ///   first: a step that was taken already explains every other conflict.
+    /// - [`RecorderError::StreamDeleted`] if the stream of one of its events was deleted.
     /// - [`RecorderError::VersionConflict`] if a version does not follow the recorded one.
     pub fn admit(&mut self, append: &Append) -> Result<Range<u64>, RecorderError> {
         append.validate()?;
@@ -91,6 +99,12 @@ impl Admission {
                 reason: "the log has no more ids".to_owned(),
             });
         };
+
+        let is_deleted = |id: &Uuid| self.deleted.contains(id);
+        let mut originators = append.events.iter().map(|event| event.originator_id);
+        if let Some(originator_id) = originators.find(is_deleted) {
+            return Err(RecorderError::StreamDeleted { originator_id });
+        }
 
         self.replaced.clear();
         for event in &append.events {
@@ -246,5 +260,30 @@ mod tests {
             conflict,
             Err(RecorderError::VersionConflict { .. })
         ));
+    }
+
+    #[test]
+    fn nothing_is_added_to_a_stream_that_was_deleted_and_a_step_that_was_taken_explains_more() {
+        let mut admission = Admission::new(4);
+        admission.set_deleted(A);
+        admission.set_version(A, 2);
+        let refused = admission.admit(&Append::new(vec![event(B, 1), event(A, 3)]));
+        assert!(
+            matches!(refused, Err(RecorderError::StreamDeleted { originator_id }) if originator_id == A)
+        );
+        assert_eq!((admission.head(), admission.version(B)), (4, 0));
+        admission.set_position(
+            "orders",
+            Position {
+                epoch: EPOCH,
+                id: 9,
+            },
+        );
+        let taken = Append::new(vec![event(A, 3)]).with_tracking(step(None, 1));
+        assert!(matches!(
+            admission.admit(&taken),
+            Err(RecorderError::TrackingMoved { .. })
+        ));
+        admission.admit(&Append::new(vec![event(B, 1)])).unwrap();
     }
 }

@@ -36,13 +36,21 @@ impl Append {
 
     /// Whether some store could record it; says nothing about what any store holds.
     ///
-    /// Versions count from 1, those of one aggregate are consecutive in the order of the events, and a tracking
-    /// step leads forward in one history. An append without events, without tracking, or without both is valid.
+    /// Versions count from 1, those of one aggregate are consecutive in the order of the events, none is
+    /// [redacted](StoredEvent::is_redacted), and a tracking step leads forward in one history. An append without events, without tracking, or without both is valid.
     ///
     /// # Errors
     ///
     /// [`RecorderError::Invalid`], naming what is wrong: mend the caller.
     pub fn validate(&self) -> Result<(), RecorderError> {
+        if let Some(event) = self.events.iter().find(|event| event.is_redacted()) {
+            return Err(RecorderError::Invalid {
+                reason: format!(
+                    "version {} of {} is marked as redacted, and only deleting a stream makes it so",
+                    event.originator_version, event.originator_id
+                ),
+            });
+        }
         match self.events.as_slice() {
             [] => {}
             [event] => version_from_1(event)?,
@@ -197,6 +205,12 @@ mod tests {
         assert!(
             reason(&Append::new(vec![event(A, u64::MAX), event(A, 1)])).contains("after version")
         );
+    }
+
+    #[test]
+    fn nobody_appends_what_is_redacted() {
+        let redacted = Append::new(vec![event(B, 1), event(A, 1).to_redacted()]);
+        assert!(reason(&redacted).contains("marked as redacted"));
     }
 
     #[test]

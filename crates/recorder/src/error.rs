@@ -31,6 +31,12 @@ pub enum RecorderError {
         /// Where it is.
         recorded: Option<Position>,
     },
+    /// The stream was deleted: nothing can be read of it, and nothing can follow. Take another id, or let it be.
+    #[error("{originator_id} was deleted, and its id is not used again")]
+    StreamDeleted {
+        /// The aggregate.
+        originator_id: Uuid,
+    },
     /// What was asked can't be recorded by any store: mend the caller.
     #[error("what was asked is invalid: {reason}")]
     Invalid {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
+use uuid::Uuid;
 
 use crate::catch_panic::catch_panic;
 use crate::head::Head;
-use crate::{Append, Recorder, RecorderError, StoredEvent};
+use crate::{Append, Deletion, Recorder, RecorderError, StoredEvent};
 
 /// How much one transaction may gather, and how much may wait for it.
 ///
@@ -81,10 +82,13 @@ struct Inner {
     head_poll: AbortHandle,
 }
 
-struct Request {
-    append: Append,
-    answer: oneshot::Sender<Result<Range<u64>, RecorderError>>,
+/// What waits for the writer, and who waits for the answer.
+enum Request {
+    Append(Append, Answer<Range<u64>>),
+    Delete(Uuid, Answer<Deletion>),
 }
+
+type Answer<T> = oneshot::Sender<Result<T, RecorderError>>;
 
 #[derive(Default)]
 struct Closing {
@@ -97,12 +101,12 @@ impl GroupCommit {
     ///
     /// # Errors
     ///
-    /// [`RecorderError::Unavailable`] if the store does not tell its head: try later.
+    /// [`RecorderError::Unavailable`] if the store does not tell its head, or how much of it is redacted: try later.
     pub async fn start(
         recorder: Arc<dyn Recorder>,
         bounds: GroupCommitBounds,
     ) -> Result<Self, RecorderError> {
-        let head = Head::new(recorder.head().await?);
+        let head = Head::new(recorder.head().await?, recorder.n_redacted().await?);
         let (waiting, requests) = mpsc::channel(
             bounds
                 .max_waiting
@@ -156,18 +160,29 @@ impl GroupCommit {
     /// - [`RecorderError::Invalid`] if no store could record it: mend the caller.
     /// - [`RecorderError::VersionConflict`] if a version does not follow the recorded one: load again, decide again.
     /// - [`RecorderError::TrackingMoved`] if the follower is not where the step begins: go on from there.
+    /// - [`RecorderError::StreamDeleted`] if the stream of one of the events [was deleted](Self::delete_stream).
     /// - [`RecorderError::Unavailable`] if the store does not answer: try later.
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
     pub async fn append(&self, append: Append) -> Result<Range<u64>, RecorderError> {
         append.validate()?;
-        let (answer, answered) = oneshot::channel();
-        if self
-            .inner
-            .waiting
-            .send(Request { append, answer })
+        self.ask(|answer| Request::Append(append, answer)).await
+    }
+
+    /// Deletes the stream of one aggregate, for good, as [`Recorder::delete_stream`] says, in its turn and in a transaction
+    /// of its own. A caller that goes away while it waits for the answer does not take the request back.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Unavailable`] if the store does not answer: do it again, also where it may have been done.
+    /// - [`RecorderError::Closed`] after [`close`](Self::close).
+    pub async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        self.ask(|answer| Request::Delete(originator_id, answer))
             .await
-            .is_err()
-        {
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, RecorderError> {
+        let (answer, answered) = oneshot::channel();
+        if self.inner.waiting.send(request(answer)).await.is_err() {
             return Err(self.writer_is_gone());
         }
         answered
@@ -183,6 +198,15 @@ impl GroupCommit {
     #[must_use]
     pub fn watch_head(&self) -> watch::Receiver<u64> {
         self.inner.head.watch()
+    }
+
+    /// How many notifications of the log are redacted, now and after each stream that is deleted from here on.
+    ///
+    /// It is noticed as [the head](Self::watch_head) is: at once what this process deletes, and within the poll interval
+    /// what others do. It never goes back.
+    #[must_use]
+    pub fn watch_redacted(&self) -> watch::Receiver<u64> {
+        self.inner.head.watch_redacted()
     }
 
     /// Takes no new request, records those that wait, and returns when the last one is answered.
@@ -241,7 +265,16 @@ impl Writer {
         let mut appends = Vec::new();
         let mut answers = Vec::new();
         while let Some(first) = self.first().await {
-            self.gather(first, &mut appends, &mut answers);
+            let (append, answer_to_first) = match first {
+                Request::Append(append, answer) => (append, answer),
+                Request::Delete(originator_id, answer) => {
+                    self.delete(originator_id, answer).await;
+                    continue;
+                }
+            };
+            appends.push(append);
+            answers.push(answer_to_first);
+            self.gather(&mut appends, &mut answers);
             let outcome = record(self.recorder.as_ref(), &appends).await;
             if let Some(head) = outcome
                 .iter()
@@ -275,22 +308,38 @@ impl Writer {
         Some(request)
     }
 
-    fn gather(&mut self, first: Request, appends: &mut Vec<Append>, answers: &mut Vec<Answer>) {
+    /// Adds what waits to the first request, up to the bounds, or to a stream that is to be deleted.
+    fn gather(&mut self, appends: &mut Vec<Append>, answers: &mut Vec<Answer<Range<u64>>>) {
         let mut size = Size::default();
-        let mut next = Some(first);
-        while let Some(request) = next.take().or_else(|| self.requests.try_recv().ok()) {
-            size.add(&request.append);
-            if !appends.is_empty() && size.exceeds(&self.bounds) {
-                self.held_over = Some(request);
+        appends.iter().for_each(|append| size.add(append));
+        while let Ok(request) = self.requests.try_recv() {
+            let (append, answer) = match request {
+                Request::Append(append, answer) => (append, answer),
+                deletion @ Request::Delete(..) => {
+                    self.held_over = Some(deletion);
+                    return;
+                }
+            };
+            size.add(&append);
+            if size.exceeds(&self.bounds) {
+                self.held_over = Some(Request::Append(append, answer));
                 return;
             }
-            appends.push(request.append);
-            answers.push(request.answer);
+            appends.push(append);
+            answers.push(answer);
         }
     }
-}
 
-type Answer = oneshot::Sender<Result<Range<u64>, RecorderError>>;
+    async fn delete(&self, originator_id: Uuid, answer: Answer<Deletion>) {
+        let deleting = async { self.recorder.delete_stream(originator_id).await };
+        let deleted = catch_panic("deleting a stream", deleting).await;
+        if let Ok(deletion) = &deleted {
+            self.head.redact(deletion.n_redacted);
+        }
+        // A caller that has gone away does not hear the answer, and that is all.
+        drop(answer.send(deleted));
+    }
+}
 
 #[derive(Default)]
 struct Size {
@@ -340,7 +389,7 @@ async fn record(
 
 fn answer(
     outcome: Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError>,
-    answers: &mut Vec<Answer>,
+    answers: &mut Vec<Answer<Range<u64>>>,
 ) {
     // A caller that has gone away does not hear the answer, and that is all.
     match outcome {

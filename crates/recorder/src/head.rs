@@ -1,4 +1,4 @@
-//! The newest id, watched.
+//! The newest id, and how much is redacted, watched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +8,21 @@ use tokio::sync::{Notify, watch};
 use crate::catch_panic::catch_panic;
 use crate::{Recorder, RecorderError};
 
-/// The newest id that this process knows of. It only grows. Clones are the same.
+/// The newest id, and the number of redacted notifications, that this process knows of. Both only grow. Clones are
+/// the same.
 #[derive(Clone)]
 pub(crate) struct Head {
     newest: Arc<watch::Sender<u64>>,
+    n_redacted: Arc<watch::Sender<u64>>,
     /// Somebody began to watch.
     watched: Arc<Notify>,
 }
 
 impl Head {
-    pub(crate) fn new(head: u64) -> Self {
+    pub(crate) fn new(head: u64, n_redacted: u64) -> Self {
         Self {
             newest: Arc::new(watch::Sender::new(head)),
+            n_redacted: Arc::new(watch::Sender::new(n_redacted)),
             watched: Arc::default(),
         }
     }
@@ -34,15 +37,24 @@ impl Head {
         receiver
     }
 
+    pub(crate) fn watch_redacted(&self) -> watch::Receiver<u64> {
+        let receiver = self.n_redacted.subscribe();
+        self.watched.notify_one();
+        receiver
+    }
+
     /// Somebody saw that `head` is recorded.
     pub(crate) fn advance(&self, head: u64) {
-        self.newest.send_if_modified(|newest| {
-            let grows = head > *newest;
-            if grows {
-                *newest = head;
-            }
-            grows
-        });
+        raise(&self.newest, head);
+    }
+
+    /// Somebody saw that so many notifications are redacted.
+    pub(crate) fn redact(&self, n_redacted: u64) {
+        raise(&self.n_redacted, n_redacted);
+    }
+
+    fn is_watched(&self) -> bool {
+        self.newest.receiver_count() > 0 || self.n_redacted.receiver_count() > 0
     }
 
     /// Asks the store, at once, then after each `interval` and at each hint, while somebody watches. Never ends.
@@ -50,11 +62,13 @@ impl Head {
         let mut failing = false;
         let mut hints = recorder.head_hints();
         loop {
-            while self.newest.receiver_count() == 0 {
+            while !self.is_watched() {
                 self.watched.notified().await;
             }
-            let answer = catch_panic("reading the head", async { recorder.head().await }).await;
-            self.hear(answer, &mut failing, &recorder.log().name);
+            let answer = catch_panic("reading the head", async {
+                Ok((recorder.n_redacted().await?, recorder.head().await?))
+            });
+            self.hear(answer.await, &mut failing, &recorder.log().name);
             // A hint cuts the waiting short; without one, the interval is all there is.
             drop(tokio::time::timeout(interval, self.hint(&mut hints)).await);
         }
@@ -72,10 +86,11 @@ impl Head {
         std::future::pending::<()>().await;
     }
 
-    fn hear(&self, answer: Result<u64, RecorderError>, failing: &mut bool, log: &str) {
+    fn hear(&self, answer: Result<(u64, u64), RecorderError>, failing: &mut bool, log: &str) {
         match answer {
-            Ok(head) => {
+            Ok((n_redacted, head)) => {
                 *failing = false;
+                self.redact(n_redacted);
                 self.advance(head);
             }
             // Once for each time that it begins to fail, not once for each try.
@@ -86,4 +101,14 @@ impl Head {
             Err(_) => {}
         }
     }
+}
+
+fn raise(known: &watch::Sender<u64>, to: u64) {
+    known.send_if_modified(|known| {
+        let grows = to > *known;
+        if grows {
+            *known = to;
+        }
+        grows
+    });
 }

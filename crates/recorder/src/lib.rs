@@ -4,7 +4,7 @@
 //! that the box has reached in the logs of others. It knows no domain type: to it an event is an
 //! originator, a version, a topic, and bytes.
 //!
-//! Reading order: [`StoredEvent`] is what is kept; [`Append`] is what is asked for, events and a
+//! Reading order: [`StoredEvent`] is what is kept; [`StreamRange`] is a part of an aggregate's; [`Append`] is what is asked for, events and a
 //! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements; [`Admission`]
 //! decides for every engine which appends of a batch conflict; [`MemoryRecorder`] is the smallest engine;
 //! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction;
@@ -14,6 +14,7 @@
 mod admission;
 mod append;
 mod catch_panic;
+mod deletion;
 mod error;
 #[cfg(test)]
 mod fixture;
@@ -30,9 +31,11 @@ mod spool_error;
 mod spool_file;
 mod spool_record;
 mod stored_event;
+mod stream_range;
 
 pub use admission::Admission;
 pub use append::{Append, Position, Tracking};
+pub use deletion::Deletion;
 pub use error::RecorderError;
 pub use group_commit::{GroupCommit, GroupCommitBounds};
 pub use key_value_store::{
@@ -42,7 +45,8 @@ pub use log_identity::{DEFAULT_PAGE_SIZE, LogIdentity};
 pub use memory::MemoryRecorder;
 pub use memory_key_value_store::MemoryKeyValueStore;
 pub use notification_scan::{NotificationScan, ScannedPage};
-pub use recorder::{Recorder, StreamRange};
+pub use recorder::Recorder;
 pub use spool::{Accepted, Spool, SpoolBounds, SpoolState};
 pub use spool_error::SpoolError;
 pub use stored_event::{Encoding, Notification, StoredEvent};
+pub use stream_range::StreamRange;

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Admission, Append, KeyValueStore, LogIdentity, MemoryKeyValueStore, Notification, Position,
-    Recorder, RecorderError, StoredEvent, StreamRange,
+    Admission, Append, Deletion, KeyValueStore, LogIdentity, MemoryKeyValueStore, Notification,
+    Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 
 /// A store in the memory of this process: for tests, and for boxes whose past may end with the process.
@@ -32,6 +32,8 @@ struct Store {
     /// For each aggregate where its events are in `events`; version v is at v - 1.
     streams: HashMap<Uuid, Vec<usize>>,
     positions: HashMap<String, Position>,
+    /// How many of `events` are redacted.
+    n_redacted: u64,
 }
 
 impl MemoryRecorder {
@@ -58,6 +60,9 @@ impl Store {
             for event in &append.events {
                 if let Some(stream) = self.streams.get(&event.originator_id) {
                     admission.set_version(event.originator_id, as_u64(stream.len()));
+                    if self.is_deleted(stream) {
+                        admission.set_deleted(event.originator_id);
+                    }
                 }
             }
             if let Some(step) = &append.tracking
@@ -89,6 +94,37 @@ impl Store {
     fn head(&self) -> u64 {
         as_u64(self.events.len())
     }
+
+    /// All events of a stream are redacted, or none.
+    fn is_deleted(&self, stream: &[usize]) -> bool {
+        let first = stream.first().and_then(|place| self.events.get(*place));
+        first.is_some_and(StoredEvent::is_redacted)
+    }
+
+    fn delete(&mut self, originator_id: Uuid) -> Deletion {
+        let stream = self
+            .streams
+            .get(&originator_id)
+            .map_or(&[][..], Vec::as_slice);
+        if !self.is_deleted(stream) {
+            for place in stream {
+                if let Some(event) = self.events.get_mut(*place) {
+                    *event = event.to_redacted();
+                }
+            }
+            self.n_redacted = self.n_redacted.saturating_add(as_u64(stream.len()));
+        }
+        Deletion {
+            n_events: as_u64(stream.len()),
+            n_redacted: self.n_redacted,
+        }
+    }
+
+    fn range(&self, first: u64, limit: u64) -> &[StoredEvent] {
+        let start = as_index(first.max(1) - 1);
+        let end = start.saturating_add(as_index(limit)).min(self.events.len());
+        self.events.get(start..end).unwrap_or_default()
+    }
 }
 
 #[async_trait]
@@ -116,16 +152,33 @@ impl Recorder for MemoryRecorder {
         let Some(stream) = store.streams.get(&originator_id) else {
             return Ok(Vec::new());
         };
+        if store.is_deleted(stream) {
+            return Err(RecorderError::StreamDeleted { originator_id });
+        }
         let start = as_index(range.after);
         let end = as_index(range.until).min(stream.len());
         let places = stream.get(start..end).unwrap_or_default().iter();
-        let event = |place: &usize| store.events.get(*place).cloned();
+        let (since, until) = range.microseconds();
+        let is_in =
+            |event: &&StoredEvent| (since..=until).contains(&event.occurred_on.as_microsecond());
+        let event = |place: &usize| store.events.get(*place).filter(is_in).cloned();
         let limit = as_index(range.limit);
         Ok(if range.descending {
-            places.rev().take(limit).filter_map(event).collect()
+            places.rev().filter_map(event).take(limit).collect()
         } else {
-            places.take(limit).filter_map(event).collect()
+            places.filter_map(event).take(limit).collect()
         })
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        // Without an index: it is asked for seldom, and here it costs each append more than it spares.
+        let store = self.read();
+        let found = (1..).zip(&store.events);
+        let mut found = found.filter(|(_, event)| event.event_id == event_id);
+        Ok(found.next().map(|(id, event)| Notification {
+            id,
+            event: event.clone(),
+        }))
     }
 
     async fn select_notifications(
@@ -133,21 +186,32 @@ impl Recorder for MemoryRecorder {
         first: u64,
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError> {
-        let first = first.max(1);
         let store = self.read();
-        let start = as_index(first - 1);
-        let end = start
-            .saturating_add(as_index(limit))
-            .min(store.events.len());
-        let events = store.events.get(start..end).unwrap_or_default();
-        Ok(events
+        Ok(store
+            .range(first, limit)
             .iter()
-            .zip(first..)
+            .zip(first.max(1)..)
             .map(|(event, id)| Notification {
                 id,
                 event: event.clone(),
             })
             .collect())
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(store.delete(originator_id))
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        Ok(self.read().n_redacted)
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        let n_ids = last.saturating_add(1).saturating_sub(first.max(1));
+        let store = self.read();
+        let redacted = store.range(first, n_ids).iter();
+        Ok(as_u64(redacted.filter(|event| event.is_redacted()).count()))
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {

@@ -230,7 +230,8 @@ mod tests {
     use super::*;
     use crate::fixture::event;
     use crate::{
-        Append, DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Position, StoredEvent, StreamRange,
+        Append, DEFAULT_PAGE_SIZE, Deletion, LogIdentity, MemoryRecorder, Position, StoredEvent,
+        StreamRange,
     };
 
     /// Counts how often it is asked, and fails once when told to.
@@ -302,6 +303,25 @@ mod tests {
                 });
             }
             self.recorder.select_notifications(first, limit).await
+        }
+
+        async fn select_event(
+            &self,
+            event_id: Uuid,
+        ) -> Result<Option<Notification>, RecorderError> {
+            self.recorder.select_event(event_id).await
+        }
+
+        async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+            self.recorder.delete_stream(originator_id).await
+        }
+
+        async fn n_redacted(&self) -> Result<u64, RecorderError> {
+            self.recorder.n_redacted().await
+        }
+
+        async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+            self.recorder.n_redacted_in(first, last).await
         }
 
         async fn head(&self) -> Result<u64, RecorderError> {

@@ -9,37 +9,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    Append, KeyValueStore, LogIdentity, Notification, Position, RecorderError, StoredEvent,
+    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
+    StoredEvent, StreamRange,
 };
-
-/// Which events of one aggregate, and in what order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamRange {
-    /// Only versions greater than this; 0 for all.
-    pub after: u64,
-    /// Only versions up to and including this; `u64::MAX` for all.
-    pub until: u64,
-    /// At most so many.
-    pub limit: u64,
-    /// Newest first, instead of oldest first.
-    pub descending: bool,
-}
-
-impl StreamRange {
-    /// Every event, oldest first.
-    pub const ALL: Self = Self {
-        after: 0,
-        until: u64::MAX,
-        limit: u64::MAX,
-        descending: false,
-    };
-
-    /// Every event with a version greater than `after`, oldest first.
-    #[must_use]
-    pub const fn after(after: u64) -> Self {
-        Self { after, ..Self::ALL }
-    }
-}
 
 /// A store of one box: the events in commit order, and the positions of its followers.
 ///
@@ -76,6 +48,8 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     /// For one request:
     /// - [`RecorderError::VersionConflict`] if a version does not follow the recorded one: load again, decide again.
     /// - [`RecorderError::TrackingMoved`] if the follower is not where the step begins: go on from there.
+    /// - [`RecorderError::StreamDeleted`] if the stream of one of its events [was deleted](Self::delete_stream): take
+    ///   another id.
     /// - [`RecorderError::Invalid`] if no store could record it.
     ///
     /// For the whole batch, none of which is recorded then:
@@ -85,16 +59,26 @@ pub trait Recorder: Debug + Send + Sync + 'static {
         batch: &[Append],
     ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError>;
 
-    /// The events of one aggregate.
+    /// The events of one aggregate: its stream, or the part of it that `range` names. None for one that has no events.
     ///
     /// # Errors
     ///
-    /// [`RecorderError::Unavailable`] if the store does not answer: try later.
+    /// - [`RecorderError::StreamDeleted`] if the stream [was deleted](Self::delete_stream), whatever the range.
+    /// - [`RecorderError::Unavailable`] if the store does not answer: try later.
     async fn select_events(
         &self,
         originator_id: Uuid,
         range: StreamRange,
     ) -> Result<Vec<StoredEvent>, RecorderError>;
+
+    /// The event with this id, in its place in the log, if there is one: what a `causation_id` refers to.
+    ///
+    /// A store does not hold that event ids differ; of several with one id it is the oldest.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store does not answer: try later.
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError>;
 
     /// The notifications with ids from `first` on, ascending, at most `limit`; fewer only at the head.
     ///
@@ -106,6 +90,38 @@ pub trait Recorder: Debug + Send + Sync + 'static {
         first: u64,
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError>;
+
+    /// Deletes the stream of one aggregate, for good, in one transaction under the log's lock.
+    ///
+    /// What its events said is gone: each stays in its place in the log as a
+    /// [redacted](StoredEvent::to_redacted) one, so that ids stay dense, with its topic, its time, its version and its
+    /// ids, but without state and metadata. From then on the stream is neither read nor written: its id and its versions are
+    /// never used again.
+    ///
+    /// Doing it again changes nothing and says the same. Deleting what has no events does nothing, and does not keep
+    /// the id from being used later.
+    ///
+    /// Callers delete through a [`GroupCommit`](crate::GroupCommit), as they append.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store does not answer, and it is not known whether it is done: do it again.
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError>;
+
+    /// How many notifications of the log are redacted. It only grows, and an answer costs the store next to nothing:
+    /// by it other processes notice that a stream was deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store does not answer: try later.
+    async fn n_redacted(&self) -> Result<u64, RecorderError>;
+
+    /// How many of the notifications from `first` to `last`, both included, are redacted. Their state is not read.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store does not answer: try later.
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError>;
 
     /// The id of the newest notification, 0 for none.
     ///

@@ -334,6 +334,8 @@ async fn drain_first(inner: &Arc<Inner>) -> Result<(), String> {
     };
     let is_refused = match inner.commit.append(Append::new(events.clone())).await {
         Ok(_) => None,
+        // Whether it was recorded before its stream was deleted is no matter any more: nothing would be left of it.
+        Err(refusal @ RecorderError::StreamDeleted { .. }) => Some(refusal),
         Err(refusal @ (RecorderError::VersionConflict { .. } | RecorderError::Invalid { .. })) => {
             let is_recorded = inner.is_recorded(&events).await;
             (!is_recorded.map_err(|error| error.to_string())?).then_some(refusal)

@@ -18,14 +18,17 @@ impl Encoding {
     /// Plain JSON in UTF-8, on one line.
     pub const JSON: Self = Self(Cow::Borrowed("json"));
 
+    /// Nothing: what the event said was redacted, because its stream was deleted. Only a store writes it.
+    pub const REDACTED: Self = Self(Cow::Borrowed("redacted"));
+
     /// The encoding with this mark.
     #[must_use]
     pub fn new(mark: impl Into<Cow<'static, str>>) -> Self {
         let mark = mark.into();
-        if mark == "json" {
-            Self::JSON
-        } else {
-            Self(mark)
+        match &*mark {
+            "json" => Self::JSON,
+            "redacted" => Self::REDACTED,
+            _ => Self(mark),
         }
     }
 
@@ -39,6 +42,12 @@ impl Encoding {
     #[must_use]
     pub fn is_plain_json(&self) -> bool {
         self.0 == "json"
+    }
+
+    /// Whether what the event said was redacted.
+    #[must_use]
+    pub fn is_redacted(&self) -> bool {
+        self.0 == "redacted"
     }
 }
 
@@ -75,6 +84,38 @@ pub struct StoredEvent {
     pub metadata: Bytes,
     /// When it happened, in whole microseconds: a store keeps no finer part.
     pub occurred_on: Timestamp,
+}
+
+impl StoredEvent {
+    /// Whether what it said was redacted, because its stream was deleted.
+    #[must_use]
+    pub fn is_redacted(&self) -> bool {
+        self.encoding.is_redacted()
+    }
+
+    /// What stays of the event when its stream is deleted: everything but what it said and why, its state and its
+    /// metadata.
+    ///
+    /// ```
+    /// # use boxes_recorder::{Encoding, StoredEvent};
+    /// # fn example(event: StoredEvent) {
+    /// let redacted = event.to_redacted();
+    /// assert!(redacted.is_redacted() && redacted.state.is_empty());
+    /// assert_eq!((redacted.event_id, redacted.topic), (event.event_id, event.topic));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn to_redacted(&self) -> Self {
+        Self {
+            encoding: Encoding::REDACTED,
+            state: Bytes::new(),
+            metadata: Bytes::from_static(Self::REDACTED_METADATA),
+            ..self.clone()
+        }
+    }
+
+    /// The metadata of an event that was redacted: an empty JSON object.
+    pub const REDACTED_METADATA: &'static [u8] = b"{}";
 }
 
 // Written out: payloads are never logged, so they are not in the debug output either.

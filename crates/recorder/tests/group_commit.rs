@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, DEFAULT_PAGE_SIZE, Encoding, GroupCommit, GroupCommitBounds, LogIdentity,
+    Append, DEFAULT_PAGE_SIZE, Deletion, Encoding, GroupCommit, GroupCommitBounds, LogIdentity,
     MemoryRecorder, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use bytes::Bytes;
@@ -115,6 +115,22 @@ impl Recorder for Engine {
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError> {
         self.store.select_notifications(first, limit).await
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        self.store.select_event(event_id).await
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        self.store.delete_stream(originator_id).await
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        self.store.n_redacted().await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        self.store.n_redacted_in(first, last).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {
@@ -586,4 +602,58 @@ async fn what_another_process_records_is_noticed_while_somebody_watches_and_cost
     let when_unwatched = engine.head_reads.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(engine.head_reads.load(Ordering::SeqCst), when_unwatched);
+}
+
+#[tokio::test]
+async fn a_stream_is_deleted_in_its_turn_between_what_was_asked_before_and_after() {
+    let engine = Engine::held();
+    let commit = start(&engine, GroupCommitBounds::default()).await;
+    let mut n_redacted = commit.watch_redacted();
+    let before = ask(&commit, Append::new(vec![event(1, 1), event(2, 1)]));
+    settle().await;
+    let more_before = ask(&commit, Append::new(vec![event(1, 2)]));
+    settle().await;
+    let deleting = commit.clone();
+    let deleted =
+        tokio::spawn(async move { deleting.delete_stream(Uuid::from_u128(1)).await.unwrap() });
+    settle().await;
+    let after = ask(&commit, Append::new(vec![event(1, 3)]));
+    let of_another = ask(&commit, Append::new(vec![event(2, 2)]));
+    settle().await;
+    engine.let_through(9);
+    assert_eq!(answer(before).await.unwrap(), 1..3);
+    assert_eq!(answer(more_before).await.unwrap(), 3..4);
+    assert_eq!(deleted.await.unwrap().n_events, 2);
+    assert_eq!(*n_redacted.borrow_and_update(), 2);
+    assert!(matches!(
+        answer(after).await,
+        Err(RecorderError::StreamDeleted { .. })
+    ));
+    assert_eq!(answer(of_another).await.unwrap(), 4..5);
+    commit.close().await;
+    assert!(matches!(
+        commit.delete_stream(Uuid::from_u128(2)).await,
+        Err(RecorderError::Closed)
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_deletes_is_noticed_while_somebody_watches() {
+    let engine = Engine::open();
+    let commit = start(&engine, GroupCommitBounds::default()).await;
+    commit.append(one(1)).await.unwrap();
+    let mut n_redacted = commit.watch_redacted();
+    let stream = Uuid::from_u128(1);
+    engine.store.delete_stream(stream).await.unwrap();
+    tokio::time::timeout(DEADLINE, n_redacted.wait_for(|n_redacted| *n_redacted == 1))
+        .await
+        .expect("not noticed")
+        .unwrap();
+    assert_eq!(
+        *start(&engine, GroupCommitBounds::default())
+            .await
+            .watch_redacted()
+            .borrow(),
+        1
+    );
 }

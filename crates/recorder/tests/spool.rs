@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Accepted, Append, DEFAULT_PAGE_SIZE, Encoding, GroupCommit, GroupCommitBounds, LogIdentity,
-    MemoryRecorder, Notification, Position, Recorder, RecorderError, Spool, SpoolBounds,
-    SpoolError, StoredEvent, StreamRange,
+    Accepted, Append, DEFAULT_PAGE_SIZE, Deletion, Encoding, GroupCommit, GroupCommitBounds,
+    LogIdentity, MemoryRecorder, Notification, Position, Recorder, RecorderError, Spool,
+    SpoolBounds, SpoolError, StoredEvent, StreamRange,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -101,6 +101,22 @@ impl Recorder for Store {
         limit: u64,
     ) -> Result<Vec<Notification>, RecorderError> {
         self.memory.select_notifications(first, limit).await
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        self.memory.select_event(event_id).await
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        self.memory.delete_stream(originator_id).await
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        self.memory.n_redacted().await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        self.memory.n_redacted_in(first, last).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {

@@ -50,6 +50,9 @@ pub enum BoxCommand {
     Garbage(crate::GarbageOptions),
     /// Verifies that the log of a box is as it was sealed, near or far, and names the first notification that is not.
     Verify(crate::VerifyOptions),
+    /// Deletes an aggregate of a box for good, as when a person is to be forgotten.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    Delete(crate::DeleteOptions),
 }
 
 impl BoxCommand {
@@ -78,6 +81,8 @@ impl BoxCommand {
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
             Self::Garbage(options) => crate::garbage_program::garbage(&contexts, &options).await,
             Self::Verify(options) => crate::verify_program::verify(&contexts, &options).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::Delete(options) => crate::delete_program::delete(&contexts, &options).await,
         })
     }
 }

@@ -23,7 +23,8 @@ use crate::telemetry::LogFormat;
 
 use crate::upstream_address::UPSTREAM_ADDRESS;
 use crate::{
-    CorsOrigin, Network, RateLimit, ServeOptions, TlsFiles, Token, Tokens, UpstreamAddress,
+    BoundedContext, CorsOrigin, Network, RateLimit, ServeOptions, TlsFiles, Token, Tokens,
+    UpstreamAddress,
 };
 
 /// What a service is told: every setting with its value.
@@ -48,6 +49,11 @@ pub struct Config {
     pub follow: BTreeMap<String, UpstreamAddress>,
     /// Notifications in a page of a log; `None` for what the log has, and 20 for a new one.
     pub page_size: Option<NonZeroU32>,
+    /// The boxes of which aggregates may be deleted, beside those that are
+    /// [declared so](crate::BoundedContext::redactable).
+    pub redactable: Vec<String>,
+    /// How long caches may keep archived pages of those boxes before they ask again.
+    pub redactable_freshness: Duration,
     /// When boxes of this process learn of each other's events.
     pub delivery: Delivery,
     /// The bearer tokens that this service accepts; none asks for none.
@@ -174,6 +180,8 @@ impl Default for Config {
             stores: BTreeMap::new(),
             follow: BTreeMap::new(),
             page_size: None,
+            redactable: Vec::new(),
+            redactable_freshness: NotificationLogOptions::DEFAULT_REDACTABLE,
             delivery: Delivery::Concurrent,
             tokens: Tokens::default(),
             upstream_tokens: BTreeMap::new(),
@@ -249,6 +257,19 @@ impl Config {
             "a number of notifications from 1 to 1000",
             |t| page_size(t).map(Some),
             &mut config.page_size,
+        )?;
+        for given in layers.list(&setting::REDACTABLE)? {
+            config
+                .redactable
+                .push(given.parse("the name of a box", |text| {
+                    is_box_name(text).then(|| text.to_owned())
+                })?);
+        }
+        set.seconds(
+            &setting::REDACTABLE_FRESHNESS,
+            0.0,
+            31_536_000.0,
+            &mut config.redactable_freshness,
         )?;
         set.value(
             &setting::DELIVERY,
@@ -411,6 +432,12 @@ impl Config {
     pub fn format_of(&self, name: &str) -> Option<StateFormat> {
         let format = self.formats.get(name).or_else(|| self.formats.get(""));
         format.copied()
+    }
+
+    /// Whether aggregates of the box may be deleted: by its declaration, or by [`redactable`](Self::redactable).
+    #[must_use]
+    pub fn is_redactable(&self, context: &BoundedContext) -> bool {
+        context.is_redactable() || self.redactable.iter().any(|name| name == context.name())
     }
 
     /// The token to send to the named upstream.

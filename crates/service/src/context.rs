@@ -70,6 +70,7 @@ pub struct BoundedContext {
     snapshots: Snapshots,
     writer: Option<Arc<dyn Transcoder>>,
     readers: Vec<Arc<dyn Transcoder>>,
+    is_redactable: bool,
     mistakes: Vec<String>,
 }
 
@@ -112,6 +113,7 @@ impl BoundedContext {
             snapshots: Snapshots::default(),
             writer: None,
             readers: Vec::new(),
+            is_redactable: false,
             mistakes,
         }
     }
@@ -120,6 +122,22 @@ impl BoundedContext {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Declares that its aggregates may be deleted for good, as when a person is to be forgotten: see
+    /// [`App::delete`].
+    ///
+    /// What is deleted is redacted in the log, so caches keep its archived pages for an hour only, instead of a year. Say it
+    /// from the start: pages that were published before stay where they are kept.
+    pub const fn redactable(mut self) -> Self {
+        self.is_redactable = true;
+        self
+    }
+
+    /// Whether it is declared so.
+    #[must_use]
+    pub const fn is_redactable(&self) -> bool {
+        self.is_redactable
     }
 
     /// Declares an aggregate, whose events it may then record.

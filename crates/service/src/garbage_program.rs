@@ -7,7 +7,8 @@ use std::time::Duration;
 use boxes_application::{Edge, StoredValues, SystemEdge, find_garbage};
 use clap::Args;
 
-use crate::store_options::{StoreOptions, progress_bar, refused};
+use crate::progress_bar::progress_bar;
+use crate::store_options::{StoreOptions, refused};
 use crate::{BoundedContext, Result};
 
 /// What the command line of `garbage` says.

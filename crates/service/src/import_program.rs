@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::import::{Translation, follower, import as import_table};
 use crate::import_report::ImportReport;
-use crate::store_options::{StoreOptions, progress_bar, refused};
+use crate::progress_bar::progress_bar;
+use crate::store_options::{StoreOptions, refused};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `import` says.

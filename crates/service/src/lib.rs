@@ -21,6 +21,8 @@ mod connection;
 mod context;
 mod cors;
 mod database_url;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod delete_program;
 mod descriptions;
 mod encryption;
 mod error_pages;
@@ -46,6 +48,7 @@ mod options;
 mod plan;
 mod problem;
 mod program;
+mod progress_bar;
 mod python_time;
 mod rate_limit;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -90,6 +93,8 @@ pub use config::{Config, ConfigError, Delivery, StateFormat};
 pub use context::BoundedContext;
 pub use cors::{CorsOrigin, ParseCorsOriginError};
 pub use database_url::DatabaseUrl;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use delete_program::{DeleteArguments, DeleteOptions};
 pub use extract::{Json, Path};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use forget_program::ForgetOptions;

@@ -34,7 +34,12 @@ pub(crate) fn published(app: &App, logs: &Logs, topics: Vec<LogTopics>) -> Vec<P
     std::iter::once((app.name().to_owned(), own))
         .chain(beside)
         .zip(topics)
-        .map(|((name, log), topics)| PublishedLog { name, log, topics })
+        .map(|((name, log), topics)| PublishedLog {
+            name,
+            log,
+            topics,
+            is_redactable: app.is_redactable(),
+        })
         .collect()
 }
 
@@ -50,6 +55,9 @@ pub(crate) fn serve(
     let options = NotificationLogOptions {
         public_base: config.public_url.clone(),
         restricted: !config.tokens.is_empty(),
+        redactable: published
+            .is_redactable
+            .then_some(config.redactable_freshness),
         cache_bytes: config.page_cache,
         max_waiters: config.max_waiters,
         heartbeat: config.heartbeat,
@@ -67,6 +75,7 @@ pub(crate) fn serve(
     let dialects = dialects
         .map_err(invalid)?
         .restricted(options.restricted)
+        .redactable(options.redactable)
         .public_base(options.public_base.clone());
     let resource = NotificationLogResource::new(log, options).map_err(invalid)?;
     let topics = json_operation(

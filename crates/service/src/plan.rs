@@ -19,6 +19,8 @@ pub(crate) struct PlannedBox {
     pub(crate) context: BoundedContext,
     pub(crate) store: Store,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Whether its aggregates may be deleted.
+    pub(crate) is_redactable: bool,
 }
 
 /// A followed box.
@@ -71,6 +73,7 @@ impl Plan {
             boxes.push(PlannedBox {
                 store: config.store_of(context.name()),
                 upstreams,
+                is_redactable: config.is_redactable(&context),
                 context,
             });
         }
@@ -108,6 +111,12 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
         .iter()
         .map(|name| ("to serve", name))
         .chain(config.stores.keys().map(|name| ("in --store", name)))
+        .chain(
+            config
+                .redactable
+                .iter()
+                .map(|name| ("in --redactable", name)),
+        )
         .chain(config.formats.keys().map(|name| ("in --format", name)))
         .filter(|(_, name)| !name.is_empty())
     {
@@ -372,6 +381,14 @@ mod tests {
             },
         );
         assert!(error.contains("`order` in --store"), "{error}");
+        let error = refusal(
+            program(),
+            &Config {
+                redactable: named("order"),
+                ..Config::default()
+            },
+        );
+        assert!(error.contains("`order` in --redactable"), "{error}");
         let error = refusal(
             program(),
             &Config {

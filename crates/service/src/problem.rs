@@ -23,6 +23,7 @@ use http::{HeaderValue, StatusCode};
 /// | [`Error::NoValue`] | 404 | `not-found` |
 /// | [`Error::TooLarge`] | 413 | `body-too-large` |
 /// | [`Error::Discarded`] | 410 | `discarded` |
+/// | [`Error::Deleted`] | 410 | `deleted` |
 /// | [`Error::AlreadyExists`] | 409 | `already-exists` |
 /// | [`Error::Conflict`] | 409, with `Retry-After` | `conflict` |
 /// | [`Error::Store`], the store not answering | 503, with `Retry-After` | `store-unavailable` |
@@ -31,13 +32,21 @@ use http::{HeaderValue, StatusCode};
 pub struct Problem(boxes_http::Problem);
 
 /// The kinds of problems that are a service's own, beside [`ProblemKind::ALL`].
-pub(crate) static OWN_KINDS: &[ProblemKind] = &[ALREADY_EXISTS, UNEXPECTED_BODY, NOT_SEALED];
+pub(crate) static OWN_KINDS: &[ProblemKind] =
+    &[ALREADY_EXISTS, DELETED, UNEXPECTED_BODY, NOT_SEALED];
 
 const ALREADY_EXISTS: ProblemKind = ProblemKind {
     slug: "already-exists",
     status: StatusCode::CONFLICT,
     title: "It exists already",
     advice: "Something with this id was created before. If that was an earlier attempt of yours, treat it as done; otherwise take another id.",
+};
+
+const DELETED: ProblemKind = ProblemKind {
+    slug: "deleted",
+    status: StatusCode::GONE,
+    title: "It was deleted",
+    advice: "It will not come back, and what was known of it is gone. Its id is not used again: take another one for something new.",
 };
 
 pub(crate) const UNEXPECTED_BODY: ProblemKind = ProblemKind {
@@ -152,6 +161,7 @@ impl From<Error> for Problem {
             }
             Error::TooLarge { .. } => Self::new(&ProblemKind::BODY_TOO_LARGE, error.to_string()),
             Error::Discarded { .. } => Self::new(&ProblemKind::DISCARDED, error.to_string()),
+            Error::Deleted { .. } => Self::new(&DELETED, error.to_string()),
             Error::AlreadyExists { .. } => Self::new(&ALREADY_EXISTS, error.to_string()),
             Error::Conflict { .. } => {
                 Self::new(&ProblemKind::CONFLICT, error.to_string()).with_retry_after()
@@ -212,6 +222,15 @@ mod tests {
                 410,
                 "discarded",
                 "was discarded",
+            ),
+            (Error::Deleted { id }, 410, "deleted", "was deleted"),
+            (
+                Error::NotRedactable {
+                    name: "inner".to_owned(),
+                },
+                500,
+                "internal",
+                "its log has the details",
             ),
             (
                 Error::AlreadyExists {

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::progress_bar::progress_bar;
 use crate::reencrypt::{Reencrypted, reencrypt};
-use crate::store_options::{StoreOptions, progress_bar, refused};
+use crate::store_options::{StoreOptions, refused};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `reencrypt` says.

@@ -206,6 +206,7 @@ impl Started {
                 subject_keys: self
                     .key_stores
                     .of_box(writer.recorder().key_value_store(), config),
+                redactable: planned.is_redactable,
                 ..AppOptions::default()
             },
         );

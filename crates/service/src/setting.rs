@@ -106,6 +106,16 @@ settings! {
         default: "20 for a new log, its own for one that is there",
         help: "Notifications in a page of a log, 1 to 1000; fixed when the log is made, and refused if it has another",
     }
+    REDACTABLE {
+        key: Some("redactable"), flag: Some("redactable"), variable: "BOXES_REDACTABLE", value: "BOX", shape: Shape::List,
+        default: "the boxes that are declared so",
+        help: "Boxes of which aggregates may be deleted, which redacts their notifications: caches then keep archived pages for a while only. Say so from the start. Repeatable",
+    }
+    REDACTABLE_FRESHNESS {
+        key: Some("redactable_freshness"), flag: Some("redactable-freshness"), variable: "BOXES_REDACTABLE_FRESHNESS", value: "SECONDS", shape: Shape::One,
+        default: "3600",
+        help: "How long caches may keep archived pages of redactable logs before they ask again, 0 to 31536000: so long a deletion may take to reach them",
+    }
     DELIVERY {
         key: Some("delivery"), flag: Some("delivery"), variable: "BOXES_DELIVERY", value: "concurrent|synchronous", shape: Shape::One,
         default: "concurrent",

@@ -53,6 +53,8 @@ pub(crate) struct PublishedLog {
     pub(crate) name: String,
     pub(crate) log: Arc<dyn NotificationLog>,
     pub(crate) topics: LogTopics,
+    /// Whether aggregates of its box may be deleted, so that caches must not keep its pages for ever.
+    pub(crate) is_redactable: bool,
 }
 
 /// One that seals the log of a box.

@@ -1,11 +1,9 @@
 //! The command line of a command that works on the store of one box.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use boxes_recorder::Recorder;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::program::environment;
 use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store};
@@ -97,24 +95,12 @@ pub(crate) fn refused(reason: String) -> crate::Failure {
     ConfigError::Together { reason }.into()
 }
 
-/// How far something is, shown to people alone: `importing events ████ 12/100`.
-pub(crate) fn progress_bar(doing: &'static str, length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length).with_message(doing);
-    if !std::io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {elapsed_precise}")
-    {
-        bar.set_style(style);
-    }
-    bar
-}
-
 impl<A: Args> Args for StoreOptions<A> {
     fn augment_args(command: Command) -> Command {
         let command =
             ServeOptions::augment_args(A::augment_args(command)).mut_arg("BOXES_SERVE", |arg| {
                 arg.help("The box")
+                    .index(1)
                     .required(true)
                     .action(ArgAction::Set)
                     .num_args(1)

@@ -10,8 +10,9 @@ use boxes_recorder::{GroupCommit, GroupCommitBounds};
 use clap::Args;
 
 use crate::layers::read_bounded;
+use crate::progress_bar::progress_bar;
 use crate::remote_seals::RemoteSeals;
-use crate::store_options::{StoreOptions, progress_bar, refused};
+use crate::store_options::{StoreOptions, refused};
 use crate::{BoundedContext, Result, UpstreamAddress, logs};
 
 /// What the command line of `verify` says.

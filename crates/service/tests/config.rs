@@ -38,6 +38,22 @@ fn file(text: &str) -> (TempDir, String) {
 }
 
 #[test]
+fn redactable_boxes_are_named_by_flags_a_variable_or_the_file() {
+    let (_folder, path) = file("redactable = ['a', 'b']");
+    let named =
+        |flags: &[&str], variables: &[(&str, &str)]| load(flags, variables).unwrap().redactable;
+    assert_eq!(
+        named(&["--redactable", "a", "--redactable", "b"], &[]),
+        ["a", "b"]
+    );
+    assert_eq!(named(&[], &[("BOXES_REDACTABLE", "a,b")]), ["a", "b"]);
+    assert_eq!(named(&["--config", &path], &[]), ["a", "b"]);
+    assert_eq!(named(&[], &[]), [""; 0]);
+    let error = load(&["--redactable", "No Box"], &[]).unwrap_err();
+    assert!(error.contains("--redactable"), "{error}");
+}
+
+#[test]
 fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
     // Flag, variable, key, then how each of the three is written, and a way to see which one held.
     type Case = (
@@ -71,6 +87,13 @@ fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
             "page_size",
             ["5", "6", "7"],
             |c| c.page_size.unwrap().to_string(),
+        ),
+        (
+            "--redactable-freshness",
+            "BOXES_REDACTABLE_FRESHNESS",
+            "redactable_freshness",
+            ["1", "2", "3"],
+            |c| c.redactable_freshness.as_secs().to_string(),
         ),
         (
             "--delivery",

@@ -18,6 +18,7 @@ pub mod notification_log_suite;
 #[cfg(feature = "evolution")]
 mod recorded_schemas;
 pub mod recorder_contract;
+mod recorder_deletion;
 mod recorder_fixture;
 mod recorder_reading;
 mod recorder_recording;

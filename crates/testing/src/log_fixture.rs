@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_notification_log::{
-    LocalNotificationLog, LogDescription, LogError, NotificationLog, Section, SectionLink,
+    LocalNotificationLog, LogDescription, LogError, NotificationLog, Section, SectionId,
+    SectionLink,
 };
 use boxes_recorder::{
     Append, Encoding, GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, StoredEvent,
@@ -71,6 +72,13 @@ impl SmallLog {
         let first = self.appended.fetch_add(count, Ordering::Relaxed) + 1;
         self.append_events((first..first + count).map(small_event).collect())
             .await;
+    }
+
+    /// Deletes the stream of the `n`-th event that was appended: the notification is redacted.
+    pub async fn delete(&self, n: u64) {
+        let originator_id = small_event(n).originator_id;
+        let deleted = self.writer.delete_stream(originator_id).await;
+        assert_eq!(deleted.expect("memory answers").n_events, 1);
     }
 
     /// Appends these events.
@@ -195,6 +203,10 @@ impl NotificationLog for FailingLog {
     async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
         self.fail()?;
         self.bend(self.inner.section(link).await?)
+    }
+
+    async fn n_redacted_in(&self, id: SectionId) -> Result<u64, LogError> {
+        self.inner.n_redacted_in(id).await
     }
 
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {

@@ -62,6 +62,7 @@ macro_rules! notification_log_suite {
             a_removed_section_stops_the_reader,
             failures_look_the_same_from_near_and_far,
             events_of_every_kind_arrive_byte_for_byte,
+            a_redacted_notification_keeps_its_place_and_nobody_stumbles_over_it,
             waiting_ends_with_the_next_notification_or_the_time,
         }
     };
@@ -765,6 +766,41 @@ pub async fn events_of_every_kind_arrive_byte_for_byte(through: impl Seen) {
                 .slice(..notification.event.state.len().min(80))
         );
         assert_eq!(notification.event, event);
+    }
+}
+
+/// Sections that hold none are as they were; readers go over it; what is left says who, when and what kind.
+pub async fn a_redacted_notification_keeps_its_place_and_nobody_stumbles_over_it(
+    through: impl Seen,
+) {
+    let log = SmallLog::with(5, 13).await;
+    let seen = through.seen(log.near()).await;
+    let id = |low| SectionId::containing(low, NonZeroU32::new(5).expect("not 0"));
+    let before = section(&*seen, "1,5").await;
+    assert_eq!(seen.n_redacted_in(id(1)).await.expect("an answer"), 0);
+    for n in [2, 4, 12] {
+        log.delete(n).await;
+    }
+    let after = section(&*seen, "1,5").await.items;
+    for (after, before) in after.iter().zip(&before.items) {
+        let expected = match after.id {
+            2 | 4 => before.event.to_redacted(),
+            _ => before.event.clone(),
+        };
+        assert_eq!((after.id, &after.event), (before.id, &expected));
+    }
+    let described = seen.describe().await.expect("the log answers");
+    assert_eq!(described.n_redacted, 3);
+    for (low, n_redacted) in [(1, 2), (6, 0), (11, 1), (16, 0)] {
+        let counted = seen.n_redacted_in(id(low)).await;
+        assert_eq!(counted.expect("an answer"), n_redacted, "from {low}");
+    }
+    for way in WAYS {
+        let batches = read_all(&mut reader(&seen, 0, way)).await;
+        let read: Vec<_> = batches.expect("nothing is wrong").concat();
+        assert_eq!(ids(&read), (1..=13).collect::<Vec<_>>());
+        let redacted = read.iter().filter(|read| read.event.is_redacted());
+        assert_eq!(ids(redacted), [2, 4, 12]);
     }
 }
 

@@ -34,8 +34,16 @@ use std::time::Duration;
 
 use boxes_recorder::Recorder;
 
+pub use crate::recorder_deletion::{
+    a_deleted_stream_is_neither_read_nor_written_again,
+    a_deleted_stream_leaves_its_places_in_the_log_redacted,
+    a_deletion_counts_for_every_recorder_on_the_store,
+    a_stream_that_is_deleted_while_others_write_to_it_ends_there,
+    deleting_again_changes_nothing_and_says_the_same, redacted_notifications_are_counted,
+};
 pub use crate::recorder_reading::{
     a_finer_time_is_cut_to_microseconds, an_aggregate_is_read_by_range_limit_and_order,
+    an_aggregate_is_read_by_the_time_at_which_it_happened, an_event_is_found_by_its_id,
     everything_that_an_event_says_comes_back, reading_changes_nothing,
     the_log_is_read_from_any_id_with_a_limit,
 };
@@ -73,7 +81,9 @@ macro_rules! recorder_contract {
             followers_do_not_know_of_each_other,
             an_invalid_request_is_refused_alone,
             an_aggregate_is_read_by_range_limit_and_order,
+            an_aggregate_is_read_by_the_time_at_which_it_happened,
             the_log_is_read_from_any_id_with_a_limit,
+            an_event_is_found_by_its_id,
             everything_that_an_event_says_comes_back,
             a_finer_time_is_cut_to_microseconds,
             requests_of_any_number_of_events_are_recorded_whole,
@@ -81,6 +91,12 @@ macro_rules! recorder_contract {
             a_store_that_is_opened_again_has_everything_and_the_same_epoch,
             recorders_on_one_store_see_and_check_what_the_others_record,
             reading_changes_nothing,
+            a_deleted_stream_leaves_its_places_in_the_log_redacted,
+            a_deleted_stream_is_neither_read_nor_written_again,
+            deleting_again_changes_nothing_and_says_the_same,
+            redacted_notifications_are_counted,
+            a_deletion_counts_for_every_recorder_on_the_store,
+            a_stream_that_is_deleted_while_others_write_to_it_ends_there,
             rivals_write_each_version_once,
             a_live_reader_reads_everything_once_in_order_while_sixteen_write,
         }

@@ -62,6 +62,7 @@ pub async fn an_aggregate_is_read_by_range_limit_and_order(store: impl Store) {
                 until: 8,
                 limit: 3,
                 descending: true,
+                ..all
             },
             vec![8, 7, 6],
         ),
@@ -96,6 +97,77 @@ pub async fn an_aggregate_is_read_by_range_limit_and_order(store: impl Store) {
         );
     }
     assert_eq!(stream(&*recorder, C, all).await, []);
+}
+
+/// From a time on, and up to before another one; in the order of versions, also where the clock went back.
+pub async fn an_aggregate_is_read_by_the_time_at_which_it_happened(store: impl Store) {
+    let recorder = store.open().await;
+    let time = |seconds: i64, nanoseconds: i32| Timestamp::new(seconds, nanoseconds).unwrap();
+    let times = [10, 20, 20, 30, 15, 40].map(|seconds| time(seconds, 0));
+    let happened = (1..).zip(times).map(|(version, occurred_on)| StoredEvent {
+        occurred_on,
+        ..event(A, version)
+    });
+    accepted(&*recorder, Append::new(happened.collect())).await;
+    accepted(&*recorder, Append::new(events(B, 1..3))).await;
+    let all = StreamRange::ALL;
+    let between = |since, before| StreamRange {
+        since,
+        before,
+        ..all
+    };
+    let cases = [
+        (between(Some(time(20, 0)), None), vec![2, 3, 4, 6]),
+        (between(None, Some(time(20, 0))), vec![1, 5]),
+        (between(Some(time(20, 0)), Some(time(30, 0))), vec![2, 3]),
+        (between(Some(time(20, 1)), Some(time(30, 1))), vec![4]),
+        (between(Some(time(20, 0)), Some(time(20, 0))), vec![]),
+        (between(Some(time(41, 0)), None), vec![]),
+        (
+            between(Some(Timestamp::MIN), Some(Timestamp::MAX)),
+            vec![1, 2, 3, 4, 5, 6],
+        ),
+        (
+            StreamRange {
+                since: Some(time(15, 0)),
+                after: 2,
+                limit: 2,
+                ..all
+            },
+            vec![3, 4],
+        ),
+        (
+            StreamRange {
+                before: Some(time(40, 0)),
+                until: 5,
+                ..StreamRange::newest(2)
+            },
+            vec![5, 4],
+        ),
+    ];
+    for (range, expected) in cases {
+        let found = stream(&*recorder, A, range).await;
+        assert_eq!(versions(&found), expected, "{range:?}");
+    }
+}
+
+/// In its place in the log; the oldest one, if somebody gave an id twice.
+pub async fn an_event_is_found_by_its_id(store: impl Store) {
+    let recorder = store.open().await;
+    accepted(&*recorder, Append::new(events(A, 1..6))).await;
+    accepted(&*recorder, Append::new(events(B, 1..4))).await;
+    let find = async |event_id| recorder.select_event(event_id).await.unwrap();
+    for (id, expected) in [(1, event(A, 1)), (4, event(A, 4)), (7, event(B, 2))] {
+        let found = find(expected.event_id).await.unwrap();
+        assert_eq!((found.id, found.event), (id, expected));
+    }
+    assert_eq!(find(Uuid::from_u128(9)).await, None);
+    let twice = StoredEvent {
+        event_id: event(A, 2).event_id,
+        ..event(C, 1)
+    };
+    accepted(&*recorder, Append::new(vec![twice])).await;
+    assert_eq!(find(event(A, 2).event_id).await.unwrap().id, 2);
 }
 
 /// Also from before the first id and from beyond the last one.

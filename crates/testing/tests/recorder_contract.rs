@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Notification, Position, Recorder,
-    RecorderError, StoredEvent, StreamRange,
+    Append, DEFAULT_PAGE_SIZE, Deletion, LogIdentity, MemoryRecorder, Notification, Position,
+    Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use boxes_testing::recorder_contract::{self as contract, Store, run};
 use uuid::Uuid;
@@ -69,6 +69,10 @@ enum Flaw {
     WritesOnReading,
     /// Begins anew when it is opened.
     Forgets,
+    /// Says that a stream is deleted, and leaves it there.
+    DeletesNothingReally,
+    /// Deletes the rows of a stream, and leaves holes in the log.
+    DeletesTheRows,
 }
 
 /// A naive store of ours: checks with a memory recorder, numbers on its own.
@@ -85,6 +89,17 @@ struct Naive {
 }
 
 impl Naive {
+    fn redact(&self, originator_id: Uuid) {
+        let mut visible = self.visible.lock().unwrap();
+        let of_stream = |event: &&mut StoredEvent| event.originator_id == originator_id;
+        for event in visible.values_mut().filter(of_stream) {
+            *event = event.to_redacted();
+        }
+        if self.flaw == Flaw::DeletesTheRows {
+            visible.retain(|_, event| event.originator_id != originator_id);
+        }
+    }
+
     fn empty(flaw: Flaw) -> Self {
         Self {
             log: log(),
@@ -171,6 +186,43 @@ impl Recorder for Naive {
                 event: event.clone(),
             })
             .collect())
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        let visible = self.visible.lock().unwrap();
+        let mut found = visible
+            .iter()
+            .filter(|(_, event)| event.event_id == event_id);
+        Ok(found.next().map(|(id, event)| Notification {
+            id: *id,
+            event: event.clone(),
+        }))
+    }
+
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        if self.flaw == Flaw::DeletesNothingReally {
+            let n_events = self
+                .checked
+                .select_events(originator_id, StreamRange::ALL)
+                .await?
+                .len();
+            let n_events = u64::try_from(n_events).unwrap();
+            return Ok(Deletion {
+                n_events,
+                n_redacted: n_events,
+            });
+        }
+        let _lock = self.lock.lock().await;
+        self.redact(originator_id);
+        self.checked.delete_stream(originator_id).await
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        self.checked.n_redacted().await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        self.checked.n_redacted_in(first, last).await
     }
 
     async fn head(&self) -> Result<u64, RecorderError> {
@@ -262,6 +314,22 @@ fn the_suite_notices_a_finer_time_writing_on_reading_and_forgetting() {
     assert!(fails(
         contract::a_store_that_is_opened_again_has_everything_and_the_same_epoch(naive(
             Flaw::Forgets
+        ))
+    ));
+}
+
+#[test]
+fn the_suite_notices_that_a_deleted_stream_is_still_there_or_leaves_holes() {
+    run(contract::a_deleted_stream_leaves_its_places_in_the_log_redacted(naive(Flaw::None)));
+    run(contract::a_deleted_stream_is_neither_read_nor_written_again(naive(Flaw::None)));
+    for flaw in [Flaw::DeletesNothingReally, Flaw::DeletesTheRows] {
+        assert!(fails(
+            contract::a_deleted_stream_leaves_its_places_in_the_log_redacted(naive(flaw))
+        ));
+    }
+    assert!(fails(
+        contract::a_deleted_stream_is_neither_read_nor_written_again(naive(
+            Flaw::DeletesNothingReally
         ))
     ));
 }

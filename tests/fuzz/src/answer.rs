@@ -251,6 +251,7 @@ struct Fixed(Section);
 impl NotificationLog for Fixed {
     async fn describe(&self) -> Result<LogDescription, LogError> {
         Ok(LogDescription {
+            n_redacted: 0,
             log: self.0.log.clone(),
             first_available: 1,
             last: self

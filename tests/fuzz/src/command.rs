@@ -83,7 +83,7 @@ async fn write(
 ) -> Result<impl IntoResponse, Problem> {
     app.create(id, NoteEvent::Written(note.clone())).await?;
     // What is kept in memory must be what the store would give.
-    let history = app.history(id).await?;
+    let history = app.history(id).take(2).await?;
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].event, NoteEvent::Written(note.clone()));
     Ok((StatusCode::CREATED, Json(note)))

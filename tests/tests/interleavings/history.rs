@@ -129,6 +129,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         until,
         limit,
         descending,
+        ..StreamRange::ALL
     });
     let topics = option::of(prop::collection::vec(0..TOPICS.len(), 0..3));
     let scan = (0..2_usize, 0..40_u64, any::<bool>(), 1..6_u16, topics);
