@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::columns::Columns;
+use crate::numbers::unsigned;
+
 /// An event as the Python library keeps it; nothing in it was looked at.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PythonEvent {
@@ -27,5 +30,18 @@ impl std::fmt::Debug for PythonEvent {
             .field("topic", &self.topic)
             .field("state_bytes", &self.state.len())
             .finish()
+    }
+}
+
+impl PythonEvent {
+    /// What stands in a row of id, aggregate, version, topic and state.
+    pub(crate) fn of_row<DB: Columns>(row: &DB::Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            notification_id: unsigned(DB::number(row, 0)?)?,
+            originator_id: DB::text(row, 1)?.to_owned(),
+            originator_version: unsigned(DB::number(row, 2)?)?,
+            topic: DB::text(row, 3)?.to_owned(),
+            state: Bytes::from(DB::bytes(row, 4)?),
+        })
     }
 }

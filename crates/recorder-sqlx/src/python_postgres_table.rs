@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use boxes_recorder::RecorderError;
-use bytes::Bytes;
-use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Postgres, Row};
 use tokio::time::timeout;
 
@@ -105,21 +103,11 @@ impl PythonPostgresTable {
             .bind(at_most(limit))
             .fetch_all(&mut self.connection)
             .await;
-        rows.and_then(|rows| rows.iter().map(decode).collect())
+        rows.and_then(|rows| rows.iter().map(PythonEvent::of_row::<Postgres>).collect())
             .map_err(unavailable::<Postgres>(
                 "reading the events of the Python library",
             ))
     }
-}
-
-fn decode(row: &PgRow) -> Result<PythonEvent, sqlx::Error> {
-    Ok(PythonEvent {
-        notification_id: unsigned(row.try_get(0)?)?,
-        originator_id: row.try_get(1)?,
-        originator_version: unsigned(row.try_get(2)?)?,
-        topic: row.try_get(3)?,
-        state: Bytes::from(row.try_get::<Vec<u8>, _>(4)?),
-    })
 }
 
 async fn tables(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boxes_recorder::RecorderError;
-use bytes::Bytes;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 
 use crate::PythonEvent;
@@ -85,19 +84,9 @@ impl PythonSqliteTable {
             .bind(at_most(limit))
             .fetch_all(&mut self.connection)
             .await;
-        rows.and_then(|rows| rows.iter().map(decode).collect())
+        rows.and_then(|rows| rows.iter().map(PythonEvent::of_row::<Sqlite>).collect())
             .map_err(unavailable("reading the events of the Python library"))
     }
-}
-
-fn decode(row: &SqliteRow) -> Result<PythonEvent, sqlx::Error> {
-    Ok(PythonEvent {
-        notification_id: unsigned(row.try_get(0)?)?,
-        originator_id: row.try_get(1)?,
-        originator_version: unsigned(row.try_get(2)?)?,
-        topic: row.try_get(3)?,
-        state: Bytes::from(row.try_get::<Vec<u8>, _>(4)?),
-    })
 }
 
 /// The names of the tables, and whether they are without row ids.
