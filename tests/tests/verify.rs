@@ -42,7 +42,8 @@ impl Shop {
         let mut arguments: Vec<String> = ["serve", "orders", "--page-size", "2", "--data"]
             .map(str::to_owned)
             .into();
-        arguments.extend([path("data"), "--seal-key-file".to_owned(), path("seal.pem")]);
+        arguments.extend([path("data"), "--redactable".to_owned(), "orders".to_owned()]);
+        arguments.extend(["--seal-key-file".to_owned(), path("seal.pem")]);
         for upstream in ["inventory", "payments", "shipping"] {
             let url = format!("{upstream}={nowhere}{upstream}/notifications");
             arguments.extend(["--follow".to_owned(), url]);
@@ -87,11 +88,16 @@ impl Shop {
     }
 
     fn verify(&self, arguments: &[&str]) -> Output {
+        self.run("verify", arguments)
+    }
+
+    fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        let told = command;
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
             command.env_remove(name);
         }
-        command.args(["verify", "orders", "--data", &self.path("data")]);
+        command.args([told, "orders", "--data", &self.path("data")]);
         command
             .args(arguments)
             .stdin(Stdio::null())
@@ -244,6 +250,44 @@ async fn seals_are_served_beside_the_pages() {
     let (_, keys) = shop.get("/orders/notifications/keys").await;
     assert_eq!(keys["keys"][0]["pem"], PUBLIC_KEY);
     assert_eq!(keys["keys"][0]["public_key"], PUBLIC_HEX);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_aggregate_was_deleted_is_as_it_was_sealed_and_its_deletions_are_counted() {
+    let mut shop = Shop::new();
+    shop.process.start_and_wait().await;
+    shop.place(7).await;
+    let (_, third) = shop.get("/orders/notifications/3").await;
+    let order = third["originator_id"].as_str().unwrap().to_owned();
+    let deleted = shop.run("delete", &[&order, "--yes", "--redactable", "orders"]);
+    ends(&deleted, 0, &["1 notification redacted"]);
+    let url = format!("{}/orders/notifications", shop.process.base_url());
+    let far = ["--from-url", &url, "--signed-by", PUBLIC_HEX];
+    let says = [
+        "verified   1 to 6 of 7",
+        "deleted    1 notification",
+        "3 first",
+    ];
+    until("the service has noticed", async || {
+        text(&shop.verify(&far)).contains("deleted")
+    })
+    .await;
+    ends(&shop.verify(&far), 0, &says);
+    ends(&shop.verify(&["--signed-by", PUBLIC_HEX]), 0, &says);
+    // It goes on from there; and what stays of the notification is held to its seal.
+    shop.place(2).await;
+    ends(
+        &shop.verify(&far),
+        0,
+        &["verified   1 to 8 of 9", "1 notification"],
+    );
+    shop.process.kill();
+    shop.write_to_database("UPDATE stored_event SET occurred_on = 0 WHERE id = 3");
+    ends(
+        &shop.verify(&[]),
+        3,
+        &["error: notification 3 was changed", "time"],
+    );
 }
 
 /// By what is written down in crates/integrity/README.md, and other people's cryptography.

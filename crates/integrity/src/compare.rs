@@ -1,7 +1,6 @@
 //! Holds a page against its seal.
 
 use boxes_notification_log::Section;
-use boxes_recorder::StoredEvent;
 
 use crate::{Finding, Fingerprint, Seal, Tampering};
 
@@ -18,7 +17,7 @@ pub(crate) fn compare(seal: &Seal, section: &Section) -> Result<Vec<u64>, Findin
             let tampering = Tampering::Removed;
             return Err(Finding { id, tampering });
         };
-        if is_deleted(&item.event) {
+        if item.event.is_redacted() {
             if Fingerprint::with_content(&item.event, fingerprint.content) != *fingerprint {
                 let tampering = Tampering::Changed { content: false };
                 return Err(Finding { id, tampering });
@@ -76,10 +75,3 @@ fn id_at(section: &Section, place: usize) -> u64 {
     let place = u64::try_from(place).unwrap_or(u64::MAX);
     section.id.low().saturating_add(place)
 }
-
-/// Whether what the event said is gone, because its stream was deleted.
-fn is_deleted(event: &StoredEvent) -> bool {
-    event.encoding.as_str() == REDACTED
-}
-
-const REDACTED: &str = "redacted";

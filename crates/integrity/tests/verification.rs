@@ -535,9 +535,7 @@ async fn a_deleted_stream_leaves_the_chain_whole_and_is_told() {
     let mut deleted = Written::sealed(Some(&key(KEY)));
     for id in [3, 6, 9] {
         let event = deleted.row(id);
-        event.encoding = Encoding::new("redacted");
-        event.state = Bytes::new();
-        event.metadata = Bytes::new();
+        *event = event.to_redacted();
     }
     let report = deleted.verify(&trusting(&[KEY])).await;
     assert_eq!(report.finding, None);

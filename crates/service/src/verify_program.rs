@@ -192,8 +192,11 @@ fn text(report: &Report, verification: &Verification) -> String {
     );
     if let Some(first) = report.first_deleted {
         lines.push(format!(
-            "deleted    the content of {} notifications, {first} first: their streams were deleted",
-            report.n_deleted
+            "deleted    {} by now redacted, {first} first",
+            match report.n_deleted {
+                1 => "1 notification".to_owned(),
+                n => format!("{n} notifications"),
+            }
         ));
     }
     if let Some(remembered) = report.to_remember() {
