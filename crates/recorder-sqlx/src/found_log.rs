@@ -40,13 +40,25 @@ pub(crate) struct Found {
 
 impl Found {
     /// The log that is made where there is none.
-    pub(crate) fn made(expected: &OpenLog) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Mismatch`] if one of a certain epoch is expected: a new log has another.
+    pub(crate) fn made(expected: &OpenLog) -> Result<Self, RecorderError> {
+        if let Some(epoch) = expected.epoch {
+            return Err(RecorderError::Mismatch {
+                reason: format!(
+                    "the database has no log, and that of `{}` with epoch {epoch} is expected: name the database that has it",
+                    expected.name
+                ),
+            });
+        }
+        Ok(Self {
             name: expected.name.clone(),
             epoch: expected.new_epoch,
             page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
             schema_version: SCHEMA_VERSION,
-        }
+        })
     }
 
     /// Reads a row of name, epoch, page size and schema version.
@@ -74,7 +86,7 @@ impl Found {
     ///
     /// # Errors
     ///
-    /// [`RecorderError::Mismatch`] if it is another: a newer schema, another box, another page size.
+    /// [`RecorderError::Mismatch`] if it is another: a newer schema, another box, another epoch, another page size.
     pub(crate) fn check(&self, expected: &OpenLog) -> Result<LogIdentity, RecorderError> {
         let mismatch = |reason| Err(RecorderError::Mismatch { reason });
         if self.schema_version > SCHEMA_VERSION {
@@ -88,6 +100,13 @@ impl Found {
             return mismatch(format!(
                 "the database holds the log of box `{}`, not of `{}`: give each box a database of its own",
                 self.name, expected.name
+            ));
+        }
+        if let Some(epoch) = expected.epoch.filter(|epoch| *epoch != self.epoch) {
+            return mismatch(format!(
+                "the log `{}` has epoch {}, expected is {epoch}: it is another history, such as that of an older backup; \
+                 if it is the right one, expect its epoch",
+                self.name, self.epoch
             ));
         }
         let Some(page_size) = NonZeroU32::new(self.page_size) else {

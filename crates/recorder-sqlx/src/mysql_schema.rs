@@ -43,7 +43,10 @@ pub(crate) async fn open(
             }
             found
         }
-        None => make(connection, statements, expected).await?,
+        None => match Found::made(expected) {
+            Ok(made) => make(connection, statements, made).await?,
+            Err(refused) => return Ok(Err(refused)),
+        },
     };
     Ok(found.check(expected))
 }
@@ -65,9 +68,8 @@ async fn find(
 async fn make(
     connection: &mut MySqlConnection,
     statements: &Statements,
-    expected: &OpenLog,
+    made: Found,
 ) -> Result<Found, sqlx::Error> {
-    let made = Found::made(expected);
     for (_, step) in steps_from(&statements.schema_steps, 0) {
         take(connection, step).await?;
     }

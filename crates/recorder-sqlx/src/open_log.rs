@@ -12,6 +12,9 @@ pub struct OpenLog {
     /// How many notifications a page holds: a log that was made with another number is refused. `None` takes what
     /// the log has, and [`DEFAULT_PAGE_SIZE`](boxes_recorder::DEFAULT_PAGE_SIZE) for a new one.
     pub page_size: Option<NonZeroU32>,
+    /// The epoch that the log must have: another one is refused, and so is making a new log. `None` takes what the log
+    /// has.
+    pub epoch: Option<Uuid>,
     /// The epoch of the log if it has to be made; one that is there keeps its own.
     pub new_epoch: Uuid,
 }
@@ -27,6 +30,7 @@ impl OpenLog {
         Self {
             name: name.into(),
             page_size: None,
+            epoch: None,
             new_epoch: Uuid::new_v4(),
         }
     }
@@ -35,6 +39,13 @@ impl OpenLog {
     #[must_use]
     pub const fn with_page_size(mut self, page_size: NonZeroU32) -> Self {
         self.page_size = Some(page_size);
+        self
+    }
+
+    /// The same with this epoch, or not at all: for those who know which history they go on in.
+    #[must_use]
+    pub const fn with_epoch(mut self, epoch: Uuid) -> Self {
+        self.epoch = Some(epoch);
         self
     }
 

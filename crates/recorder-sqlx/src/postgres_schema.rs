@@ -38,7 +38,10 @@ pub(crate) async fn open(
             }
             found
         }
-        None => make(&mut transaction, schema, statements, expected).await?,
+        None => match Found::made(expected) {
+            Ok(made) => make(&mut transaction, schema, statements, made).await?,
+            Err(refused) => return Ok(Err(refused)),
+        },
     };
     transaction.commit().await?;
     Ok(found.check(expected))
@@ -67,9 +70,8 @@ async fn make(
     connection: &mut PgConnection,
     schema: &SchemaName,
     statements: &Statements,
-    expected: &OpenLog,
+    made: Found,
 ) -> Result<Found, sqlx::Error> {
-    let made = Found::made(expected);
     // Looked for first: `IF NOT EXISTS` asks for the right to make it also where an administrator already did.
     let is_there = sqlx::query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1")
         .bind(schema.as_str())

@@ -72,7 +72,10 @@ pub(crate) async fn open(
             }
             found
         }
-        None => make(&mut transaction, expected).await?,
+        None => match Found::made(expected) {
+            Ok(made) => make(&mut transaction, made).await?,
+            Err(refused) => return Ok(Err(refused)),
+        },
     };
     transaction.commit().await?;
     Ok(found.check(expected))
@@ -94,8 +97,7 @@ pub(crate) async fn find(connection: &mut SqliteConnection) -> Result<Option<Fou
     Ok(Some(Found::decode::<Sqlite>(&row)?))
 }
 
-async fn make(connection: &mut SqliteConnection, expected: &OpenLog) -> Result<Found, sqlx::Error> {
-    let made = Found::made(expected);
+async fn make(connection: &mut SqliteConnection, made: Found) -> Result<Found, sqlx::Error> {
     for (_, step) in steps_from(&STEPS, 0) {
         sqlx::raw_sql(*step).execute(&mut *connection).await?;
     }

@@ -71,6 +71,11 @@ async fn a_log_that_is_not_the_expected_one_is_refused_in_a_sentence() {
     let eleven = OpenLog::named("orders").with_page_size(NonZeroU32::new(11).unwrap());
     let size = refusal(&url, eleven).await;
     assert!(size.contains("page size 10"), "{size}");
+    let expected = OpenLog::named("orders").with_epoch(Uuid::nil());
+    let epoch = refusal(&url, expected.clone()).await;
+    assert!(epoch.contains("is another history"), "{epoch}");
+    let empty = refusal(&mysql_url(), expected).await;
+    assert!(empty.contains("the database has no log"), "{empty}");
 
     sql(&url, "UPDATE {log} SET schema_version = 99").await;
     let newer = refusal(&url, OpenLog::named("orders")).await;

@@ -151,6 +151,26 @@ async fn another_page_size_is_refused_and_both_are_named() {
 }
 
 #[tokio::test]
+async fn another_epoch_is_refused_and_a_new_log_too_where_one_is_expected() {
+    let folder = Folder::new();
+    let (epoch, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let reason = mismatch(folder.open(orders().with_epoch(epoch)).await);
+    assert!(
+        reason.contains("has no log") && reason.contains(&epoch.to_string()),
+        "{reason}"
+    );
+    // Nothing was made there.
+    let made = folder.open(orders().with_new_epoch(epoch)).await.unwrap();
+    assert_eq!(made.log().epoch, epoch);
+    folder.open(orders().with_epoch(epoch)).await.unwrap();
+    let reason = mismatch(folder.open(orders().with_epoch(other)).await);
+    assert!(
+        reason.contains(&epoch.to_string()) && reason.contains(&other.to_string()),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
 async fn the_log_of_another_box_is_refused_and_both_are_named() {
     let folder = Folder::new();
     folder.open(orders()).await.unwrap();

@@ -79,6 +79,12 @@ async fn a_log_that_is_not_the_expected_one_is_refused_in_a_sentence() {
     let ten = OpenLog::named("orders").with_page_size(NonZeroU32::new(10).unwrap());
     let ten = refusal(ten).await;
     assert!(ten.contains("page size 20, configured is 10"), "{ten}");
+    let epoch = refusal(OpenLog::named("orders").with_epoch(Uuid::nil())).await;
+    assert!(epoch.contains("is another history"), "{epoch}");
+    let empty = OpenLog::named("orders").with_epoch(Uuid::nil());
+    let empty = PostgresRecorder::open(&postgres_url(), empty).await;
+    let empty = empty.unwrap_err().to_string();
+    assert!(empty.contains("the database has no log"), "{empty}");
 
     let (mut admin, schema) = session(&url).await;
     execute(

@@ -12,6 +12,7 @@ use boxes_http::{Authorities, NotificationLogOptions, RemoteOptions};
 use boxes_mapper::Mapper;
 use thiserror::Error;
 use url::Url;
+use uuid::Uuid;
 
 use crate::access::{accepted_tokens, upstream_tokens};
 use crate::encryption;
@@ -49,6 +50,8 @@ pub struct Config {
     pub follow: BTreeMap<String, UpstreamAddress>,
     /// Notifications in a page of a log; `None` for what the log has, and 20 for a new one.
     pub page_size: Option<NonZeroU32>,
+    /// The epochs that logs must have, by box.
+    pub expected_epochs: BTreeMap<String, Uuid>,
     /// The boxes of which aggregates may be deleted, beside those that are
     /// [declared so](crate::BoundedContext::redactable).
     pub redactable: Vec<String>,
@@ -180,6 +183,7 @@ impl Default for Config {
             stores: BTreeMap::new(),
             follow: BTreeMap::new(),
             page_size: None,
+            expected_epochs: BTreeMap::new(),
             redactable: Vec::new(),
             redactable_freshness: NotificationLogOptions::DEFAULT_REDACTABLE,
             delivery: Delivery::Concurrent,
@@ -258,6 +262,10 @@ impl Config {
             |t| page_size(t).map(Some),
             &mut config.page_size,
         )?;
+        config.expected_epochs =
+            set.entries(&setting::EXPECT_EPOCH, "an epoch, which is a UUID", |t| {
+                t.parse().ok()
+            })?;
         for given in layers.list(&setting::REDACTABLE)? {
             config
                 .redactable

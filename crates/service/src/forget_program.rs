@@ -88,7 +88,7 @@ pub(crate) async fn forget(contexts: &[BoundedContext], options: &ForgetOptions)
         if !is_there(&store) {
             continue;
         }
-        if let Some(keys) = store.open(name, None).await?.key_value_store() {
+        if let Some(keys) = store.open(name, None, None).await?.key_value_store() {
             stores.add(&keys);
             looked_in.push(store.to_string());
             own = own.or(Some(keys));

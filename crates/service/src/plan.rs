@@ -113,6 +113,12 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
         .chain(config.stores.keys().map(|name| ("in --store", name)))
         .chain(
             config
+                .expected_epochs
+                .keys()
+                .map(|name| ("in --expect-epoch", name)),
+        )
+        .chain(
+            config
                 .redactable
                 .iter()
                 .map(|name| ("in --redactable", name)),

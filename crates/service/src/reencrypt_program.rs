@@ -44,7 +44,9 @@ pub(crate) async fn reencrypt_box(
         )));
     }
     let source = from.open().await?;
-    let target = into.open(&from.name, Some(source.log().page_size)).await?;
+    let target = into
+        .open(&from.name, Some(source.log().page_size), None)
+        .await?;
     let upstreams = contexts
         .iter()
         .filter(|context| context.name() == from.name)

@@ -170,7 +170,14 @@ struct Started {
 impl Started {
     async fn open(&mut self, planned: PlannedBox, config: &Config) -> Result<(), StartError> {
         let name = planned.context.name().to_owned();
-        let recorder = planned.store.open(&name, config.page_size).await?;
+        let recorder = planned
+            .store
+            .open(
+                &name,
+                config.page_size,
+                config.expected_epochs.get(&name).copied(),
+            )
+            .await?;
         let unusable = |source| StartError::Store {
             name: name.clone(),
             store: planned.store.to_string(),

@@ -106,6 +106,11 @@ settings! {
         default: "20 for a new log, its own for one that is there",
         help: "Notifications in a page of a log, 1 to 1000; fixed when the log is made, and refused if it has another",
     }
+    EXPECT_EPOCH {
+        key: Some("expect_epoch"), flag: Some("expect-epoch"), variable: "BOXES_EXPECT_EPOCH", value: "BOX=EPOCH", shape: Shape::Entries,
+        default: "none: whatever epoch the log has",
+        help: "The epoch that the log of a box must have: a database with another history, or none, is refused. Repeatable",
+    }
     REDACTABLE {
         key: Some("redactable"), flag: Some("redactable"), variable: "BOXES_REDACTABLE", value: "BOX", shape: Shape::List,
         default: "the boxes that are declared so",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use boxes_application::{Edge, SystemEdge};
 use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Recorder, RecorderError};
+use uuid::Uuid;
 
 use crate::{DatabaseUrl, StartError};
 
@@ -26,11 +27,13 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens the store of the named box; one that is not there is made, with its folder.
+    /// Opens the store of the named box; one that is not there is made, with its folder, unless a log of a certain epoch is
+    /// expected.
     pub(crate) async fn open(
         &self,
         name: &str,
         page_size: Option<NonZeroU32>,
+        epoch: Option<Uuid>,
     ) -> Result<Arc<dyn Recorder>, StartError> {
         let opened = match self {
             Self::Sqlite(file) => {
@@ -43,10 +46,14 @@ impl Store {
                         source,
                     })?;
                 }
-                open_sqlite(file, name, page_size).await
+                open_sqlite(file, name, page_size, epoch).await
             }
-            Self::Postgres(url) => open_postgres(url, name, page_size).await,
-            Self::Mysql(url) => open_mysql(url, name, page_size).await,
+            Self::Postgres(url) => open_postgres(url, name, page_size, epoch).await,
+            Self::Mysql(url) => open_mysql(url, name, page_size, epoch).await,
+            Self::Memory if epoch.is_some() => Err(RecorderError::Mismatch {
+                reason: "a log in memory is a new one, and has no epoch that could be expected"
+                    .to_owned(),
+            }),
             Self::Memory => {
                 let page_size = page_size.unwrap_or(DEFAULT_PAGE_SIZE);
                 let log = LogIdentity {
@@ -71,11 +78,13 @@ async fn open_sqlite(
     file: &std::path::Path,
     name: &str,
     page_size: Option<NonZeroU32>,
+    epoch: Option<Uuid>,
 ) -> Result<Arc<dyn Recorder>, RecorderError> {
     use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
 
     let mut log = OpenLog::named(name);
     log.page_size = page_size;
+    log.epoch = epoch;
     let location = file.to_str().ok_or_else(|| RecorderError::Mismatch {
         reason: "its path is not UTF-8".to_owned(),
     })?;
@@ -88,6 +97,7 @@ async fn open_sqlite(
     _: &std::path::Path,
     _: &str,
     _: Option<NonZeroU32>,
+    _: Option<Uuid>,
 ) -> Result<Arc<dyn Recorder>, RecorderError> {
     Err(RecorderError::Mismatch { reason: "this program was built without the feature `sqlite`: choose `memory:`, or build it with".to_owned() })
 }
@@ -97,11 +107,13 @@ async fn open_postgres(
     url: &DatabaseUrl,
     name: &str,
     page_size: Option<NonZeroU32>,
+    epoch: Option<Uuid>,
 ) -> Result<Arc<dyn Recorder>, RecorderError> {
     use boxes_recorder_sqlx::{OpenLog, PostgresRecorder};
 
     let mut log = OpenLog::named(name);
     log.page_size = page_size;
+    log.epoch = epoch;
     Ok(Arc::new(PostgresRecorder::open(url.expose(), log).await?))
 }
 
@@ -111,6 +123,7 @@ async fn open_postgres(
     _: &DatabaseUrl,
     _: &str,
     _: Option<NonZeroU32>,
+    _: Option<Uuid>,
 ) -> Result<Arc<dyn Recorder>, RecorderError> {
     Err(RecorderError::Mismatch {
         reason: "this program was built without the feature `postgres`: choose another store, or build it with"
@@ -123,11 +136,13 @@ async fn open_mysql(
     url: &DatabaseUrl,
     name: &str,
     page_size: Option<NonZeroU32>,
+    epoch: Option<Uuid>,
 ) -> Result<Arc<dyn Recorder>, RecorderError> {
     use boxes_recorder_sqlx::{MysqlRecorder, OpenLog};
 
     let mut log = OpenLog::named(name);
     log.page_size = page_size;
+    log.epoch = epoch;
     Ok(Arc::new(MysqlRecorder::open(url.expose(), log).await?))
 }
 
@@ -137,6 +152,7 @@ async fn open_mysql(
     _: &DatabaseUrl,
     _: &str,
     _: Option<NonZeroU32>,
+    _: Option<Uuid>,
 ) -> Result<Arc<dyn Recorder>, RecorderError> {
     Err(RecorderError::Mismatch {
         reason: "this program was built without the feature `mysql`: choose another store, or build it with"

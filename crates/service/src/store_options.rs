@@ -9,7 +9,14 @@ use crate::program::environment;
 use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store};
 
 /// The settings that say where a box keeps its events; the others mean nothing to a command that only works on these.
-pub(crate) const OF_STORES: [&str; 5] = ["BOXES_SERVE", "config", "data", "store", "page-size"];
+pub(crate) const OF_STORES: [&str; 6] = [
+    "BOXES_SERVE",
+    "config",
+    "data",
+    "store",
+    "page-size",
+    "expect-epoch",
+];
 
 /// Those that say how events are encrypted and compressed.
 const OF_MAPPERS: [&str; 4] = ["keys-file", "encrypt", "in-the-clear", "compress"];
@@ -74,7 +81,11 @@ impl StoreOfBox {
 
     /// Opens the store; one that is not there is made.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Recorder>> {
-        Ok(self.store.open(&self.name, self.config.page_size).await?)
+        let epoch = self.config.expected_epochs.get(&self.name).copied();
+        Ok(self
+            .store
+            .open(&self.name, self.config.page_size, epoch)
+            .await?)
     }
 }
 

@@ -22,7 +22,7 @@ impl KeyStores {
     pub(crate) async fn open(config: &Config) -> Result<Self, StartError> {
         let mut stores = Self::default();
         if let Some(store) = &config.subject_keys {
-            let recorder = store.open(NAME, None).await?;
+            let recorder = store.open(NAME, None, None).await?;
             let shared = recorder
                 .key_value_store()
                 .ok_or_else(|| StartError::Store {

@@ -38,6 +38,23 @@ fn file(text: &str) -> (TempDir, String) {
 }
 
 #[test]
+fn the_epoch_that_a_log_must_have_is_named_with_its_box() {
+    let epoch = "5b0c0000-0000-4000-8000-000000000001";
+    let flag = format!("orders={epoch}");
+    let config = load(&["--expect-epoch", &flag], &[]).unwrap();
+    let expected = config
+        .expected_epochs
+        .get("orders")
+        .map(ToString::to_string);
+    assert_eq!(expected.as_deref(), Some(epoch));
+    let error = load(&["--expect-epoch", "orders=1"], &[]).unwrap_err();
+    assert!(
+        error.contains("expected an epoch, which is a UUID"),
+        "{error}"
+    );
+}
+
+#[test]
 fn redactable_boxes_are_named_by_flags_a_variable_or_the_file() {
     let (_folder, path) = file("redactable = ['a', 'b']");
     let named =
