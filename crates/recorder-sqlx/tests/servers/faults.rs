@@ -43,6 +43,7 @@ on_both! {
     a_commit_that_the_server_never_heard_is_found_missing_and_done_once
     a_step_without_events_is_recognized_by_the_position
     a_deadlock_is_answered_by_doing_it_again
+    a_serialization_failure_is_answered_by_doing_it_again
     a_lock_that_is_not_had_in_time_is_unavailable_and_nothing_is_recorded
     a_read_that_takes_too_long_is_ended_by_the_server_and_says_so
     a_write_that_takes_too_long_is_ended_by_the_server_and_says_so
@@ -272,6 +273,42 @@ async fn a_deadlock_is_answered_by_doing_it_again(kind: Kind) {
         recorder.tracking("follower7").await.unwrap(),
         Some(position(2))
     );
+    assert_eq!(database.whole_log().await.len(), 1);
+}
+
+/// The server says so twice, by a trigger that counts where no rollback reaches.
+async fn a_serialization_failure_is_answered_by_doing_it_again(kind: Kind) {
+    let database = Database::new(kind);
+    let commit = database.commit().await;
+    let mut session = database.session().await;
+    let name = database.name();
+    let (prepare, count) = match kind {
+        Kind::Postgres => (
+            format!(
+                "CREATE SEQUENCE {name}.failures;
+                 CREATE FUNCTION {name}.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                   IF nextval('{name}.failures') <= 2 THEN RAISE EXCEPTION 'twice' USING ERRCODE = '40001'; END IF;
+                   RETURN NEW; END $$;
+                 CREATE TRIGGER failing AFTER INSERT ON {name}.stored_event
+                 FOR EACH STATEMENT EXECUTE FUNCTION {name}.fail()"
+            ),
+            format!("SELECT last_value FROM {name}.failures"),
+        ),
+        Kind::Mysql => (
+            format!(
+                "CREATE TABLE {name}_failures (n BIGINT) ENGINE = MyISAM;
+                 INSERT INTO {name}_failures VALUES (0);
+                 CREATE TRIGGER {name}_failing AFTER INSERT ON {name}_stored_event FOR EACH ROW BEGIN
+                   UPDATE {name}_failures SET n = n + 1;
+                   IF (SELECT n FROM {name}_failures) <= 2 THEN
+                     SIGNAL SQLSTATE '40001' SET MESSAGE_TEXT = 'twice', MYSQL_ERRNO = 1213; END IF; END"
+            ),
+            format!("SELECT n FROM {name}_failures"),
+        ),
+    };
+    session.execute(&prepare).await;
+    assert_eq!(commit.append(append(1, 1)).await.unwrap(), 1..2);
+    assert_eq!(session.number(&count).await, 3, "attempts");
     assert_eq!(database.whole_log().await.len(), 1);
 }
 
