@@ -101,6 +101,9 @@ fn check_declarations(declared: &[BoundedContext]) -> Result<(), StartError> {
     }
 }
 
+/// Where a name of [`Config::serve`] is found wanting. On a command line, that may also be a command behind options.
+const TO_SERVE: &str = "to serve";
+
 /// Holds that every name in the configuration is one of the program's.
 ///
 /// Names of boxes that don't run here are fine, so that several services can share a file.
@@ -109,7 +112,7 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
     for (setting, name) in config
         .serve
         .iter()
-        .map(|name| ("to serve", name))
+        .map(|name| (TO_SERVE, name))
         .chain(config.stores.keys().map(|name| ("in --store", name)))
         .chain(
             config
@@ -128,8 +131,12 @@ fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), Confi
     {
         if !names.contains(&name.as_str()) {
             return together(format!(
-                "there is no box `{name}` {setting}; this program has {}",
-                names.join(", ")
+                "there is no box `{name}` {setting}; this program has {}{}",
+                names.join(", "),
+                match setting {
+                    TO_SERVE => " (a command stands first, before its options)",
+                    _ => "",
+                }
             ));
         }
     }
@@ -377,7 +384,8 @@ mod tests {
         );
         assert_eq!(
             error,
-            "there is no box `order` to serve; this program has orders, payments"
+            "there is no box `order` to serve; this program has orders, payments \
+             (a command stands first, before its options)"
         );
         let error = refusal(
             program(),
