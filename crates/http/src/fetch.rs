@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::authorities::untrusted;
 use crate::coding::{Coding, DecodeError};
+use crate::page_links::PageLinks;
 use crate::prefer::PREFERENCE_APPLIED;
 use crate::tls::install_crypto_provider;
 use crate::{RemoteError, RemoteOptions, log_problem};
@@ -40,10 +41,11 @@ pub(crate) struct Fetcher {
 /// What came.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A document, and the tag of its state.
+    /// A document, the tag of its state, and where its header leads.
     Document {
         body: Bytes,
         tag: Option<HeaderValue>,
+        links: PageLinks,
     },
     /// It has the state that was known; and whether the log waited before it said so.
     Unchanged { waited: bool },
@@ -136,8 +138,9 @@ impl Fetcher {
             StatusCode::OK => {
                 self.check_type(response.headers())?;
                 let tag = response.headers().get(ETAG).cloned();
+                let links = PageLinks::of(response.url().clone(), response.headers());
                 let body = self.body(response, self.options.max_body_bytes).await?;
-                Ok(Answer::Document { body, tag })
+                Ok(Answer::Document { body, tag, links })
             }
             _ => Err(self.error(response).await),
         }

@@ -18,7 +18,8 @@
 //! Both say of themselves what they are as an [`OpenApiPart`] (`open_api.rs`, `open_api_log.rs`, `open_api_dialects.rs`).
 //!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
-//! `authorities.rs` and `bearer_token.rs` are whom it trusts and what it shows; `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer;
+//! `authorities.rs` and `bearer_token.rs` are whom it trusts and what it shows; `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer,
+//! `link_header.rs` and `page_links.rs` where that leads;
 //! a [`ForeignNotificationLog`] reaches one that is served by another system (`foreign_log.rs`), in a [`ForeignDialect`];
 //! `log_problem.rs` turns errors into problems and back.
 
@@ -49,6 +50,7 @@ mod iddd;
 mod json_page;
 mod json_text;
 mod link;
+mod link_header;
 mod log_problem;
 mod log_range;
 mod markup_text;
@@ -58,6 +60,7 @@ mod open_api_log;
 mod options;
 mod page_cache;
 mod page_document;
+mod page_links;
 mod prefer;
 mod problem;
 mod problem_kind;
@@ -73,6 +76,7 @@ pub use bearer_token::{BearerToken, InvalidToken};
 pub use dialects::{Dialects, REDACTED_TOPIC};
 pub use foreign_dialect::ForeignDialect;
 pub use foreign_log::{ForeignNotificationLog, MISSING_TOPIC};
+pub use link_header::HeaderLink;
 pub use open_api::{InvalidOpenApi, OpenApiPart};
 pub use options::{InvalidPath, NotificationLogOptions};
 pub use prefer::MAX_WAIT;

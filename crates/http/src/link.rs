@@ -183,3 +183,51 @@ impl Addresses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::HeaderLink;
+
+    proptest! {
+        #[test]
+        fn whatever_ways_a_page_names_a_reader_finds_in_its_header(
+            path in "(/[a-zA-Z0-9._~-]{1,12}){1,4}",
+            base in proptest::option::of("https?://[a-z]{1,9}[.]example(:[1-9][0-9]{0,3})?(/[a-z]{1,5},[a-z;=]{1,5})?/?"),
+            page in 0..u64::MAX / 20,
+            is_archived: bool,
+        ) {
+            let base = base.map(|base| Url::parse(&base).unwrap());
+            let addresses = Addresses::new(&path, base.as_ref(), Some("/a/openapi.json".to_owned()));
+            let size = NonZeroU32::new(20).unwrap();
+            let id = SectionId::containing(page * 20 + 1, size);
+            let (previous, next) = (id.previous().map(SectionLink::from), id.next().into());
+            let (next, last) = if is_archived {
+                (Some(next), None)
+            } else {
+                (None, Some((id.low(), id)))
+            };
+            let links = addresses
+                .of_page(id, SectionId::first(size), previous.as_ref(), next.as_ref(), last)
+                .with_alternates(["text/html", "application/atom+xml"].into_iter());
+            let read = HeaderLink::parse(links.header().as_bytes()).unwrap();
+            let mut read = read.iter();
+            for link in links.iter() {
+                let found = read.next().unwrap();
+                prop_assert_eq!(found.target(), &link.href);
+                let relations: Vec<_> = found.relations().collect();
+                prop_assert_eq!(relations.join(" "), link.relations);
+            }
+            for (href, media_type) in links.alternates() {
+                let found = read.next().unwrap();
+                prop_assert!(found.has_relation("alternate"));
+                prop_assert_eq!((found.target(), found.parameter("type")), (href, Some(media_type)));
+            }
+            prop_assert_eq!(read.next(), None);
+        }
+    }
+}

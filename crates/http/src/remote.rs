@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use axum::http::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
 use boxes_recorder::{LogIdentity, Position};
+use bytes::Bytes;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::fetch::{Answer, Fetcher};
+use crate::page_links::PageLinks;
 use crate::prefer::PREFER;
 use crate::{EPOCH_HEADER, MAX_WAIT, POSITION_HEADER, RemoteError, RemoteOptions, page_document};
 
@@ -23,6 +25,10 @@ const FRESH: Duration = Duration::from_secs(1);
 /// It gives the same sections, emptiness and errors as the log that is served there gives near by. What it reads
 /// is checked: that pages are pages, dense, and of the log that is meant. It follows links and redirects within
 /// the log's own origin only, and everything that comes is bounded by [`RemoteOptions`].
+///
+/// Where a page leads is said by its body (`links`) and by its `Link` header ([`HeaderLink`](crate::HeaderLink)). One of
+/// them is enough; where both name the next or the previous page and mean two addresses, the answer is refused with
+/// an error that names both. A page that nothing leads to is asked for by its id.
 ///
 /// While it waits, one request is open at the log, which answers at the next commit. What that answer holds is
 /// handed to the reader that asks for it next, which saves a round trip: right after a
@@ -95,7 +101,7 @@ impl RemoteNotificationLog {
     ///
     /// - [`LogError::Unavailable`] if the log does not answer, [`LogError::Forbidden`] if it refuses to.
     /// - [`LogError::Garbage`] if what comes is too large, cut short, or no JSON by its media type.
-    pub async fn document(&self, below: &str) -> Result<Option<bytes::Bytes>, LogError> {
+    pub async fn document(&self, below: &str) -> Result<Option<Bytes>, LogError> {
         self.fetcher
             .get_if_there(self.fetcher.below(below), true)
             .await
@@ -107,7 +113,7 @@ impl RemoteNotificationLog {
     /// # Errors
     ///
     /// As [`document`](Self::document).
-    pub async fn value(&self, beside: &str) -> Result<Option<bytes::Bytes>, LogError> {
+    pub async fn value(&self, beside: &str) -> Result<Option<Bytes>, LogError> {
         let mut url = self.fetcher.base().clone();
         let Some(path) = url.path().strip_suffix("/notifications") else {
             return Ok(None);
@@ -148,9 +154,10 @@ impl RemoteNotificationLog {
         }
     }
 
-    fn read_page(&self, body: &bytes::Bytes) -> Result<Section, LogError> {
-        let section = page_document::section(body)?;
+    fn read_page(&self, body: &Bytes, links: &PageLinks) -> Result<Section, LogError> {
+        let mut section = page_document::section(body)?;
         self.check_name(&section.log)?;
+        links.complete(&mut section)?;
         Ok(section)
     }
 
@@ -175,7 +182,7 @@ impl RemoteNotificationLog {
             headers.insert(POSITION_HEADER, id.into());
         }
         let (section, tag) = match self.fetcher.get(url, headers, Duration::ZERO).await? {
-            Answer::Document { body, tag } => (self.read_page(&body)?, tag),
+            Answer::Document { body, tag, links } => (self.read_page(&body, &links)?, tag),
             Answer::Unchanged { .. } => return self.unchanged(seen),
         };
         if section.id != link.id {
@@ -226,8 +233,8 @@ impl RemoteNotificationLog {
         let url = self.fetcher.base().clone();
         match self.fetcher.get(url, headers, wait).await? {
             Answer::Unchanged { waited } => Ok(Current::Unchanged { waited }),
-            Answer::Document { body, tag } => {
-                let section = self.read_page(&body)?;
+            Answer::Document { body, tag, links } => {
+                let section = self.read_page(&body, &links)?;
                 let seen = tag.map(|tag| Seen {
                     section: section.clone(),
                     tag,
