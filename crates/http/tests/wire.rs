@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use boxes_http::NotificationLogOptions;
+use boxes_http::{HeaderLink, NotificationLogOptions};
 use boxes_notification_log::{LocalNotificationLog, NotificationLog};
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
 use boxes_testing::log_fixture::{EPOCH, FailingLog, Plan, SmallLog, small_event};
@@ -59,33 +59,17 @@ fn tag(of: &str) -> String {
     format!("\"{}.{of}.json\"", EPOCH.simple())
 }
 
-/// A `Link` header by its grammar: relation to address; for alternates, relation and type.
+/// The links of a header: relation to address; for alternates, relation and type.
 fn parse_link(header: &str) -> BTreeMap<String, String> {
     let mut links = BTreeMap::new();
-    let mut rest = header.trim_start();
-    while !rest.is_empty() {
-        let (target, after) = rest.strip_prefix('<').unwrap().split_once('>').unwrap();
-        let after = after.strip_prefix("; rel=\"").unwrap();
-        let (relations, mut after) = after.split_once('"').unwrap();
-        let mut media_type = None;
-        if let Some(typed) = after.strip_prefix("; type=\"") {
-            let (found, behind) = typed.split_once('"').unwrap();
-            (media_type, after) = (Some(found), behind);
-        }
-        for relation in relations.split(' ') {
-            let name = match media_type {
+    for link in HeaderLink::parse(header.as_bytes()).unwrap() {
+        for relation in link.relations() {
+            let name = match link.parameter("type") {
                 Some(media_type) => format!("{relation} {media_type}"),
                 None => relation.to_owned(),
             };
-            let before = links.insert(name, target.to_owned());
+            let before = links.insert(name, link.target().to_owned());
             assert_eq!(before, None, "{relation} is there twice");
-        }
-        rest = after;
-        if let Some(more) = rest.strip_prefix(',') {
-            rest = more.trim_start();
-            assert!(!rest.is_empty());
-        } else {
-            assert_eq!(rest, "");
         }
     }
     links

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{Outcome, cargo, root, tools};
 
 /// The targets, one for each border that others can reach; `tests/fuzz` has them.
-const TARGETS: [&str; 4] = ["request", "command", "answer", "stored_event"];
+const TARGETS: [&str; 5] = ["request", "command", "answer", "link", "stored_event"];
 
 /// The longest input that is tried, in bytes.
 const MAX_BYTES: &str = "4096";

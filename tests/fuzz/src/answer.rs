@@ -44,6 +44,8 @@ pub(crate) const WORDS: &[&str] = &[
     "zstd",
     "etag: \"x\"\n",
     "retry-after: 7\n",
+    "link: </orders/notifications/6,10>; rel=next\n",
+    "link: <http://127.0.0.1:9/>; rel=\"prev\"\n",
     "location: /\n",
     "location: http://127.0.0.1:9/\n",
     "\"id\":\"1,5\"",

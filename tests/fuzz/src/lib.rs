@@ -5,8 +5,8 @@
 //! as one likes; what it finds is kept.
 //!
 //! An input is text, as far as that is possible: `message.rs` reads it as HTTP would be written down. `request.rs` and
-//! `command.rs` are what a box is asked, `answer.rs` what a reader gets from a log that may be anybody's,
-//! `stored_event.rs` what lies in a store.
+//! `command.rs` are what a box is asked, `answer.rs` what a reader gets from a log that may be anybody's, `link.rs` where that
+//! says that it leads, `stored_event.rs` what lies in a store.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,7 @@
 
 mod answer;
 mod command;
+mod link;
 mod message;
 mod mutation;
 mod request;
@@ -51,6 +52,11 @@ pub const TARGETS: &[Target] = &[
         name: "answer",
         run: answer::run,
         words: answer::WORDS,
+    },
+    Target {
+        name: "link",
+        run: link::run,
+        words: link::WORDS,
     },
     Target {
         name: "stored_event",

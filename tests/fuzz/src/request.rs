@@ -10,8 +10,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
 use boxes_http::{
-    Dialects, NotificationLogOptions, NotificationLogResource, PROBLEM_JSON, ProblemKind,
-    problem_descriptions, unknown_path,
+    Dialects, HeaderLink, NotificationLogOptions, NotificationLogResource, PROBLEM_JSON,
+    ProblemKind, problem_descriptions, unknown_path,
 };
 use boxes_testing::log_fixture::SmallLog;
 use futures::StreamExt;
@@ -217,13 +217,14 @@ impl Answer {
         let is_whole = self.header(CONTENT_ENCODING).is_empty();
         if is_whole && (media_type.ends_with("/json") || media_type.ends_with("+json")) {
             let document: Value = serde_json::from_slice(&self.body).unwrap();
-            let links = links(self.header(LINK));
-            for (relations, target) in &links {
-                assert!(target.starts_with("/orders/"), "{target}");
-                assert!(!relations.is_empty());
+            let links = HeaderLink::parse(self.header(LINK).as_bytes());
+            let links = links.expect("it is a Link header");
+            for link in &links {
+                assert!(link.target().starts_with("/orders/"), "{link}");
+                assert!(link.relations().next().is_some(), "{link}");
             }
             if let Some(named) = document["links"].as_object() {
-                let in_header: Vec<_> = links.iter().map(|(_, target)| *target).collect();
+                let in_header: Vec<_> = links.iter().map(HeaderLink::target).collect();
                 // Of what is there in several formats, each is a link.
                 for target in named.values().filter_map(Value::as_str) {
                     assert!(in_header.contains(&target), "{target} is in the body alone");
@@ -231,19 +232,4 @@ impl Answer {
             }
         }
     }
-}
-
-/// The links of a `Link` header, by its grammar (RFC 8288, 3): relations and target.
-fn links(mut header: &str) -> Vec<(&str, &str)> {
-    let mut found = Vec::new();
-    while !header.is_empty() {
-        let (target, rest) = header.strip_prefix('<').unwrap().split_once('>').unwrap();
-        let rest = rest.strip_prefix("; rel=\"").unwrap();
-        let (relations, rest) = rest.split_once('"').unwrap();
-        found.push((relations, target));
-        // Further parameters, up to the next link.
-        let next = rest.find(", <").map(|at| at + 2);
-        header = next.map_or("", |next| &rest[next..]);
-    }
-    found
 }

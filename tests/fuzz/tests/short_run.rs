@@ -73,13 +73,18 @@ fn whatever_a_log_answers_is_a_whole_section_or_an_error() {
 }
 
 #[test]
+fn whatever_a_link_header_says_is_read_by_its_grammar_or_not_at_all() {
+    holds("link");
+}
+
+#[test]
 fn whatever_lies_in_a_store_is_an_event_or_refused() {
     holds("stored_event");
 }
 
 #[test]
 fn every_target_is_run_here_and_by_the_fuzzer() {
-    assert_eq!(TARGETS.len(), 4, "a target is new: add its test here");
+    assert_eq!(TARGETS.len(), 5, "a target is new: add its test here");
     for target in TARGETS {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("libfuzzer");
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
