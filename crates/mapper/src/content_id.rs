@@ -4,8 +4,8 @@ use boxes_domain::Event;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use crate::mapper::to_json;
 use crate::personal::{Parts, Whose, with_parts};
+use crate::state::to_json;
 use crate::{Mapper, MapperError};
 
 impl Mapper {

@@ -19,7 +19,7 @@ impl Transcoder for MessagePack {
     }
 
     fn encode(&self, content: &Content<'_>) -> Result<Vec<u8>, TranscoderError> {
-        let mut state = Vec::with_capacity(crate::mapper::STATE_CAPACITY);
+        let mut state = Vec::with_capacity(crate::state::STATE_CAPACITY);
         let mut serializer = rmp_serde::Serializer::new(&mut state)
             .with_struct_map()
             .with_human_readable();

@@ -1,0 +1,62 @@
+//! What an event says as the state of its variant, in JSON and in any format.
+
+use boxes_domain::{Event, EventType, Upcast};
+use serde::{Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::TranscoderError;
+use crate::variant_de::VariantDeserializer;
+use crate::variant_ser::VariantSerializer;
+
+/// Bytes set aside for the state of an event before it is written.
+pub(crate) const STATE_CAPACITY: usize = 256;
+
+/// The content of an event's variant.
+pub(crate) struct OnlyContent<'a, E>(pub(crate) &'a E);
+
+impl<E: Event> Serialize for OnlyContent<'_, E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(VariantSerializer(serializer))
+    }
+}
+
+/// JSON is written and read without what makes other formats exchangeable: it is what most logs hold.
+pub(crate) fn to_json<E: Event>(event: &E) -> Result<Vec<u8>, TranscoderError> {
+    let mut state = Vec::with_capacity(STATE_CAPACITY);
+    event.serialize(VariantSerializer(&mut serde_json::Serializer::new(
+        &mut state,
+    )))?;
+    Ok(state)
+}
+
+pub(crate) fn from_json<E: Event>(
+    state: &[u8],
+    event_type: &EventType,
+    upcasts: &[Upcast],
+) -> serde_json::Result<E> {
+    if !upcasts.is_empty() {
+        return from_older(serde_json::from_slice(state)?, event_type, upcasts);
+    }
+    let mut json = serde_json::Deserializer::from_slice(state);
+    let event = from_content(&mut json, event_type)?;
+    json.end().map(|()| event)
+}
+
+pub(crate) fn from_older<E: Event>(
+    state: Value,
+    event_type: &EventType,
+    upcasts: &[Upcast],
+) -> serde_json::Result<E> {
+    let content = upcasts.iter().fold(state, |state, upcast| upcast(state));
+    from_content(content, event_type)
+}
+
+pub(crate) fn from_content<'de, E: Event, D: Deserializer<'de>>(
+    content: D,
+    event_type: &EventType,
+) -> Result<E, D::Error> {
+    E::deserialize(VariantDeserializer {
+        variant: event_type.variant,
+        content,
+    })
+}
