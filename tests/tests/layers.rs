@@ -103,6 +103,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aes-gcm-siv", &["boxes-mapper"]),
     ("cbc", &["boxes-mapper"]),
     ("rmp-serde", &["boxes-mapper"]),
+    ("rust_decimal", &["boxes-mapper"]),
     ("csv", &["monolith"]),
     ("indicatif", &["boxes-service", "monolith"]),
 ];
@@ -144,6 +145,7 @@ const PURE: [(&str, &[&str]); 2] = [
             "flate2",
             "hmac",
             "rmp-serde",
+            "rust_decimal",
             "sha2",
             "zeroize",
         ],

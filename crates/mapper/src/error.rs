@@ -1,5 +1,6 @@
 //! What can keep an event from being mapped.
 
+use boxes_domain::ValueTypeError;
 use boxes_recorder::Encoding;
 use thiserror::Error;
 use uuid::Uuid;
@@ -59,6 +60,15 @@ pub enum MapperError {
         /// What the transcoder said, without values: it is logged, and what events say is not.
         #[source]
         source: TranscoderError,
+    },
+    /// A value of a named type in the event is none that is known here, or none that its type takes: see what it says.
+    #[error("an event of topic `{topic}` holds a named value that is not taken")]
+    ValueType {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it, with the name of the type.
+        #[source]
+        source: ValueTypeError,
     },
     /// No event type of this program has the topic: register it, or give the renamed one an alias.
     #[error("the topic `{topic}` is unknown here")]

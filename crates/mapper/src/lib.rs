@@ -20,6 +20,7 @@ mod message_pack;
 mod metadata;
 mod personal;
 mod python_states;
+mod ready_value_types;
 mod state;
 mod subject_key;
 mod topic_description;
@@ -42,6 +43,9 @@ pub use mapper::{Envelope, Mapper};
 pub use message_pack::MessagePack;
 pub use metadata::Metadata;
 pub use python_states::{PythonStates, PythonStatesError};
+#[cfg(feature = "decimal")]
+pub use ready_value_types::DecimalAsStr;
+pub use ready_value_types::{DateAsIso, DatetimeAsIso, UuidAsHex};
 pub use subject_key::{
     MissingSubjectKeys, SubjectKey, SubjectKeyError, SubjectKeyId, SubjectKeyring,
 };

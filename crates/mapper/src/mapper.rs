@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use boxes_domain::{Event, EventType, large_ids_of};
+use boxes_domain::{Event, EventType, ValueTypeError, ValueTypes, large_ids_of, with_value_types};
 use boxes_recorder::{Encoding, StoredEvent};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::any_value::AnyValue;
 use crate::personal::{Parts, Whose, with_parts};
+use crate::ready_value_types::ready_value_types;
 use crate::state::{OnlyContent, from_content, from_json, from_older, to_json};
 use crate::transcoder::{self, Content, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
@@ -43,10 +44,11 @@ use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, Subject
 /// event says by its [`Encoding`] what was done to it, so that a log may hold all kinds, and a mapper reads all kinds,
 /// whatever it writes; for those that are encrypted it needs the keys, and for formats that are not the kit's their
 /// transcoders.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Mapper {
     pub(crate) transcoding: Transcoding,
     parts: Parts,
+    pub(crate) value_types: ValueTypes,
     pub(crate) content_ids: bool,
 }
 
@@ -63,6 +65,18 @@ pub struct Envelope {
     pub metadata: Metadata,
     /// When it happened.
     pub occurred_on: Timestamp,
+}
+
+impl Default for Mapper {
+    /// State is JSON, in the clear; the value types that the kit has are known.
+    fn default() -> Self {
+        Self {
+            transcoding: Transcoding::default(),
+            parts: Parts::default(),
+            value_types: ready_value_types(),
+            content_ids: false,
+        }
+    }
 }
 
 impl Mapper {
@@ -148,6 +162,23 @@ impl Mapper {
         self
     }
 
+    /// Knows these types of named values, too, in the [`Dynamic`](boxes_domain::Dynamic) values of events. Those that it knows
+    /// without being told ([`UuidAsHex`](crate::UuidAsHex) and the like) give way to others of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueTypeError::Duplicate`] if one of them has the name of another one that it was given before.
+    pub fn with_value_types(mut self, types: &ValueTypes) -> Result<Self, ValueTypeError> {
+        self.value_types.include(types)?;
+        Ok(self)
+    }
+
+    /// The types of named values that it knows.
+    #[must_use]
+    pub const fn value_types(&self) -> &ValueTypes {
+        &self.value_types
+    }
+
     /// Whether events of this topic are encrypted as a whole.
     pub(crate) fn encrypts(&self, topic: &str) -> bool {
         let encryption = self.transcoding.encryption.as_ref();
@@ -167,6 +198,7 @@ impl Mapper {
     ///
     /// - [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
     ///   `Serialize`, or it holds a value that the format has no form for (in JSON a map whose keys are no strings).
+    /// - [`MapperError::ValueType`] if it holds a named value that this mapper could not read again.
     /// - [`MapperError::Encrypt`] if its state is too long to be encrypted.
     /// - [`MapperError::MissingSubjectKeys`] if keys for its personal parts have to be fetched first.
     /// - [`MapperError::NoSubjectKeys`] if it has such parts, and this mapper no keys for them.
@@ -183,16 +215,23 @@ impl Mapper {
             topic: event_type.topic.to_owned(),
         };
         let write = || {
-            let (encoding, state) = match &self.transcoding.writer {
+            let encode = || match &self.transcoding.writer {
                 None => (Encoding::JSON, to_json(event)),
                 Some(transcoder) => (
                     Encoding::new(transcoder.mark()),
                     transcoder.encode(&Content::new(&OnlyContent(event))),
                 ),
             };
-            let state = state.map_err(|source| MapperError::Encode {
-                topic: event_type.topic,
-                source,
+            let ((encoding, state), wrong) = with_value_types(&self.value_types, encode);
+            let state = state.map_err(|source| match wrong {
+                Some(source) => MapperError::ValueType {
+                    topic: event_type.topic.to_owned(),
+                    source,
+                },
+                None => MapperError::Encode {
+                    topic: event_type.topic,
+                    source,
+                },
             })?;
             Ok((encoding, state))
         };
@@ -228,6 +267,7 @@ impl Mapper {
     /// # Errors
     ///
     /// - [`MapperError::Decode`] if the state does not fit the type.
+    /// - [`MapperError::ValueType`] if it holds a value of a named type that is not known, or another than belongs there.
     /// - [`MapperError::UnknownVersion`] if its schema version is newer than the type's, or older than its
     ///   [`Upcast`]s reach.
     /// - [`MapperError::UnknownEncoding`] if something was done to the state that this mapper can't undo.
@@ -283,7 +323,7 @@ impl Mapper {
             topic: stored.topic.to_string(),
         };
         with_parts(&self.parts, whose, || {
-            let event = match format {
+            let decode = || match format {
                 Format::Json => {
                     from_json(&state, event_type, upcasts).map_err(TranscoderError::from)
                 }
@@ -295,10 +335,17 @@ impl Mapper {
                     from_older(value, event_type, upcasts).map_err(serde::de::Error::custom)
                 }),
             };
-            event.map_err(|source| MapperError::Decode {
-                topic: stored.topic.to_string(),
-                version: stored.schema_version,
-                source: without_values(source),
+            let (event, wrong) = with_value_types(&self.value_types, decode);
+            event.map_err(|source| match wrong {
+                Some(source) => MapperError::ValueType {
+                    topic: stored.topic.to_string(),
+                    source,
+                },
+                None => MapperError::Decode {
+                    topic: stored.topic.to_string(),
+                    version: stored.schema_version,
+                    source: without_values(source),
+                },
             })
         })
     }
