@@ -60,6 +60,7 @@
 //! - `sqlite` (default): boxes may keep their events in SQLite files.
 //! - `postgres`: boxes may keep their events in PostgreSQL databases, named by a URL.
 //! - `mysql`: boxes may keep their events in MySQL or MariaDB databases, named by a URL.
+//! - `decimal`: decimal numbers have a name among [value types](domain::ValueType), and are those of the crate `rust_decimal`.
 
 pub use boxes_application as application;
 pub use boxes_domain as domain;
@@ -76,7 +77,9 @@ pub use axum;
 
 #[doc(hidden)]
 pub use boxes_domain::state_schema;
-pub use boxes_domain::{Aggregate, Event, EventType, Id, Personal, Upcast};
+pub use boxes_domain::{
+    Aggregate, Dynamic, Event, EventType, Id, Named, Personal, Upcast, ValueType,
+};
 pub use boxes_service::{BoundedContext, Config, Failure, Program, Result, Service, run, serve};
 
 /// What a box uses: `use boxes::prelude::*;`.

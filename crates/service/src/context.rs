@@ -8,9 +8,9 @@ use axum::Router;
 use axum::routing::MethodRouter;
 use axum::routing::get;
 use boxes_application::{App, Error, Notification, Policies, PublicLog, SnapshotEvery, Snapshots};
-use boxes_domain::{Aggregate, Event};
+use boxes_domain::{Aggregate, Event, ValueType, ValueTypes};
 use boxes_http::OpenApiPart;
-use boxes_mapper::{Mapper, MapperError, Topics, Transcoder};
+use boxes_mapper::{Mapper, Topics, Transcoder};
 
 use crate::StateFormat;
 use crate::expected_panic::or_panic;
@@ -70,6 +70,7 @@ pub struct BoundedContext {
     snapshots: Snapshots,
     writer: Option<Arc<dyn Transcoder>>,
     readers: Vec<Arc<dyn Transcoder>>,
+    value_types: ValueTypes,
     is_redactable: bool,
     mistakes: Vec<String>,
 }
@@ -113,6 +114,7 @@ impl BoundedContext {
             snapshots: Snapshots::default(),
             writer: None,
             readers: Vec::new(),
+            value_types: ValueTypes::default(),
             is_redactable: false,
             mistakes,
         }
@@ -155,7 +157,7 @@ impl BoundedContext {
     ///
     /// ```
     /// # use boxes_application::SnapshotEvery;
-    /// # use boxes_domain::{Aggregate, Event};
+    /// # use boxes_domain::{Aggregate, Event, ValueType, ValueTypes};
     /// # use boxes_service::BoundedContext;
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Clone, Serialize, Deserialize)]
@@ -292,12 +294,45 @@ impl BoundedContext {
         self
     }
 
-    /// `mapper` with the formats that it declares, or with the one that the program is told for it.
+    /// Declares that values of the type `V` may stand in the [`Dynamic`](boxes_domain::Dynamic) values of its events and of those
+    /// that it follows, under the name of the type. The kit's own, of UUIDs and times, need no declaration, and give way to
+    /// another one of their name. [`Named`](boxes_domain::Named) fields need none either.
+    ///
+    /// ```
+    /// # use boxes_domain::ValueType;
+    /// # use boxes_service::BoundedContext;
+    /// struct Percent;
+    ///
+    /// impl ValueType for Percent {
+    ///     const NAME: &'static str = "percent";
+    ///     type Value = u8;
+    ///     type Data = u8;
+    ///
+    ///     fn to_data(percent: &u8) -> u8 {
+    ///         *percent
+    ///     }
+    ///
+    ///     fn from_data(data: u8) -> Option<u8> {
+    ///         (data <= 100).then_some(data)
+    ///     }
+    /// }
+    ///
+    /// let orders = BoundedContext::new("orders").value_type::<Percent>();
+    /// ```
+    pub fn value_type<V: ValueType>(mut self) -> Self {
+        if let Err(error) = self.value_types.register::<V>() {
+            self.mistakes.push(error.to_string());
+        }
+        self
+    }
+
+    /// `mapper` with the value types and formats that it declares, or with the format that the program is told for it.
     pub(crate) fn mapper(
         &self,
-        mut mapper: Mapper,
+        mapper: Mapper,
         told: Option<StateFormat>,
-    ) -> Result<Mapper, MapperError> {
+    ) -> Result<Mapper, Box<dyn std::error::Error + Send + Sync>> {
+        let mut mapper = mapper.with_value_types(&self.value_types)?;
         for reader in &self.readers {
             mapper = mapper.reading(Arc::clone(reader))?;
         }

@@ -100,6 +100,9 @@ fn write_table(
         if topic.discards {
             notes.push("ends the aggregate".to_owned());
         }
+        if !topic.value_types.is_empty() {
+            notes.push(format!("has {} by name", topic.value_types.join(", ")));
+        }
         let schema = if topic.schema.is_some() {
             "schema"
         } else {
