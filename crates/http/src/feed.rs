@@ -4,14 +4,23 @@
 //! here the `id` of an event is its place in the log.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use axum::response::Response;
 use boxes_notification_log::{LogError, NotificationLog, canonical_integer};
 use boxes_recorder::Notification;
+use tokio::time::Instant;
 use url::form_urlencoded;
 
+use crate::accept_encoding::AcceptedCodings;
+use crate::cloud_events::{self, CloudEventsBatch, EventId};
 use crate::log_range::LogRange;
-use crate::{MAX_WAIT, Problem, ProblemKind};
+use crate::page_cache::Rendered;
+use crate::served::{PAST_THE_END, Served};
+use crate::{MAX_WAIT, Problem, ProblemKind, representation};
 
 /// What a reader asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +92,46 @@ impl FeedRequest {
 
 fn limit(page_size: NonZeroU32) -> usize {
     usize::try_from(page_size.get()).unwrap_or(usize::MAX)
+}
+
+impl Served {
+    /// What comes after the last event that the request names, waiting for it as long as it says.
+    pub(crate) async fn feed(&self, request: &Parts) -> Result<Response, Problem> {
+        let log = self.identity().await?;
+        representation::accepts(&request.headers, cloud_events::MEDIA_TYPE)?;
+        let codings = AcceptedCodings::of(&request.headers)?;
+        let asked = FeedRequest::of(request.uri.query().unwrap_or_default())?;
+        if asked.after > self.last().await? {
+            self.check_ahead(log, asked.after).await?;
+        }
+        let until = Instant::now() + asked.wait;
+        let mut room = None;
+        let items = loop {
+            let items = asked.read(&*self.log, log.page_size).await;
+            let items = items.map_err(|error| self.problem(&error))?;
+            if !items.is_empty() || asked.wait.is_zero() {
+                break items;
+            }
+            let waiting = self
+                .waiters
+                .wait_until(&*self.log, asked.after, until, &mut room);
+            if !waiting.await? {
+                break items;
+            }
+        };
+        // As many as there may be are the same ones each time.
+        let cache_control = if FeedRequest::is_whole(&items, log.page_size) {
+            self.archived.clone()
+        } else {
+            PAST_THE_END
+        };
+        let body = cloud_events::batch(log, &items, EventId::OfNotification);
+        let link = HeaderValue::from_static("");
+        let made = Rendered::in_format(body, &CloudEventsBatch, link, cache_control, None);
+        let coding = codings.for_body(made.n_bytes());
+        let made = Arc::new(made).coded(coding).await?;
+        Ok(made.answer(&request.headers, &codings))
+    }
 }
 
 #[cfg(test)]

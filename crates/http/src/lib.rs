@@ -4,11 +4,12 @@
 //! gives the same sections, emptiness and errors as one in this process.
 //!
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
-//! [`NotificationLogOptions`] say (`resource.rs`); a request is understood by `accept.rs`, `accept_encoding.rs`,
-//! `entity_tag.rs` and `prefer.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
+//! [`NotificationLogOptions`] say (`resource.rs`); what they have in common is in `served.rs`, and what each of them answers in
+//! `page_resource.rs` (with `growing_page.rs`), `notification_resource.rs`, `description_resource.rs`, `live_stream.rs` and `feed.rs`; a request is understood by `accept.rs`, `accept_encoding.rs`,
+//! `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
 //! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`
 //! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
-//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` sends it as it comes, `feed.rs` as those have it who
+//! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` is how events are sent as they come, `feed.rs` how those have them who
 //! follow the profile of HTTP Feeds. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
 //!
@@ -34,6 +35,7 @@ mod compat_eventsourcing_1;
 mod compat_eventsourcing_8;
 mod compat_eventsourcing_9;
 mod compat_iddd;
+mod description_resource;
 mod dialects;
 mod entity_tag;
 mod event_stream;
@@ -42,6 +44,7 @@ mod fetch;
 mod foreign_dialect;
 mod foreign_log;
 mod freshness;
+mod growing_page;
 mod html;
 mod html_description;
 mod html_json;
@@ -51,9 +54,11 @@ mod json_page;
 mod json_text;
 mod link;
 mod link_header;
+mod live_stream;
 mod log_problem;
 mod log_range;
 mod markup_text;
+mod notification_resource;
 mod open_api;
 mod open_api_dialects;
 mod open_api_log;
@@ -61,6 +66,7 @@ mod options;
 mod page_cache;
 mod page_document;
 mod page_links;
+mod page_resource;
 mod prefer;
 mod problem;
 mod problem_kind;
@@ -68,6 +74,8 @@ mod remote;
 mod remote_options;
 mod representation;
 mod resource;
+mod resume_point;
+mod served;
 mod tls;
 mod waiting;
 
@@ -84,5 +92,6 @@ pub use problem::{PROBLEM_JSON, Problem, unknown_path};
 pub use problem_kind::{ProblemKind, problem_descriptions};
 pub use remote::RemoteNotificationLog;
 pub use remote_options::{RemoteError, RemoteOptions};
-pub use resource::{EPOCH_HEADER, NotificationLogResource, POSITION_HEADER};
+pub use resource::NotificationLogResource;
+pub use resume_point::{EPOCH_HEADER, POSITION_HEADER};
 pub use tls::install_crypto_provider;
