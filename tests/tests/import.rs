@@ -435,6 +435,39 @@ async fn states_that_are_compressed_and_encrypted_are_read_and_stored_as_the_box
     assert_eq!(events, [trick("trick 0"), trick("trick 1")]);
 }
 
+#[tokio::test]
+async fn states_are_stored_in_the_format_of_the_box_and_known_again_by_the_next_run() {
+    let folder = Folder::new(1, 2, &[]);
+    folder.sql(
+        "update stored_events set state = '{\"trick\":\"count to 2^70\",\"n\":1180591620717411303424}' where rowid = 3",
+    );
+    let format = ["--format", "messagepack"];
+    for n_new in [3, 0] {
+        let said = folder.imported(&format);
+        let expected = format!("this run recorded {n_new} of them");
+        assert!(said.contains(&expected), "{said}");
+    }
+    let all = folder.notifications("data").await;
+    let encodings: Vec<&str> = all.iter().map(|n| n.event.encoding.as_str()).collect();
+    // The last one has a number that only JSON holds.
+    assert_eq!(encodings, ["messagepack", "messagepack", "json"]);
+    let tricks: Vec<DogEvent> = all
+        .iter()
+        .skip(1)
+        .map(|n| Mapper::default().to_own_event(&n.event).unwrap())
+        .collect();
+    let trick = |trick: &str| DogEvent::TrickAdded {
+        trick: trick.into(),
+    };
+    assert_eq!(tricks, [trick("trick 0"), trick("count to 2^70")]);
+
+    // Another format than that of the earlier run changes nothing of what is compared.
+    assert!(folder.imported(&[]).contains("this run recorded 0 of them"));
+    folder.sql("update stored_events set state = '{}' where rowid = 2");
+    let error = folder.refused(&format);
+    assert!(error.contains("the event with id 2 is not what"), "{error}");
+}
+
 #[test]
 fn help_says_what_an_import_takes_and_nothing_that_is_for_serving() {
     let help = Command::new(env!("CARGO_BIN_EXE_shop-under-test"))
@@ -448,6 +481,7 @@ fn help_says_what_an_import_takes_and_nothing_that_is_for_serving() {
         "--topic <OLD=NEW>",
         "--report",
         "--store",
+        "--format",
         "<BOX>",
     ] {
         assert!(help.contains(flag), "{flag} is missing in:\n{help}");

@@ -44,6 +44,12 @@ impl Encoding {
         self.0 == "json"
     }
 
+    /// Whether the state was written as JSON, whatever was done to that afterwards.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.0.split('+').next() == Some("json")
+    }
+
     /// Whether what the event said was redacted.
     #[must_use]
     pub fn is_redacted(&self) -> bool {

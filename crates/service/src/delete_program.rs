@@ -7,7 +7,7 @@ use boxes_recorder::{Recorder, RecorderError, StreamRange};
 use clap::Args;
 use uuid::Uuid;
 
-use crate::store_options::{StoreOptions, refused};
+use crate::store_options::{StoreArguments, StoreOptions, refused};
 use crate::{BoundedContext, Result};
 
 /// What the command line of `delete` says.
@@ -28,6 +28,8 @@ pub struct DeleteArguments {
     #[arg(long)]
     yes: bool,
 }
+
+impl StoreArguments for DeleteArguments {}
 
 /// Deletes one aggregate from the store of one of these boxes, and prints how much that was.
 pub(crate) async fn delete(contexts: &[BoundedContext], options: &DeleteOptions) -> Result {

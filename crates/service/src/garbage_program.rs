@@ -8,7 +8,7 @@ use boxes_application::{Edge, StoredValues, SystemEdge, find_garbage};
 use clap::Args;
 
 use crate::progress_bar::progress_bar;
-use crate::store_options::{StoreOptions, refused};
+use crate::store_options::{StoreArguments, StoreOptions, refused};
 use crate::{BoundedContext, Result};
 
 /// What the command line of `garbage` says.
@@ -27,6 +27,8 @@ pub struct GarbageArguments {
     #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87600))]
     older_than_hours: u32,
 }
+
+impl StoreArguments for GarbageArguments {}
 
 /// Finds, and removes if it is told to, the values that no event of a box names, and prints how many that are.
 pub(crate) async fn garbage(contexts: &[BoundedContext], options: &GarbageOptions) -> Result {

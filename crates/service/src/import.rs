@@ -9,6 +9,7 @@ use boxes_recorder::{
 use boxes_recorder_sqlx::{PythonEvent, PythonTable};
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -218,7 +219,15 @@ impl Made {
     /// have stored states in another way.
     fn is_in(&self, found: &Notification, mapper: &Mapper) -> Result<bool, MapperError> {
         let mut found = found.event.clone();
-        found.state = mapper.read_json(&found)?;
+        let json = mapper.read_json(&found)?;
+        // In another format its values are kept, and not the text of the JSON.
+        if json == self.plain.state
+            || !found.encoding.is_json() && is_same(&json, &self.plain.state)
+        {
+            found.state = self.plain.state.clone();
+        } else {
+            found.state = json;
+        }
         found.encoding = self.plain.encoding.clone();
         if !self.has_time {
             found.occurred_on = self.plain.occurred_on;
@@ -283,6 +292,12 @@ impl Translation<'_> {
         };
         rows.iter().zip(events).map(store).collect()
     }
+}
+
+/// Whether both texts are JSON of one value.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let value = |json| serde_json::from_slice::<Value>(json);
+    matches!((value(one), value(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn is_json_on_one_line(state: &[u8]) -> bool {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::import::{Translation, follower, import as import_table};
 use crate::import_report::ImportReport;
 use crate::progress_bar::progress_bar;
-use crate::store_options::{StoreOptions, refused};
+use crate::store_options::{StoreArguments, StoreOptions, refused};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `import` says.
@@ -46,6 +46,11 @@ pub struct ImportArguments {
     report: Option<PathBuf>,
 }
 
+impl StoreArguments for ImportArguments {
+    /// It writes events anew, so it matters in which format.
+    const MORE_SETTINGS: &'static [&'static str] = &["format"];
+}
+
 fn parse_topic(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((old, new)) if !old.is_empty() && !new.is_empty() => {
@@ -64,9 +69,10 @@ pub(crate) async fn import(contexts: &[BoundedContext], options: &ImportOptions)
     let recorder = into.open().await?;
     let report = ImportReport::new(own.report.as_deref())?;
     let bar = progress_bar("importing events", source.count().await?);
+    let mapper = into.mapper(contexts)?;
     let translation = Translation {
         states: states(own)?,
-        mapper: &into.config.mapper,
+        mapper: &mapper,
         topics: own.topic.iter().cloned().collect(),
         now: SystemEdge.now(),
     };

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::progress_bar::progress_bar;
 use crate::reencrypt::{Reencrypted, reencrypt};
-use crate::store_options::{StoreOptions, refused};
+use crate::store_options::{StoreArguments, StoreOptions, refused};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `reencrypt` says.
@@ -22,6 +22,8 @@ pub struct ReencryptArguments {
     #[arg(long, value_name = "STORE")]
     into: Store,
 }
+
+impl StoreArguments for ReencryptArguments {}
 
 /// Stores the log of a box anew, as the settings say that events are encrypted and compressed now, and prints how far it
 /// is.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::DatabaseUrl;
-use crate::store_options::{StoreOfBox, StoreOptions};
+use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `new-epoch` says.
@@ -43,6 +43,10 @@ pub struct SetPositionArguments {
     #[arg(long, value_name = "ID")]
     after: u64,
 }
+
+impl StoreArguments for SetPositionArguments {}
+
+impl StoreArguments for NewEpochArguments {}
 
 /// Gives the log of one of these boxes a new epoch, and prints it.
 pub(crate) async fn new_epoch(contexts: &[BoundedContext], options: &NewEpochOptions) -> Result {

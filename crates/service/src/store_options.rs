@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boxes_mapper::Mapper;
 use boxes_recorder::Recorder;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
@@ -20,6 +21,12 @@ pub(crate) const OF_STORES: [&str; 6] = [
 
 /// Those that say how events are encrypted and compressed.
 const OF_MAPPERS: [&str; 4] = ["keys-file", "encrypt", "in-the-clear", "compress"];
+
+/// The arguments of a command that works on a store.
+pub trait StoreArguments: Args {
+    /// Settings that mean something to it, beside those of every such command.
+    const MORE_SETTINGS: &'static [&'static str] = &[];
+}
 
 /// The options of `A`, a box, and where it keeps its events: for each command that works on a store, beside those that
 /// serve.
@@ -79,6 +86,18 @@ impl StoreOfBox {
         }
     }
 
+    /// What writes the events of the box, as it is declared among `contexts` and configured.
+    pub(crate) fn mapper(&self, contexts: &[BoundedContext]) -> Result<Mapper> {
+        let mapper = self.config.mapper.clone();
+        let format = self.config.format_of(&self.name);
+        match contexts.iter().find(|context| context.name() == self.name) {
+            Some(context) => context
+                .mapper(mapper, format)
+                .map_err(|error| refused(error.to_string())),
+            None => Ok(mapper),
+        }
+    }
+
     /// Opens the store; one that is not there is made.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Recorder>> {
         let epoch = self.config.expected_epochs.get(&self.name).copied();
@@ -106,7 +125,7 @@ pub(crate) fn refused(reason: String) -> crate::Failure {
     ConfigError::Together { reason }.into()
 }
 
-impl<A: Args> Args for StoreOptions<A> {
+impl<A: StoreArguments> Args for StoreOptions<A> {
     fn augment_args(command: Command) -> Command {
         let command =
             ServeOptions::augment_args(A::augment_args(command)).mut_arg("BOXES_SERVE", |arg| {
@@ -116,7 +135,7 @@ impl<A: Args> Args for StoreOptions<A> {
                     .action(ArgAction::Set)
                     .num_args(1)
             });
-        hide_settings_but(command, &[&OF_STORES, &OF_MAPPERS])
+        hide_settings_but(command, &[&OF_STORES, &OF_MAPPERS, A::MORE_SETTINGS])
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::layers::read_bounded;
 use crate::progress_bar::progress_bar;
 use crate::remote_seals::RemoteSeals;
-use crate::store_options::{StoreOptions, refused};
+use crate::store_options::{StoreArguments, StoreOptions, refused};
 use crate::{BoundedContext, Result, UpstreamAddress, logs};
 
 /// What the command line of `verify` says.
@@ -39,6 +39,8 @@ pub struct VerifyArguments {
     #[arg(long, value_name = "ID:HASH", value_parser = parse_expected, conflicts_with = "remember")]
     expect: Option<(u64, Digest)>,
 }
+
+impl StoreArguments for VerifyArguments {}
 
 /// The largest file that a key or what is remembered is read from, in bytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
