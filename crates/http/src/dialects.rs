@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::accept_encoding::AcceptedCodings;
 use crate::compat_eventsourcing_8::is_full;
+use crate::encoded_page_id::{decoded, moved};
 use crate::entity_tag::{EntityTag, n_redacted};
 use crate::freshness;
 use crate::log_range::LogRange;
@@ -48,7 +49,8 @@ const JSON: &str = "application/json";
 /// | `/eventsourcing-1/{log}/{first},{last}/`, `/eventsourcing-1/{log}/current/` | what the library had in 2017: a section on the grid of the log with this name |
 /// | `/iddd/notifications`, `/iddd/notifications/{low},{high}` | the `NotificationLogReader` of the `IDDD_Samples`: pages of 20, whatever the log's own are |
 ///
-/// GET, HEAD and OPTIONS; a slash at the end may be there or not. `state` is what the store holds, in base64: JSON
+/// GET, HEAD and OPTIONS; a slash at the end may be there or not, and a section that is asked for with an encoded comma is at
+/// the address with a plain one (308). `state` is what the store holds, in base64: JSON
 /// as it was written, unless the box compresses or encrypts it. What is redacted has the topic [`REDACTED_TOPIC`] and
 /// the state `{}`. An answer with as many notifications as were asked
 /// for, or that the log has gone beyond, will never change and says so (unless streams may be
@@ -197,6 +199,9 @@ impl Served {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Problem::method_not_allowed(METHODS).into_response();
         }
+        if let Some(moved) = self.moved(request.uri.path()) {
+            return moved;
+        }
         let made = match self.make(dialect, &request).await {
             Ok(answer) => self.send(answer, &request.headers).await,
             Err(problem) => Err(problem),
@@ -206,6 +211,16 @@ impl Served {
             return Response::from_parts(response.into_parts().0, Body::empty());
         }
         response
+    }
+
+    /// The way to the address of a section that was asked for with an encoded comma.
+    fn moved(&self, path: &str) -> Option<Response> {
+        let whole = path.strip_suffix('/').unwrap_or(path);
+        let (above, segment) = whole.rsplit_once('/')?;
+        let slash = if whole == path { "" } else { "/" };
+        let base = self.public_base.as_ref().map_or("", Url::as_str);
+        let base = base.trim_end_matches('/');
+        moved(&format!("{base}{above}/{}{slash}", decoded(segment)?))
     }
 
     async fn make(&self, dialect: Dialect, request: &Parts) -> Result<Answer, Problem> {

@@ -6,7 +6,7 @@
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
 //! [`NotificationLogOptions`] say (`resource.rs`); what they have in common is in `served.rs`, and what each of them answers in
 //! `page_resource.rs` (with `growing_page.rs`), `notification_resource.rs`, `description_resource.rs`, `live_stream.rs` and `feed.rs`; a request is understood by `accept.rs`, `accept_encoding.rs`,
-//! `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
+//! `encoded_page_id.rs`, `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
 //! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`
 //! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
 //! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` is how events are sent as they come, `feed.rs` how those have them who
@@ -37,6 +37,7 @@ mod compat_eventsourcing_9;
 mod compat_iddd;
 mod description_resource;
 mod dialects;
+mod encoded_page_id;
 mod entity_tag;
 mod event_stream;
 mod feed;

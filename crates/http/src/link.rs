@@ -115,7 +115,12 @@ impl Addresses {
     }
 
     pub(crate) fn page(&self, id: SectionId) -> String {
-        format!("{}/{id}", self.current)
+        self.below(&id.to_string())
+    }
+
+    /// What is named by this segment, below the current page.
+    pub(crate) fn below(&self, segment: &str) -> String {
+        format!("{}/{segment}", self.current)
     }
 
     /// A template (RFC 6570) for the address of a page.

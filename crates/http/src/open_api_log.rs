@@ -48,7 +48,7 @@ fn current() -> Reading {
         id: "getCurrentPage",
         summary: "The current page of the notification log",
         description: "The page that holds the newest notification, the first one if there is none. It may still grow: with \
-            `If-None-Match` and `Prefer: wait=20` the answer comes at the next commit.",
+            `If-None-Match` and `Prefer: wait=20` the answer comes at the next commit, or when something of it is redacted.",
         parameters: growing_parameters(),
         content: of_formats(PAGES, "Page"),
         headers: growing_headers(),
@@ -66,7 +66,7 @@ fn page() -> Reading {
         id: "getPage",
         summary: "A page of the notification log",
         description: "Only pages on the grid are there: `low` is 1 and a multiple of the page size, see the log's description. \
-            An archived page never changes.",
+            An archived page never changes. The comma is part of the address: a request with an encoded one is sent on (308).",
         parameters: with(
             growing_parameters(),
             [

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use boxes_notification_log::{NotificationLog, SectionIdError, canonical_integer};
 
+use crate::encoded_page_id::{decoded, moved};
 use crate::served::Served;
 use crate::{InvalidPath, NotificationLogOptions, OpenApiPart, Problem, log_problem, open_api_log};
 
@@ -34,9 +35,10 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 /// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
 /// never change, but for what is redacted because its stream was deleted: a page that holds some of it, or more of it than
 /// before, has another tag. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
-/// commit that changes it. Archived pages and notifications that are not small are offered in zstd, br and gzip
+/// commit that changes it, and when something of it is redacted. Archived pages and notifications that are not small are offered in zstd, br and gzip
 /// (`Accept-Encoding`), with a tag for each; what grows goes as it is. A reader may send where it is with [`EPOCH_HEADER`](crate::EPOCH_HEADER) and [`POSITION_HEADER`](crate::POSITION_HEADER), and is
-/// told when that is no place in this log.
+/// told when that is no place in this log. A page has one address: with an encoded comma (`1%2C20`) the request is sent on to
+/// it (308).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -159,6 +161,10 @@ impl Served {
         if id.contains(',') {
             let id = id.parse().map_err(malformed)?;
             return self.page(Some(id), &request.headers).await;
+        }
+        let location = decoded(id).map(|id| self.addresses.below(&id));
+        if let Some(moved) = location.and_then(|location| moved(&location)) {
+            return Ok(moved);
         }
         match canonical_integer(id).map_err(malformed)? {
             0 => Err(malformed(SectionIdError::Malformed)),

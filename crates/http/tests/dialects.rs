@@ -57,6 +57,38 @@ async fn refusal(url: &Url, below: &str) -> (u16, String) {
 }
 
 #[tokio::test]
+async fn a_section_that_is_asked_for_with_an_encoded_comma_is_at_its_one_address() {
+    let log = SmallLog::with(5, 13).await;
+    let url = serve(&log).await;
+    for (below, location) in [
+        ("/eventsourcing-9/3%2C12", "/eventsourcing-9/3,12"),
+        ("/eventsourcing-8/6%2c10/", "/eventsourcing-8/6,10/"),
+        (
+            "/eventsourcing-1/orders/6%2C10/",
+            "/eventsourcing-1/orders/6,10/",
+        ),
+        ("/iddd/notifications/1%2C20", "/iddd/notifications/1,20"),
+    ] {
+        let moved = send(&url, "GET", below, &[]).await;
+        assert_eq!(moved.status, 308, "{below}");
+        let location = format!("/orders/compat{location}");
+        assert_eq!(moved.header("location"), Some(&*location));
+        let there = support::send_to(&url, "GET", &location, &[]).await;
+        assert_eq!(there.status, 200, "{location}");
+        let read = there.json();
+        assert!(read["items"].is_array() || read["notifications"].is_array());
+    }
+    assert_eq!(refusal(&url, "/eventsourcing-9/01%2C5").await.0, 400);
+    let base = Some("https://shop.example/".parse().unwrap());
+    let dialects = Dialects::new(log.near(), "/orders/compat").unwrap();
+    let based = serve_router(dialects.public_base(base).into_router()).await;
+    let path = "/orders/compat/iddd/notifications/1%2C20";
+    let moved = support::send_to(&based, "GET", path, &[]).await;
+    let location = "https://shop.example/orders/compat/iddd/notifications/1,20";
+    assert_eq!(moved.header("location"), Some(location));
+}
+
+#[tokio::test]
 async fn version_9_gets_a_section_of_at_most_10_from_anywhere() {
     let url = serve(&SmallLog::with(20, 25).await).await;
     let page = get(&url, "/eventsourcing-9/18,22").await.json();

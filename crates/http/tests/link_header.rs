@@ -15,11 +15,11 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, LINK};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use boxes_http::{NotificationLogOptions, NotificationLogResource};
-use boxes_notification_log::{LogError, Navigation, NotificationLogReader, SectionId};
+use boxes_http::{NotificationLogOptions, NotificationLogResource, RemoteOptions};
+use boxes_notification_log::{LogError, Navigation, NotificationLogReader, SectionId, SectionLink};
 use boxes_testing::log_fixture::SmallLog;
 use serde_json::Value;
-use support::{PATH, remote, serve, serve_router};
+use support::{PATH, remote, remote_with, serve, serve_router};
 use tower::ServiceExt;
 use url::Url;
 
@@ -141,4 +141,27 @@ async fn a_box_is_read_by_links_as_before_and_a_page_that_nothing_leads_to_by_it
     let far = remote(&url);
     let id: SectionId = "6,10".parse().unwrap();
     assert_eq!(far.section(&id.into()).await.unwrap().items.len(), 5);
+}
+
+#[tokio::test]
+async fn a_link_with_an_encoded_comma_leads_to_the_page_within_the_bound_for_redirects() {
+    let log = SmallLog::with(5, 13).await;
+    let url = serve(log.near(), NotificationLogOptions::new(PATH)).await;
+    let link = SectionLink {
+        id: "6,10".parse().unwrap(),
+        href: Some(format!("{PATH}/6%2C10")),
+    };
+    let page = remote(&url).section(&link).await.unwrap();
+    assert_eq!(page.items.len(), 5);
+    // What the page says of its neighbours is relative to where it was found.
+    assert_eq!(
+        page.next.unwrap().href.as_deref(),
+        Some(&*format!("{url}/11,15"))
+    );
+    let without = RemoteOptions {
+        max_redirects: 0,
+        ..RemoteOptions::default()
+    };
+    let refused = remote_with(&url, without).section(&link).await.unwrap_err();
+    assert!(matches!(refused, LogError::Garbage { .. }), "{refused:?}");
 }

@@ -272,6 +272,40 @@ async fn each_format_names_all_others_at_its_own_address() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_asked_for_with_an_encoded_comma_is_at_its_one_address() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served(&log).await;
+    for (below, location) in [
+        ("/1%2C5", "/1,5"),
+        ("/11%2c15?x=1", "/11,15"),
+        ("/16%2C20", "/16,20"),
+        // Whether there is such a page is said at its address.
+        ("/2%2C6", "/2,6"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let moved = send(&url, method, below, &[]).await;
+            assert_eq!((moved.status, moved.body.len()), (308, 0), "{below}");
+            let location = format!("{PATH}{location}");
+            assert_eq!(moved.header("location"), Some(&*location));
+            assert_eq!(moved.header("cache-control"), Some("max-age=86400"));
+        }
+        let allowed = send(&url, "OPTIONS", below, &[]).await;
+        assert_eq!(allowed.status, 204);
+        assert_eq!(send(&url, "POST", below, &[]).await.status, 405);
+    }
+    let options = NotificationLogOptions {
+        public_base: Some("https://shop.example/eu/".parse().unwrap()),
+        ..NotificationLogOptions::new(PATH)
+    };
+    let based = serve(log.near(), options).await;
+    let moved = send(&based, "GET", "/6%2C10", &[]).await;
+    let location = format!("https://shop.example/eu{PATH}/6,10");
+    assert_eq!(moved.header("location"), Some(&*location));
+    // A seal, a notification or a stream has no comma.
+    assert_eq!(get(&url, "/log%2C1").await.status, 400);
+}
+
+#[tokio::test]
 async fn links_name_a_host_only_if_one_is_configured() {
     let log = SmallLog::with(5, 6).await;
     let mut behind = options();
@@ -506,7 +540,9 @@ async fn each_bad_request_is_told_what_is_wrong_with_it() {
         "/1.0,5",
         "/1,99999999999999999999",
         "/%31,5",
-        "/1%2C5",
+        "/1%2C5%2C9",
+        "/01%2C5",
+        "/1%252C5",
         "/1,5%20",
         "/0",
         "/01",

@@ -129,6 +129,46 @@ async fn a_person_is_forgotten_and_what_is_published_says_so() {
 }
 
 #[tokio::test]
+async fn who_waits_for_the_current_page_is_told_at_once_whatever_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [
+        Store::Memory,
+        Store::Sqlite(folder.path().join("customers.db")),
+    ] {
+        let config = Config {
+            stores: [("customers".to_owned(), store)].into(),
+            ..config()
+        };
+        let running = started(customers().redactable(), config).await;
+        let before = fetch(&running, "/customers/notifications").await;
+        let client = reqwest::Client::builder().build().unwrap();
+        let asked = client
+            .get(before.url().clone())
+            .header("if-none-match", &before.headers()["etag"])
+            .header("prefer", "wait=30")
+            .send();
+        // Whether it has begun to wait by then, or looks afterwards, it is told.
+        let (answered, deleted) = tokio::join!(asked, delete(&running, 5));
+        assert_eq!(deleted.status(), 204);
+        let answered = answered.unwrap();
+        assert_eq!(answered.status(), 200);
+        let page: Value = serde_json::from_str(&answered.text().await.unwrap()).unwrap();
+        assert_eq!(page["items"][0]["redacted"], true);
+        assert_eq!(page["last"], 5);
+        running.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_comma_leads_to_the_page() {
+    let running = started(customers(), config()).await;
+    let page = fetch(&running, "/customers/notifications/3%2C4").await;
+    assert_eq!(page.url().path(), "/customers/notifications/3,4");
+    assert!(page.text().await.unwrap().contains("customer number 3"));
+    running.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_operator_may_say_so_too_and_for_how_long_caches_keep_pages() {
     let config = Config {
         redactable: vec!["customers".to_owned()],

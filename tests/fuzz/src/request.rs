@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION,
 };
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
@@ -188,6 +188,14 @@ impl Answer {
             assert!(self.body.is_empty(), "{status} has a body");
         } else if status.is_client_error() {
             self.check_problem();
+        } else if status == StatusCode::PERMANENT_REDIRECT {
+            assert!(self.body.is_empty());
+            let (path, id) = self.header(LOCATION).rsplit_once(',').unwrap();
+            assert!(
+                path.starts_with("/orders/") && !path.contains("%2"),
+                "{path}"
+            );
+            assert!(id.trim_end_matches('/').parse::<u64>().is_ok(), "{id}");
         } else {
             assert_eq!(status, StatusCode::OK);
             self.check_document();
