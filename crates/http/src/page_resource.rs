@@ -37,7 +37,7 @@ impl Served {
         }
         let mut waiting = None;
         loop {
-            let mut last = known.last;
+            let last = known.last;
             let newest = SectionId::containing(last, log.page_size);
             let id = wanted.unwrap_or(newest);
             if id.high() < last {
@@ -67,12 +67,12 @@ impl Served {
                     return self.grown(growing.page, request, &codings).await;
                 };
                 // The store is ahead of what was known of it, and the request knows that already.
-                last = growing.last;
+                known.last = growing.last;
                 tag
             };
             match self
                 .waiters
-                .wait(&*self.log, last, request, &mut waiting)
+                .wait(&*self.log, &known, request, &mut waiting)
                 .await
             {
                 Ok(Outcome::News) => known = self.describe().await?,

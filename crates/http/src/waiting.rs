@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use boxes_notification_log::NotificationLog;
+use boxes_notification_log::{LogDescription, NotificationLog};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,8 @@ pub(crate) struct Waiting {
     _room: OwnedSemaphorePermit,
     wait: Duration,
     until: Instant,
-    waited_after: Option<u64>,
+    /// The newest notification, and how much was redacted, when it waited last.
+    waited_from: Option<(u64, u64)>,
 }
 
 /// What came of it.
@@ -52,13 +53,14 @@ impl Waiters {
         Self { room, shutdown }
     }
 
-    /// Waits until the log has something after `last`, if the request prefers to, at most as long as it may.
+    /// Waits until the log has something after `known.last`, or more of it is redacted, if the request prefers to, at most
+    /// as long as it may.
     ///
     /// `waiting` is kept by the caller from one call to the next: room and time are given once for a request.
     pub(crate) async fn wait(
         &self,
         log: &dyn NotificationLog,
-        last: u64,
+        known: &LogDescription,
         request: &HeaderMap,
         waiting: &mut Option<Waiting>,
     ) -> Result<Outcome, Problem> {
@@ -71,7 +73,8 @@ impl Waiters {
                 Some(wait) => waiting.insert(self.begin(wait)?),
             },
         };
-        if waiting.waited_after.replace(last) == Some(last) {
+        let from = (known.last, known.n_redacted);
+        if waiting.waited_from.replace(from) == Some(from) {
             let end = waiting.until.min(Instant::now() + FALSE_ALARM_PAUSE);
             tokio::time::sleep_until(end).await;
         }
@@ -80,7 +83,7 @@ impl Waiters {
             && tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => false,
-                woken = log.wait(last, remaining) => woken.map_err(|error| to_problem(&error))?,
+                woken = log.wait_for_change(known, remaining) => woken.map_err(|error| to_problem(&error))?,
             };
         if woken {
             return Ok(Outcome::News);
@@ -131,7 +134,7 @@ impl Waiters {
             _room: self.room()?,
             wait,
             until: Instant::now() + wait,
-            waited_after: None,
+            waited_from: None,
         })
     }
 }

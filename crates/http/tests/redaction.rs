@@ -141,6 +141,22 @@ async fn every_process_on_the_store_has_the_new_tag_within_the_poll_interval_and
 }
 
 #[tokio::test]
+async fn who_waits_for_a_page_at_another_process_is_told_as_soon_as_that_knows() {
+    let log = SmallLog::with(5, 13).await;
+    let (_running, other) = replica(&log).await;
+    let kept = tag(&get(&other, "").await).to_owned();
+    let waiting = tokio::spawn(async move {
+        let headers = [("if-none-match", &*kept), ("prefer", "wait=30")];
+        send(&other, "GET", "", &headers).await
+    });
+    log.delete(12).await;
+    // Within the deadline of every request here, which is shorter than the wait.
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["items"][1]["redacted"], true);
+}
+
+#[tokio::test]
 async fn caches_keep_a_log_that_may_be_redacted_for_a_while_only_and_from_the_start() {
     let log = SmallLog::with(5, 13).await;
     let hour = Some(Duration::from_secs(3_600));

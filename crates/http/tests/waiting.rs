@@ -79,6 +79,16 @@ impl NotificationLog for Watched {
         let _one = One(&self.waiting);
         self.inner.wait(after, timeout).await
     }
+
+    async fn wait_for_change(
+        &self,
+        known: &LogDescription,
+        timeout: Duration,
+    ) -> Result<bool, LogError> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _one = One(&self.waiting);
+        self.inner.wait_for_change(known, timeout).await
+    }
 }
 
 async fn start(log: &SmallLog, options: NotificationLogOptions) -> (Arc<Watched>, Url) {
@@ -129,6 +139,51 @@ async fn a_request_that_waits_is_answered_at_the_commit() {
         assert_eq!(answer.header("cache-control"), Some("no-cache"));
         assert_ne!(answer.header("etag"), None);
     }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_answered_when_something_of_its_page_is_redacted() {
+    for below in ["", "/11,15"] {
+        let log = SmallLog::with(5, 13).await;
+        let (watched, url) = start(&log, options()).await;
+        for n in [12, 13] {
+            let kept = tag(&url).await;
+            let waiting = ask(&url, below, &kept, "wait=30");
+            watched.until_waiting(1).await;
+            log.delete(n).await;
+            let answer = waiting.await.unwrap();
+            assert_eq!((answer.status, &answer.json()["last"]), (200, &13.into()));
+            let at = usize::try_from(n).unwrap() - 11;
+            assert_eq!(answer.json()["items"][at]["redacted"], true);
+            assert_eq!(answer.header("etag"), Some(&*tag(&url).await));
+            assert_ne!(answer.header("etag"), Some(&*kept));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_on_waiting_when_something_of_another_page_is_redacted() {
+    let log = SmallLog::with(5, 13).await;
+    let (watched, url) = start(&log, options()).await;
+    let kept = tag(&url).await;
+    let waiting = ask(&url, "", &kept, "wait=30");
+    watched.until_waiting(1).await;
+    let before = watched.sections_read.load(Ordering::Relaxed);
+    let mut n_waiting = watched.waiting.subscribe();
+    n_waiting.mark_unchanged();
+    log.delete(3).await;
+    // It looked, and waits again.
+    let again = n_waiting.wait_for(|_| watched.sections_read.load(Ordering::Relaxed) > before);
+    drop(
+        tokio::time::timeout(DEADLINE, again)
+            .await
+            .expect("a look in time"),
+    );
+    watched.until_waiting(1).await;
+    assert!(!waiting.is_finished());
+    assert_eq!(tag(&url).await, kept);
+    log.append(1).await;
+    assert_eq!(waiting.await.unwrap().json()["last"], 14);
 }
 
 #[tokio::test]

@@ -148,4 +148,12 @@ impl NotificationLog for DerivedLog {
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
         self.source.wait(after, timeout).await
     }
+
+    async fn wait_for_change(
+        &self,
+        known: &LogDescription,
+        timeout: Duration,
+    ) -> Result<bool, LogError> {
+        self.source.wait_for_change(known, timeout).await
+    }
 }

@@ -17,7 +17,8 @@ use crate::{LogDescription, LogError, NotificationLog, Section, SectionId, Secti
 /// id that was ever seen is remembered, so the log never appears to shrink.
 ///
 /// An archived section costs one range read, a growing one as well, and
-/// [`describe`](NotificationLog::describe) and [`wait`](NotificationLog::wait) cost the store nothing. What is redacted
+/// [`describe`](NotificationLog::describe), [`wait`](NotificationLog::wait) and
+/// [`wait_for_change`](NotificationLog::wait_for_change) cost the store nothing. What is redacted
 /// of a section is counted without reading events, and not at all while nothing of the log is.
 ///
 /// Clones are the same log. It watches the head as long as it lives, and does not keep the writer alive.
@@ -67,6 +68,14 @@ impl LocalNotificationLog {
     async fn read(&self, id: SectionId, limit: u64) -> Result<Vec<Notification>, LogError> {
         let read = self.recorder.select_notifications(id.low(), limit).await;
         read.map_err(|error| unavailable(&format!("reading section {id}"), error))
+    }
+
+    fn closed(&self) -> LogError {
+        LogError::Unavailable {
+            reason: format!("the box `{}` is closed", self.log().name),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// A section on the grid.
@@ -146,12 +155,24 @@ impl NotificationLog for LocalNotificationLog {
         let moved = head.wait_for(|newest| *newest > after);
         match tokio::time::timeout(timeout, moved).await {
             Ok(Ok(_)) => Ok(true),
-            Ok(Err(_)) => Err(LogError::Unavailable {
-                reason: format!("the box `{}` is closed", self.log().name),
-                retry_after: None,
-                source: None,
-            }),
+            Ok(Err(_)) => Err(self.closed()),
             Err(_) => Ok(false),
+        }
+    }
+
+    async fn wait_for_change(
+        &self,
+        known: &LogDescription,
+        timeout: Duration,
+    ) -> Result<bool, LogError> {
+        let mut n_redacted = self.n_redacted.clone();
+        let redacted = async {
+            let more = n_redacted.wait_for(|n_redacted| *n_redacted != known.n_redacted);
+            more.await.map(drop)
+        };
+        tokio::select! {
+            waited = self.wait(known.last, timeout) => waited,
+            redacted = redacted => redacted.map(|()| true).map_err(|_| self.closed()),
         }
     }
 }

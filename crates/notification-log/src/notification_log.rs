@@ -94,4 +94,22 @@ pub trait NotificationLog: Debug + Send + Sync + 'static {
     ///
     /// As [`describe`](Self::describe).
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError>;
+
+    /// Waits until the log is another than `known` says, at most `timeout`; says whether it is: because it has a newer
+    /// notification, or because more of it is redacted. Only [`last`](LogDescription::last) and
+    /// [`n_redacted`](LogDescription::n_redacted) are looked at.
+    ///
+    /// A hint, as [`wait`](Self::wait), which this is for a log that does not hear of redactions: there one is seen when
+    /// somebody looks. A log that passes on another one passes this on as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`describe`](Self::describe).
+    async fn wait_for_change(
+        &self,
+        known: &LogDescription,
+        timeout: Duration,
+    ) -> Result<bool, LogError> {
+        self.wait(known.last, timeout).await
+    }
 }
