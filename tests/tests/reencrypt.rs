@@ -181,6 +181,9 @@ async fn the_new_log_has_the_same_events_under_the_new_key_and_the_old_one_is_as
         );
         assert_eq!(one.event.occurred_on, other.event.occurred_on);
         assert_eq!(one.event.metadata, other.event.metadata);
+        // Also what was encrypted before names were bound in, as all of the old log.
+        let mark = other.event.encoding.as_str();
+        assert!(mark.ends_with("+aes-256-gcm-siv@orders"), "{mark}");
         let event: Note = two.to_own_event(&other.event).unwrap();
         assert_eq!(event, Note::Written { text: text(n) });
         let refused = mapper(ONE).to_own_event::<Note>(&other.event);

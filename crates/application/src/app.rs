@@ -107,13 +107,17 @@ impl App {
         let subject_keys = options
             .subject_keys
             .unwrap_or_else(|| own_subject_keys(&*recorder, &options.mapper, &options.edge));
-        let mapper = options.mapper.with_subject_keys(subject_keys.ring());
+        let name = recorder.log().name.clone();
+        let mapper = options
+            .mapper
+            .of_box(&name)
+            .with_subject_keys(subject_keys.ring());
         let values = StoredValues::of(&*recorder, Arc::clone(&options.edge));
         let inner = Inner {
             values,
             large_over: options.large_over,
             value_sources: RwLock::default(),
-            name: recorder.log().name.clone(),
+            name,
             repository: Arc::new(Repository::new(
                 recorder,
                 mapper.clone(),
@@ -142,7 +146,8 @@ impl App {
         &self.inner.name
     }
 
-    /// What reads and writes the events of this box: who reads its log elsewhere in the program needs the same keys.
+    /// What reads and writes the events of this box: who reads its log elsewhere in the program needs the same keys. For the log of
+    /// another box take it [of that box](Mapper::of_box): encrypted events are bound to the one that wrote them.
     ///
     /// For [`Personal`](boxes_domain::Personal) parts it has the keys that are at hand, and
     /// [asks](boxes_mapper::MapperError::MissingSubjectKeys) for others; within the box that is seen to.

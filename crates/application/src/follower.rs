@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxes_mapper::Metadata;
+use boxes_mapper::{Mapper, Metadata};
 use boxes_notification_log::{Backoff, LogError, NotificationLog, NotificationLogReader};
 use boxes_recorder::{Append, Notification, Position, RecorderError, Tracking};
 use futures::FutureExt;
@@ -147,6 +147,8 @@ impl FollowerError {
 pub struct Follower {
     app: App,
     upstream: String,
+    /// Reads the events of the upstream.
+    mapper: Mapper,
     policies: Vec<Arc<dyn Policy>>,
     log: Arc<dyn NotificationLog>,
     options: FollowerOptions,
@@ -183,6 +185,9 @@ impl Follower {
     ) -> Self {
         let upstream = upstream.into();
         let policies = policies.of(&upstream);
+        // A log beside the box's own one has events of that box.
+        let of_box = upstream.split('/').next().unwrap_or_default();
+        let mapper = app.mapper().clone().of_box(of_box);
         let status = watch::Sender::new(FollowerStatus {
             state: FollowerState::Starting,
             position: 0,
@@ -190,6 +195,7 @@ impl Follower {
         Self {
             app,
             upstream,
+            mapper,
             policies,
             log,
             options,
@@ -402,7 +408,8 @@ impl Follower {
         loop {
             let transaction = Arc::new(Mutex::new(begun));
             for notification in batch {
-                run_policies(&self.policies, notification, &self.app, &transaction).await?;
+                let (policies, mapper) = (&self.policies, &self.mapper);
+                run_policies(policies, notification, mapper, &self.app, &transaction).await?;
             }
             let mut transaction = transaction.lock().await;
             let tracking = Tracking {
@@ -495,6 +502,7 @@ impl Follower {
 async fn run_policies(
     policies: &[Arc<dyn Policy>],
     notification: &Notification,
+    mapper: &Mapper,
     app: &App,
     transaction: &Arc<Mutex<crate::transaction::Transaction>>,
 ) -> Result<(), FollowerError> {
@@ -512,7 +520,7 @@ async fn run_policies(
             ..Metadata::default()
         };
         transaction.lock().await.set_cause(cause);
-        let handled = policy.handle(notification, &app.inner.mapper, app.within(transaction));
+        let handled = policy.handle(notification, mapper, app.within(transaction));
         let topic = || stored.topic.to_string();
         match AssertUnwindSafe(handled).catch_unwind().await {
             Ok(done) => done.map_err(|source| FollowerError::Policy {

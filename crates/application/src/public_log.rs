@@ -208,7 +208,9 @@ where
             metadata: Metadata::from_bytes(&stored.metadata),
             occurred_on: stored.occurred_on,
         };
-        Ok(Some(mapper.to_stored(&public, &envelope)?))
+        Ok(Some(
+            mapper.binding_as(stored).to_stored(&public, &envelope)?,
+        ))
     }
 }
 

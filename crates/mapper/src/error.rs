@@ -151,6 +151,23 @@ pub enum MapperError {
         /// The number of the key.
         key: KeyId,
     },
+    /// The event was encrypted by another box than the one whose log it is in: somebody who can write to the store has copied
+    /// it; or a box is followed under a name that is not its own: follow it under that.
+    #[error(
+        "version {version} of {originator} (topic `{topic}`) was encrypted by the box `{written}`, and stands among the events of `{read}`: it was copied there, or `{written}` is followed under a wrong name"
+    )]
+    OtherBox {
+        /// The topic.
+        topic: String,
+        /// The aggregate.
+        originator: Uuid,
+        /// Its version.
+        version: u64,
+        /// The box that encrypted it.
+        written: String,
+        /// The box whose event it should be.
+        read: String,
+    },
     /// The event is in the clear, where encryption is required.
     #[error(
         "version {version} of {originator} (topic `{topic}`) is not encrypted, which is required here"

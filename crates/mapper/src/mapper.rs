@@ -14,7 +14,7 @@ use crate::personal::{Parts, Whose, with_parts};
 use crate::ready_value_types::ready_value_types;
 use crate::state::{OnlyContent, from_content, from_json, from_older, to_json};
 use crate::transcoder::{self, Content, Transcoder, TranscoderError};
-use crate::transcoding::{Format, Transcoding};
+use crate::transcoding::{Format, Transcoding, is_bound_to_box};
 use crate::without_values::without_values;
 use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, SubjectKeyring};
 
@@ -142,6 +142,48 @@ impl Mapper {
     pub fn encrypted(mut self, encryption: Encryption) -> Self {
         self.transcoding.encryption = Some(encryption);
         self
+    }
+
+    /// Reads and writes the events of the box `name`. What it encrypts is bound to that name, so that an event which somebody
+    /// copies from one box into another that has the same keys is not read there. What was encrypted before names were bound in
+    /// is read as it was.
+    ///
+    /// A mapper that was not told a box binds its events to none, and reads those of all. The kit tells it: an application its own
+    /// name, a follower that of the box that it follows.
+    ///
+    /// ```
+    /// use boxes_domain::Event;
+    /// use boxes_mapper::{Encryption, Envelope, Key, KeyId, Keys, Mapper, MapperError};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+    /// #[event(topic = "shared.note", crate = "boxes_domain")]
+    /// enum Note { Written }
+    ///
+    /// let keys = Keys::new(KeyId(1), Key::new(&[7; 32]));
+    /// let mapper = Mapper::default().encrypted(Encryption::all(keys));
+    /// let stored = mapper.clone().of_box("orders").to_stored(&Note::Written, &Envelope::default())?;
+    /// assert_eq!(stored.encoding.as_str(), "json+aes-256-gcm-siv@orders");
+    /// let read = mapper.of_box("payments").to_event::<Note>(&stored);
+    /// assert!(matches!(read, Err(MapperError::OtherBox { .. })));
+    /// # Ok::<(), MapperError>(())
+    /// ```
+    #[must_use]
+    pub fn of_box(mut self, name: &str) -> Self {
+        self.transcoding.box_name = Some(name.into());
+        self
+    }
+
+    /// The same mapper, for an event that is made of `source` anew each time it is read: it is bound to the box only if `source`
+    /// is. What was published of events from before names were bound in stays as it was, byte for byte.
+    #[must_use]
+    pub fn binding_as(&self, source: &StoredEvent) -> Cow<'_, Self> {
+        if self.transcoding.box_name.is_none() || is_bound_to_box(source) {
+            return Cow::Borrowed(self);
+        }
+        let mut unbound = self.clone();
+        unbound.transcoding.box_name = None;
+        Cow::Owned(unbound)
     }
 
     /// Encrypts the [`Personal`](boxes_domain::Personal) parts of events with these keys, and reads them.
@@ -274,6 +316,7 @@ impl Mapper {
     /// - [`MapperError::Redacted`] if its stream was deleted.
     /// - [`MapperError::NoKeys`], [`MapperError::UnknownKey`] if it is encrypted, and the key is not here.
     /// - [`MapperError::NotAuthentic`], [`MapperError::Cut`] if it is not what was encrypted.
+    /// - [`MapperError::OtherBox`] if it was encrypted by another box than [this one](Self::of_box).
     /// - [`MapperError::NotEncrypted`] if it is in the clear and [must not be](Encryption::required).
     /// - [`MapperError::TooLarge`], [`MapperError::Inflate`] if it can't be inflated.
     /// - [`MapperError::MissingSubjectKeys`] if keys for its personal parts have to be fetched first.

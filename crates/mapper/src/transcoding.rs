@@ -12,6 +12,15 @@ use crate::{Encryption, MapperError, MessagePack, zlib};
 /// What state may inflate to, in bytes, if nothing else is said.
 pub const DEFAULT_MAX_INFLATED: usize = 16 * 1024 * 1024;
 
+/// Stands in the mark of what is encrypted before the name of the box. The mark is bound in, and so the name is. No format
+/// and no cipher has it in its own mark.
+const OF_BOX: char = '@';
+
+/// Whether an event is encrypted and bound to the box that wrote it.
+pub(crate) fn is_bound_to_box(event: &StoredEvent) -> bool {
+    event.encoding.as_str().contains(OF_BOX)
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Transcoding {
     /// What writes state; `None` for JSON.
@@ -21,6 +30,8 @@ pub(crate) struct Transcoding {
     pub(crate) compress: bool,
     pub(crate) max_inflated: usize,
     pub(crate) encryption: Option<Encryption>,
+    /// The box whose events they are, if that is known.
+    pub(crate) box_name: Option<Arc<str>>,
 }
 
 /// The format in which state was written.
@@ -37,6 +48,7 @@ impl Default for Transcoding {
             compress: false,
             max_inflated: DEFAULT_MAX_INFLATED,
             encryption: None,
+            box_name: None,
         }
     }
 }
@@ -46,15 +58,16 @@ impl Transcoding {
     pub(crate) fn write(&self, event: StoredEvent) -> Result<StoredEvent, MapperError> {
         let encryption = self.encryption.as_ref();
         let encryption = encryption.filter(|encryption| encryption.encrypts(&event.topic));
-        self.transform(event, encryption)
+        self.transform(event, encryption, self.box_name.as_deref())
     }
 
-    /// The same for what is part of events of whatever topic.
+    /// The same for what is part of events of whatever topic, and known by its content.
     pub(crate) fn write_value(&self, value: StoredEvent) -> Result<StoredEvent, MapperError> {
         let encryption = self.encryption.as_ref();
         self.transform(
             value,
             encryption.filter(|encryption| encryption.encrypts_any()),
+            None,
         )
     }
 
@@ -62,6 +75,7 @@ impl Transcoding {
         &self,
         mut event: StoredEvent,
         encryption: Option<&Encryption>,
+        box_name: Option<&str>,
     ) -> Result<StoredEvent, MapperError> {
         let mut mark = String::new();
         // What could not be read again is not compressed in the first place.
@@ -74,6 +88,9 @@ impl Transcoding {
         }
         if let Some(encryption) = encryption {
             mark = format!("{mark}+{}", encryption.cipher.mark());
+            if let Some(name) = box_name {
+                mark = format!("{mark}{OF_BOX}{name}");
+            }
         }
         if !mark.is_empty() {
             event.encoding = Encoding::new(format!("{}{mark}", event.encoding));
@@ -113,7 +130,10 @@ impl Transcoding {
     fn undo(&self, event: &StoredEvent, done: &Done<'_>) -> Result<Bytes, MapperError> {
         let topic = || event.topic.to_string();
         let state = match done.cipher {
-            Some(cipher) => Bytes::from(self.open(cipher, event)?),
+            Some(cipher) => {
+                self.check_box(event, done)?;
+                Bytes::from(self.open(cipher, event)?)
+            }
             None => {
                 if let Some(encryption) = &self.encryption
                     && encryption.requires(&event.topic)
@@ -139,6 +159,23 @@ impl Transcoding {
                 },
                 zlib::Refusal::Damaged => MapperError::Inflate { topic: topic() },
             })
+    }
+
+    /// Holds that an encrypted event is of the box whose events are read here.
+    fn check_box(&self, event: &StoredEvent, done: &Done<'_>) -> Result<(), MapperError> {
+        let (Some(written), Some(read)) = (done.box_name, self.box_name.as_deref()) else {
+            return Ok(());
+        };
+        if written == read {
+            return Ok(());
+        }
+        Err(MapperError::OtherBox {
+            topic: event.topic.to_string(),
+            originator: event.originator_id,
+            version: event.originator_version,
+            written: written.to_owned(),
+            read: read.to_owned(),
+        })
     }
 
     fn format(&self, mark: &str) -> Option<Format<'_>> {
@@ -191,14 +228,23 @@ struct Done<'a> {
     format: &'a str,
     is_compressed: bool,
     cipher: Option<Cipher>,
+    /// The box that encrypted it. What was encrypted before names were bound in has none.
+    box_name: Option<&'a str>,
 }
 
 impl<'a> Done<'a> {
     fn of(event: &'a StoredEvent) -> Result<Self, MapperError> {
-        let mut steps: Vec<&str> = event.encoding.as_str().split('+').collect();
+        let mark = event.encoding.as_str();
+        let (steps, box_name) = match mark.split_once(OF_BOX) {
+            Some((steps, name)) => (steps, Some(name)),
+            None => (mark, None),
+        };
+        let mut steps: Vec<&str> = steps.split('+').collect();
         let cipher = steps.last().copied().and_then(Cipher::of);
         if cipher.is_some() {
             steps.pop();
+        } else if box_name.is_some() {
+            return Err(unknown(event));
         }
         let (format, is_compressed) = match steps.as_slice() {
             [format] => (*format, false),
@@ -209,6 +255,7 @@ impl<'a> Done<'a> {
             format,
             is_compressed,
             cipher,
+            box_name,
         })
     }
 }

@@ -76,6 +76,29 @@ fn records_are_what_the_description_of_the_format_says() {
     for (cipher, mark, record) in [
         (
             Cipher::Aes256GcmSiv,
+            "json+aes-256-gcm-siv@orders",
+            "0000000705060708090a0b0c0d0e0f10064730ac30778a7f101d22cdaa55ce00aa36ae10ce4dfca60cafc078e2550c8b4c6dcba0",
+        ),
+        (
+            Cipher::Aes256CbcHmacSha256,
+            "json+aes-256-cbc-hmac-sha-256@orders",
+            "00000007873e8d3169c35d2d133d433fa3e635ee09a9f43576e9b16c097ef2de60afd5bae9ae28073a9ed509b884af5f834a66bec8cbfc92c112fcf6c200e2735182783de7bbe6e8e9ceaceefb97ad52ee041d8e",
+        ),
+    ] {
+        let mapper = mapper(cipher).of_box("orders");
+        let stored = mapper.to_stored(&placed("ALFKI"), &envelope()).unwrap();
+        assert_eq!(stored.encoding.as_str(), mark);
+        assert_eq!(hex(&stored.state), record);
+        assert_eq!(read(&mapper, &stored).unwrap(), placed("ALFKI"));
+    }
+}
+
+/// As they were before the name of the box was a part of them; made in the same way.
+#[test]
+fn records_from_before_names_were_bound_in_are_still_read_and_written_anew_with_the_name() {
+    for (cipher, mark, record) in [
+        (
+            Cipher::Aes256GcmSiv,
             "json+aes-256-gcm-siv",
             "0000000705060708090a0b0c0d0e0f1026749b76b3e877718bdeda66a20aa2941f83bf857c2bb3fd44b9ecf8d9dd13a2c5b90c28",
         ),
@@ -90,6 +113,58 @@ fn records_are_what_the_description_of_the_format_says() {
             .unwrap();
         assert_eq!(stored.encoding.as_str(), mark);
         assert_eq!(hex(&stored.state), record);
+
+        let bound = mapper(cipher).of_box("orders");
+        assert_eq!(read(&bound, &stored).unwrap(), placed("ALFKI"));
+        let anew = bound.rewrite(&stored).unwrap();
+        assert_eq!(anew.encoding.as_str(), format!("{mark}@orders"));
+        assert_eq!(read(&bound, &anew).unwrap(), placed("ALFKI"));
+        assert_eq!(bound.rewrite(&anew).unwrap(), anew);
+    }
+}
+
+#[test]
+fn an_event_of_another_box_with_the_same_keys_is_refused_whatever_its_mark_is_made() {
+    for cipher in CIPHERS {
+        let of_box = |name| mapper(cipher).compressed().of_box(name);
+        let stored = of_box("orders")
+            .to_stored(&placed("ALFKI"), &envelope())
+            .unwrap();
+        let error = read(&of_box("payments"), &stored).unwrap_err();
+        assert!(
+            matches!(&error, MapperError::OtherBox { written, read, version: 3, .. } if written == "orders" && read == "payments"),
+            "{error:?}"
+        );
+        // One that was not told a box reads those of all, and what is not encrypted is bound to nothing.
+        assert_eq!(read(&mapper(cipher), &stored).unwrap(), placed("ALFKI"));
+        let clear = Mapper::default().of_box("orders");
+        let clear = clear.to_stored(&placed("ALFKI"), &envelope()).unwrap();
+        assert_eq!(read(&of_box("payments"), &clear).unwrap(), placed("ALFKI"));
+
+        for forged in ["payments", "", "orders@payments", "Orders"] {
+            let mut moved = stored.clone();
+            let steps = stored.encoding.as_str().strip_suffix("orders").unwrap();
+            moved.encoding = Encoding::new(format!("{steps}{forged}"));
+            for reader in [of_box("payments"), of_box(forged), mapper(cipher)] {
+                assert!(
+                    matches!(
+                        read(&reader, &moved),
+                        Err(MapperError::NotAuthentic { .. } | MapperError::OtherBox { .. })
+                    ),
+                    "{forged}"
+                );
+            }
+        }
+        // Nor as one from before there were names in marks.
+        let mut moved = stored.clone();
+        let steps = stored.encoding.as_str().strip_suffix("@orders").unwrap();
+        moved.encoding = Encoding::new(steps.to_owned());
+        for reader in [of_box("payments"), of_box("orders"), mapper(cipher)] {
+            assert!(matches!(
+                read(&reader, &moved),
+                Err(MapperError::NotAuthentic { .. })
+            ));
+        }
     }
 }
 
@@ -371,6 +446,9 @@ fn a_mark_that_names_steps_in_another_order_or_twice_is_unknown() {
         "json+zlib+zlib",
         "json+aes-256-gcm-siv+aes-256-gcm-siv",
         "cbor+aes-256-gcm-siv",
+        "json@orders",
+        "json+zlib@orders",
+        "@orders",
     ] {
         stored.encoding = Encoding::new(mark);
         assert!(

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 /// How the state of an event was made into bytes: a short mark, stored beside it.
 ///
-/// Plain JSON is `json`. Each transformation after it adds its name: `json+zlib`, `json+zlib+aes-256-gcm-siv`.
-/// State that is marked as plain JSON is embedded in a page as it lies in the store.
+/// Plain JSON is `json`. Each transformation after it adds its name: `json+zlib`, `json+zlib+aes-256-gcm-siv@orders`, where
+/// `orders` is the box that encrypted it. State that is marked as plain JSON is embedded in a page as it lies in the store.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Encoding(Cow<'static, str>);
 

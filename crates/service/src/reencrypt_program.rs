@@ -54,8 +54,8 @@ pub(crate) async fn reencrypt_box(
         .filter(|context| context.name() == from.name)
         .flat_map(BoundedContext::upstreams);
     let bar = progress_bar("encrypting events", source.head().await?);
-    let mapper = &from.config.mapper;
-    let done = reencrypt(&*source, &*target, mapper, upstreams, |n_done| {
+    let mapper = from.mapper(contexts)?;
+    let done = reencrypt(&*source, &*target, &mapper, upstreams, |n_done| {
         bar.set_position(n_done);
     })
     .await?;

@@ -88,7 +88,7 @@ impl StoreOfBox {
 
     /// What writes the events of the box, as it is declared among `contexts` and configured.
     pub(crate) fn mapper(&self, contexts: &[BoundedContext]) -> Result<Mapper> {
-        let mapper = self.config.mapper.clone();
+        let mapper = self.config.mapper.clone().of_box(&self.name);
         let format = self.config.format_of(&self.name);
         match contexts.iter().find(|context| context.name() == self.name) {
             Some(context) => context

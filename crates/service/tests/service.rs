@@ -944,7 +944,10 @@ async fn an_encrypted_box_is_followed_over_http_by_one_that_has_the_keys_and_by_
     hang_and_ring(&upstream, 3).await;
     let page = get_json(&upstream, "/bells/notifications/1,20").await;
     for item in page["items"].as_array().unwrap() {
-        assert_eq!(item["content_encoding"], "json+aes-256-gcm-siv", "{item}");
+        assert_eq!(
+            item["content_encoding"], "json+aes-256-gcm-siv@bells",
+            "{item}"
+        );
         // The number of the key, then what no one can read.
         assert!(
             item["state"].as_str().unwrap().starts_with("AAAAA"),
