@@ -6,7 +6,6 @@
     reason = "helpers of tests may fail a test, too"
 )]
 
-use boxes::domain::Large;
 use boxes::prelude::*;
 use boxes::service::Config;
 use boxes_testing::RunningBoxes;

@@ -78,7 +78,7 @@ pub use axum;
 #[doc(hidden)]
 pub use boxes_domain::state_schema;
 pub use boxes_domain::{
-    Aggregate, Dynamic, Event, EventType, Id, Named, Personal, Upcast, ValueType,
+    Aggregate, Dynamic, Event, EventType, Id, Large, Named, Personal, Upcast, ValueType,
 };
 pub use boxes_service::{BoundedContext, Config, Failure, Program, Result, Service, run, serve};
 
@@ -92,7 +92,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use boxes_application::{App, Error, Notification, PublicLog, Recorded, SnapshotEvery};
-    pub use boxes_domain::{Aggregate, Decision, Event, Id, Personal, Rejection};
+    pub use boxes_domain::{Aggregate, Decision, Event, Id, Large, Personal, Rejection};
     pub use boxes_recorder::StreamRange;
     pub use boxes_service::{BoundedContext, Json, Path, Problem};
 }

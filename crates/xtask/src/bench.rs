@@ -19,7 +19,7 @@ struct Benchmark {
     tools: &'static [&'static str],
 }
 
-const BENCHMARKS: [Benchmark; 3] = [
+const BENCHMARKS: [Benchmark; 4] = [
     Benchmark {
         name: "append",
         what: "Commands through an application, beside a bare insert of the same rows",
@@ -31,6 +31,12 @@ const BENCHMARKS: [Benchmark; 3] = [
         what: "An archived page beside nginx, and catching up beside a bare download",
         package: "boxes-tests",
         tools: &["nginx", "wrk"],
+    },
+    Benchmark {
+        name: "costs",
+        what: "What encryption, personal parts, seals and the like cost, beside plain JSON",
+        package: "boxes-tests",
+        tools: &[],
     },
     Benchmark {
         name: "seal",
