@@ -59,6 +59,9 @@ impl Aggregate for Customer {
     fn apply(&mut self, _: &CustomerEvent) {}
 }
 
+/// The event of one command, by its number.
+type Make = fn(u64) -> CustomerEvent;
+
 /// What an event is made of. The note is text that compresses about as well as a typical event does.
 fn note(n: u64) -> String {
     format!(
@@ -91,18 +94,13 @@ fn known(n: u64) -> CustomerEvent {
 /// One side of a pair.
 struct Side {
     service: Running,
-    event: fn(u64) -> CustomerEvent,
+    event: Make,
     /// Taken by every command, so that no two are alike.
     n: AtomicU64,
 }
 
 impl Side {
-    async fn start(
-        folder: &Path,
-        name: &str,
-        event: fn(u64) -> CustomerEvent,
-        config: Config,
-    ) -> Arc<Self> {
+    async fn start(folder: &Path, name: &str, event: Make, config: Config) -> Arc<Self> {
         let config = Config {
             bind: ([127, 0, 0, 1], 0).into(),
             data: folder.join(name),
@@ -234,7 +232,7 @@ async fn main() {
         sealing,
         ..Config::default()
     };
-    let ways: [(&str, fn(u64) -> CustomerEvent, Config); 7] = [
+    let ways: [(&str, Make, Config); 7] = [
         ("MessagePack", named, with(Mapper::default().message_pack())),
         ("compressed", named, with(Mapper::default().compressed())),
         ("encrypted", named, with(encrypted())),
