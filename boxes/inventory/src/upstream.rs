@@ -22,20 +22,12 @@ pub(crate) struct Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use boxes::mapper::{Envelope, Mapper};
+    use boxes_testing::RecordedUpstreams;
 
     #[test]
-    fn an_order_is_cancelled_in_whichever_version_orders_has_told_it() {
-        let mapper = Mapper::default();
-        let stored = mapper.to_stored(&Order::Cancelled {}, &Envelope::default());
-        let mut stored = stored.unwrap();
-        for (version, state) in [
-            (1, r#"{"reason":"the payment of 20038 cents was declined"}"#),
-            (2, r#"{"declined_cents":20038}"#),
-        ] {
-            stored.schema_version = version;
-            stored.state = state.into();
-            assert_eq!(mapper.to_event(&stored).unwrap(), Some(Order::Cancelled {}));
-        }
+    fn what_was_ever_published_is_read_as_it_was() {
+        RecordedUpstreams::of_this_package()
+            .follows::<Order>("../orders/tests/schemas")
+            .check();
     }
 }

@@ -28,3 +28,18 @@ pub(crate) enum Payment {
 pub(crate) enum Shipment {
     Shipped {},
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxes_testing::RecordedUpstreams;
+
+    #[test]
+    fn what_was_ever_published_is_read_as_it_was() {
+        RecordedUpstreams::of_this_package()
+            .follows::<Reservation>("../inventory/tests/schemas")
+            .follows::<Payment>("../payments/tests/schemas")
+            .follows::<Shipment>("../shipping/tests/schemas")
+            .check();
+    }
+}

@@ -17,3 +17,16 @@ pub(crate) struct Line {
     pub(crate) unit_price_cents: u64,
     pub(crate) discount_percent: u8,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxes_testing::RecordedUpstreams;
+
+    #[test]
+    fn what_was_ever_published_is_read_as_it_was() {
+        RecordedUpstreams::of_this_package()
+            .follows::<Order>("../orders/tests/schemas")
+            .check();
+    }
+}

@@ -16,7 +16,11 @@ pub mod log_fixture;
 mod notification_log_slices;
 pub mod notification_log_suite;
 #[cfg(feature = "evolution")]
+mod recorded_file;
+#[cfg(feature = "evolution")]
 mod recorded_schemas;
+#[cfg(feature = "evolution")]
+mod recorded_upstreams;
 pub mod recorder_contract;
 mod recorder_deletion;
 mod recorder_fixture;
@@ -33,7 +37,11 @@ pub use browser::{Browser, OpenPage, Screenshot};
 pub use given::{Given, When, given};
 pub use live_reading::{LiveReading, LogFlaw};
 #[cfg(feature = "evolution")]
-pub use recorded_schemas::{RecordedSchemas, UPDATE_VARIABLE};
+pub use recorded_file::UPDATE_VARIABLE;
+#[cfg(feature = "evolution")]
+pub use recorded_schemas::RecordedSchemas;
+#[cfg(feature = "evolution")]
+pub use recorded_upstreams::RecordedUpstreams;
 #[cfg(feature = "running")]
 pub use running::RunningBoxes;
 pub use servers::{

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use boxes_domain::{Event, EventType};
 use boxes_mapper::{Envelope, Mapper, TopicDescription};
-use boxes_recorder::{Encoding, StoredEvent};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::recorded_file::{
+    Recorded, file_name, folder_of_package, how_to_record, is_updating, read, read_all, read_file,
+    write_file,
+};
 use crate::stored_form::{differences, stored_form};
-
-/// Set to `1` it lets [`RecordedSchemas::check`] record what is new.
-pub const UPDATE_VARIABLE: &str = "UPDATE_SCHEMAS";
 
 /// What is recorded of the events of a package, in a folder of its repository: a file for each topic and version, such
 /// as `orders.order.placed.v1.json`, with the schema of the stored state and examples of it as they are stored.
@@ -56,23 +55,11 @@ struct Kind {
     read_again: fn(&Recorded) -> Result<Value, String>,
 }
 
-/// One file.
-#[derive(Debug)]
-struct Recorded {
-    path: PathBuf,
-    topic: String,
-    version: u32,
-    schema: Value,
-    examples: Vec<Value>,
-}
-
 impl RecordedSchemas {
     /// Those in `tests/schemas` of the package whose tests run.
     #[must_use]
     pub fn of_this_package() -> Self {
-        // Cargo sets it where it runs tests.
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
-        Self::in_folder(Path::new(&package).join("tests/schemas"))
+        Self::in_folder(folder_of_package().join("tests/schemas"))
     }
 
     /// Those in this folder.
@@ -125,7 +112,7 @@ impl RecordedSchemas {
     /// Holds that every recorded version is one that the event types read, and that the current ones are recorded as
     /// they are.
     ///
-    /// Where the variable [`UPDATE_SCHEMAS`](UPDATE_VARIABLE) is `1`, versions that are not recorded yet are. What is
+    /// Where the variable [`UPDATE_SCHEMAS`](crate::UPDATE_VARIABLE) is `1`, versions that are not recorded yet are. What is
     /// recorded is never written again.
     ///
     /// # Panics
@@ -133,8 +120,7 @@ impl RecordedSchemas {
     /// If something is wrong: with all of it, and what to do.
     #[track_caller]
     pub fn check(self) {
-        let update = std::env::var(UPDATE_VARIABLE).is_ok_and(|value| value == "1");
-        let problems = self.problems(update);
+        let problems = self.problems(is_updating());
         assert!(
             problems.is_empty(),
             "what is stored does not stay readable, or is not recorded:\n- {}",
@@ -162,8 +148,8 @@ impl RecordedSchemas {
     }
 
     /// What is wrong.
-    fn problems(mut self, update: bool) -> Vec<String> {
-        let mut recorded = match self.read_all() {
+    pub(crate) fn problems(mut self, update: bool) -> Vec<String> {
+        let mut recorded = match read_all(&self.folder) {
             Ok(recorded) => recorded,
             Err(problem) => return vec![problem],
         };
@@ -199,20 +185,6 @@ impl RecordedSchemas {
         }
         self.problems
     }
-
-    fn read_all(&self) -> Result<Vec<Recorded>, String> {
-        let entries = match std::fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(format!("{} can't be read: {error}", self.folder.display())),
-        };
-        entries
-            .map(|entry| {
-                let entry = entry.map_err(|error| format!("{}: {error}", self.folder.display()))?;
-                read_file(&entry.path())
-            })
-            .collect()
-    }
 }
 
 impl Kind {
@@ -223,17 +195,13 @@ impl Kind {
             return Ok(());
         }
         if !update {
-            let package = std::env::var("CARGO_PKG_NAME").unwrap_or_else(|_| "PACKAGE".to_owned());
             return Err(format!(
-                "version {version} of `{topic}` is not recorded: run `{UPDATE_VARIABLE}=1 cargo test -p {package}`, look at the new file, and commit it"
+                "version {version} of `{topic}` is not recorded: {}",
+                how_to_record()
             ));
         }
         let document = json!({ "schema": self.schema, "examples": self.examples });
-        let text = serde_json::to_string_pretty(&document).expect("a value is JSON");
-        let path = folder.join(file_name(topic, version));
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&path, text + "\n"))
-            .map_err(|error| format!("{} can't be written: {error}", path.display()))
+        write_file(&folder.join(file_name(topic, version)), &document)
     }
 
     fn check(&self, file: &Recorded) -> Result<(), String> {
@@ -281,76 +249,6 @@ fn read_again<E: Event>(file: &Recorded) -> Result<Value, String> {
         .iter()
         .map(|state| read::<E>(file, state).map(|(_, again)| again));
     states.collect::<Result<_, _>>().map(Value::Array)
-}
-
-/// An example as an event, and that as it is stored now.
-fn read<E: Event>(file: &Recorded, state: &Value) -> Result<(E, Value), String> {
-    let Recorded {
-        path,
-        topic,
-        version,
-        ..
-    } = file;
-    let stored = StoredEvent {
-        event_id: uuid::Uuid::nil(),
-        originator_id: uuid::Uuid::nil(),
-        originator_version: 1,
-        topic: topic.clone().into(),
-        schema_version: *version,
-        encoding: Encoding::JSON,
-        state: Bytes::from(state.to_string()),
-        metadata: Bytes::from_static(b"{}"),
-        occurred_on: jiff::Timestamp::UNIX_EPOCH,
-    };
-    let mapper = Mapper::default();
-    let event: E = mapper.to_own_event(&stored).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        format!(
-            "an example in {} can't be read any more: {error}{}",
-            path.display(),
-            cause.unwrap_or_default()
-        )
-    })?;
-    let again = mapper.to_stored(&event, &Envelope::default());
-    let again = again.map_err(|error| error.to_string())?;
-    let again = serde_json::from_slice(&again.state).map_err(|error| error.to_string())?;
-    Ok((event, again))
-}
-
-fn file_name(topic: &str, version: u32) -> String {
-    // A colon is no part of a file name everywhere.
-    format!("{}.v{version}.json", topic.replace(':', "__"))
-}
-
-fn read_file(path: &Path) -> Result<Recorded, String> {
-    let shown = path.display();
-    let name = path.file_name().and_then(|name| name.to_str());
-    let parsed = name
-        .and_then(|name| name.strip_suffix(".json")?.rsplit_once(".v"))
-        .and_then(|(topic, version)| Some((topic.replace("__", ":"), version.parse().ok()?)));
-    let Some((topic, version)) = parsed else {
-        return Err(format!(
-            "{shown} is not named as a recorded schema is: TOPIC.vVERSION.json"
-        ));
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{shown} can't be read: {error}; is it recorded?"))?;
-    let mut document: Value =
-        serde_json::from_str(&text).map_err(|error| format!("{shown} is damaged: {error}"))?;
-    let examples = match document.get_mut("examples").map(Value::take) {
-        Some(Value::Array(examples)) if !examples.is_empty() => examples,
-        _ => return Err(format!("{shown} has no examples")),
-    };
-    Ok(Recorded {
-        path: path.to_owned(),
-        topic,
-        version,
-        schema: document
-            .get_mut("schema")
-            .map(Value::take)
-            .unwrap_or_default(),
-        examples,
-    })
 }
 
 #[cfg(test)]
