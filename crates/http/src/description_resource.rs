@@ -20,13 +20,14 @@ impl Served {
         let format = representation::of_description(request)?;
         let codings = AcceptedCodings::of(request)?;
         let description = self.describe().await?;
-        let tag = EntityTag::description(&description, format.tag());
         let links = self
             .addresses
             .of_description(SectionId::first(log.page_size));
         let links = links.with_alternates(alternatives(DESCRIPTIONS, format));
         let body = format.description(&description, &self.addresses, &links);
         let link = links.header();
+        // What it leads to may be another after a restart, while the log is the same.
+        let tag = EntityTag::of_body(&body, format.tag());
         let made = Rendered::in_format(body, format, link, GROWING, Some(tag));
         let made = Arc::new(made).coded(codings.plain()).await?;
         Ok(made.answer(request, &codings))

@@ -22,10 +22,11 @@ use crate::entity_tag::{EntityTag, n_redacted};
 use crate::freshness;
 use crate::log_range::LogRange;
 use crate::page_cache::Rendered;
+use crate::reading::METHODS;
 use crate::{
-    InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind, compat_eventsourcing_1,
-    compat_eventsourcing_8, compat_eventsourcing_9, compat_iddd, iddd, log_problem,
-    open_api_dialects,
+    DescribedRoutes, InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind,
+    compat_eventsourcing_1, compat_eventsourcing_8, compat_eventsourcing_9, compat_iddd, iddd,
+    log_problem, open_api_dialects,
 };
 
 /// The topic of redacted notifications in the dialects of older systems, whose readers would stumble over one that says
@@ -35,7 +36,6 @@ pub const REDACTED_TOPIC: &str = "boxes.redacted";
 /// What stands for the state of a redacted notification there.
 const REDACTED_STATE: &[u8] = b"{}";
 
-const METHODS: &str = "GET, HEAD, OPTIONS";
 const JSON: &str = "application/json";
 
 /// A notification log in the dialects of older systems, each on a path of its own, because their clients can't say
@@ -169,6 +169,15 @@ impl Dialects {
     #[must_use]
     pub fn open_api(&self) -> OpenApiPart {
         open_api_dialects::part(&self.path)
+    }
+
+    /// The routes with what they say of themselves.
+    pub fn into_described_routes<S>(self) -> DescribedRoutes<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let described = self.open_api();
+        DescribedRoutes::of(self.into_router(), described)
     }
 
     /// The routes, to be merged into the server's. They answer every method.

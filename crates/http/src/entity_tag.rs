@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, HeaderValue};
-use boxes_notification_log::{LogDescription, SectionId};
+use boxes_notification_log::SectionId;
 use boxes_recorder::Notification;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::accept::elements;
@@ -54,11 +55,18 @@ impl EntityTag {
         }))
     }
 
-    /// Of the description of a log.
-    pub(crate) fn description(of: &LogDescription, format: &str) -> Self {
-        Self::new(of.log.epoch, of.n_redacted, format, |text| {
-            write!(text, "log-{}-{}", of.first_available, of.last)
-        })
+    /// Of what is known by nothing but its bytes.
+    pub(crate) fn of_body(body: &[u8], format: &str) -> Self {
+        let mut text = String::from("\"");
+        for byte in Sha256::digest(body).iter().take(16) {
+            // Writing into a string does not fail.
+            let written = write!(text, "{byte:02x}");
+            debug_assert!(written.is_ok());
+        }
+        for part in [".", format, "\""] {
+            text.push_str(part);
+        }
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\"")))
     }
 
     /// How many of the notifications are redacted tells the states of a part of the log apart: what is redacted stays so,
@@ -119,19 +127,35 @@ impl EntityTag {
         tags.find(|tag| tag.is_known(headers))
     }
 
-    /// Whether the request has what this tag names: by `If-None-Match`, which compares weakly.
+    /// Whether the request has what this tag names.
     fn is_known(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(IF_NONE_MATCH).iter().any(|value| {
-            if *value == self.0 {
-                return true;
-            }
-            let (Ok(text), Ok(this)) = (value.to_str(), self.0.to_str()) else {
-                return false;
-            };
-            elements(text, b',')
-                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == this)
-        })
+        is_known(headers, &self.0)
     }
+}
+
+/// Whether the request has what the strong entity tag `tag` names, quotes included, by `If-None-Match`, which compares
+/// weakly (RFC 9110, 13.1.2): then it is answered with 304.
+///
+/// ```
+/// use axum::http::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
+///
+/// let tag = HeaderValue::from_static("\"7\"");
+/// let mut headers = HeaderMap::new();
+/// assert!(!boxes_http::is_known(&headers, &tag));
+/// headers.insert(IF_NONE_MATCH, HeaderValue::from_static("\"6\", W/\"7\""));
+/// assert!(boxes_http::is_known(&headers, &tag));
+/// ```
+#[must_use]
+pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    headers.get_all(IF_NONE_MATCH).iter().any(|value| {
+        if *value == *tag {
+            return true;
+        }
+        let (Ok(text), Ok(this)) = (value.to_str(), tag.to_str()) else {
+            return false;
+        };
+        elements(text, b',').any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == this)
+    })
 }
 
 /// How many of these are redacted.

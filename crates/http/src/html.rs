@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::link::{Addresses, Links};
 use crate::markup_text::MarkupText;
-use crate::representation::{DescriptionFormat, Format, Representation};
-use crate::{html_description, html_page};
+use crate::representation::{DescriptionFormat, Format, IndexFormat, Representation};
+use crate::{ServiceIndex, html_description, html_index, html_page};
 
 /// What all documents look like, in light and in dark.
 const STYLE: &str = include_str!("html.css");
@@ -69,6 +69,12 @@ impl Representation for Html {
 impl DescriptionFormat for Html {
     fn description(&self, of: &LogDescription, addresses: &Addresses, links: &Links) -> Vec<u8> {
         html_description::description(of, addresses, links)
+    }
+}
+
+impl IndexFormat for Html {
+    fn index(&self, of: &ServiceIndex, links: &Links) -> Vec<u8> {
+        html_index::index(of, links)
     }
 }
 

@@ -45,6 +45,15 @@ pub(crate) fn description(of: &LogDescription, addresses: &Addresses, links: &Li
         html.raw("<dt>Stream of events</dt><dd><code>").text(stream);
         html.raw("</code></dd>\n");
     }
+    if let Some(template) = addresses.seal_template() {
+        html.raw("<dt>Seal of an archived page</dt><dd><code>");
+        html.text(&template).raw("</code>");
+        if let Some(keys) = links.href("keys") {
+            html.raw("<br>");
+            anchor(&mut html, keys, Some("related"), "The key that seals");
+        }
+        html.raw("</dd>\n");
+    }
     html.raw("</dl>\n</main>\n");
     end(html, links)
 }

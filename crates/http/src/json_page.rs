@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use boxes_notification_log::{LogDescription, Section};
 use boxes_recorder::{LogIdentity, Notification, StoredEvent};
 
+use crate::ServiceIndex;
 use crate::json_text::JsonText;
 use crate::link::{Addresses, Links};
-use crate::representation::{DescriptionFormat, Format, Representation, page_media_types};
+use crate::representation::{
+    DescriptionFormat, Format, IndexFormat, Representation, page_media_types,
+};
 
 /// The bytes of an item besides its state and metadata, and of a page besides its items: about, for one
 /// allocation.
@@ -101,9 +104,21 @@ impl DescriptionFormat for JsonPage {
         json.raw("],\"uri_template\":")
             .string(&addresses.page_template())
             .raw(",");
+        if let Some(template) = addresses.seal_template() {
+            json.raw("\"seal_uri_template\":")
+                .string(&template)
+                .raw(",");
+        }
         write_links(&mut json, links);
         json.raw("}");
         json.into_bytes()
+    }
+}
+
+impl IndexFormat for JsonPage {
+    fn index(&self, of: &ServiceIndex, _: &Links) -> Vec<u8> {
+        // Names and addresses can always be written.
+        serde_json::to_vec(of).unwrap_or_default()
     }
 }
 

@@ -18,6 +18,10 @@
 //!
 //! Both say of themselves what they are as an [`OpenApiPart`] (`open_api.rs`, `open_api_log.rs`, `open_api_dialects.rs`).
 //!
+//! Beside logs: a [`Reading`] is one resource as it is described and served, [`DescribedRoutes`] put several together
+//! (`open_api.rs` has their part of a document); a [`Document`] stays the same, such as the [`ServiceIndex`] and what
+//! [`problem_descriptions`] say.
+//!
 //! Reading: a [`RemoteNotificationLog`] reaches the log at a URL, as its [`RemoteOptions`] say (`remote.rs`);
 //! `authorities.rs` and `bearer_token.rs` are whom it trusts and what it shows; `fetch.rs` is how it asks, within bounds; `page_document.rs` is what it makes of the answer,
 //! `link_header.rs` and `page_links.rs` where that leads;
@@ -35,8 +39,10 @@ mod compat_eventsourcing_1;
 mod compat_eventsourcing_8;
 mod compat_eventsourcing_9;
 mod compat_iddd;
+mod described_routes;
 mod description_resource;
 mod dialects;
+mod document;
 mod encoded_page_id;
 mod entity_tag;
 mod event_stream;
@@ -48,6 +54,7 @@ mod freshness;
 mod growing_page;
 mod html;
 mod html_description;
+mod html_index;
 mod html_json;
 mod html_page;
 mod iddd;
@@ -70,19 +77,25 @@ mod page_links;
 mod page_resource;
 mod prefer;
 mod problem;
+mod problem_descriptions;
 mod problem_kind;
+mod reading;
 mod remote;
 mod remote_options;
 mod representation;
 mod resource;
 mod resume_point;
 mod served;
+mod service_index;
 mod tls;
 mod waiting;
 
 pub use authorities::{Authorities, InvalidAuthorities};
 pub use bearer_token::{BearerToken, InvalidToken};
+pub use described_routes::DescribedRoutes;
 pub use dialects::{Dialects, REDACTED_TOPIC};
+pub use document::Document;
+pub use entity_tag::is_known;
 pub use foreign_dialect::ForeignDialect;
 pub use foreign_log::{ForeignNotificationLog, MISSING_TOPIC};
 pub use link_header::HeaderLink;
@@ -90,9 +103,12 @@ pub use open_api::{InvalidOpenApi, OpenApiPart};
 pub use options::{InvalidPath, NotificationLogOptions};
 pub use prefer::MAX_WAIT;
 pub use problem::{PROBLEM_JSON, Problem, unknown_path};
-pub use problem_kind::{ProblemKind, problem_descriptions};
+pub use problem_descriptions::problem_descriptions;
+pub use problem_kind::ProblemKind;
+pub use reading::Reading;
 pub use remote::RemoteNotificationLog;
 pub use remote_options::{RemoteError, RemoteOptions};
 pub use resource::NotificationLogResource;
 pub use resume_point::{EPOCH_HEADER, POSITION_HEADER};
+pub use service_index::{IndexedBox, IndexedLog, ServiceIndex};
 pub use tls::install_crypto_provider;

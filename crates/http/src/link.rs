@@ -23,6 +23,13 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// The one way of what leads nowhere else.
+    pub(crate) fn to_itself(href: String) -> Self {
+        let mut links = Self::default();
+        links.add("self", "self", href);
+        links
+    }
+
     /// All but the alternates.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
         self.ways.iter()
@@ -94,6 +101,7 @@ pub(crate) struct Addresses {
     current: String,
     service_description: Option<String>,
     topics: Option<String>,
+    has_seals: bool,
 }
 
 impl Addresses {
@@ -104,6 +112,7 @@ impl Addresses {
             current: format!("{base}{path}"),
             service_description: service_description.map(|path| format!("{base}{path}")),
             topics: None,
+            has_seals: false,
         }
     }
 
@@ -112,6 +121,18 @@ impl Addresses {
         let base = base.map_or("", Url::as_str).trim_end_matches('/');
         self.topics = path.map(|path| format!("{base}{path}"));
         self
+    }
+
+    /// The same with seals beside the pages, or without.
+    pub(crate) const fn with_seals(mut self, has_seals: bool) -> Self {
+        self.has_seals = has_seals;
+        self
+    }
+
+    /// A template for the address of a page's seal, if there are seals.
+    pub(crate) fn seal_template(&self) -> Option<String> {
+        self.has_seals
+            .then(|| format!("{}/seal", self.page_template()))
     }
 
     pub(crate) fn page(&self, id: SectionId) -> String {
@@ -177,6 +198,10 @@ impl Addresses {
         // Not from pages: those that are archived stay as they are.
         if let Some(href) = &self.topics {
             links.add("topics", "describedby", href.clone());
+        }
+        // No relation is registered for what signs something, and this one promises no more than it keeps.
+        if self.has_seals {
+            links.add("keys", "related", format!("{}/keys", self.current));
         }
         self.describe(&mut links);
         links

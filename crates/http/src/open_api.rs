@@ -213,7 +213,7 @@ impl OpenApiPart {
 }
 
 /// The answers with these problems, by status; without a body, for HEAD.
-fn problem_responses(
+pub(crate) fn problem_responses(
     kinds: &[&ProblemKind],
     with_body: bool,
 ) -> impl Iterator<Item = (String, Value)> {
@@ -252,111 +252,6 @@ fn problem_schema() -> Value {
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
             "detail": { "type": "string", "description": "What happened on this occasion." },
         },
-    })
-}
-
-/// One resource that is read: what GET, HEAD and OPTIONS of it say.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    /// A name of its own in the document.
-    pub(crate) id: &'static str,
-    pub(crate) summary: &'static str,
-    pub(crate) description: &'static str,
-    /// Parameters in the path, the query and headers.
-    pub(crate) parameters: Vec<Value>,
-    /// Media types with the schema of each.
-    pub(crate) content: Vec<(&'static str, Value)>,
-    /// Headers of the answer, with the description of each.
-    pub(crate) headers: Vec<(&'static str, &'static str)>,
-    /// Whether it has a tag, by which a request is answered with 304.
-    pub(crate) is_conditional: bool,
-    pub(crate) problems: Vec<&'static ProblemKind>,
-}
-
-impl Reading {
-    /// The path item.
-    pub(crate) fn path_item(&self) -> Value {
-        json!({
-            "get": self.operation(true),
-            "head": self.operation(false),
-            "options": {
-                "operationId": format!("{}Options", self.id),
-                "summary": "The methods that there are",
-                "parameters": self.path_parameters(),
-                "responses": {
-                    "204": { "description": "The methods", "headers": header("Allow", "The methods that there are.") },
-                },
-            },
-        })
-    }
-
-    /// Those in the path, whatever they are: the methods are the same.
-    fn path_parameters(&self) -> Vec<Value> {
-        let name = |parameter: &Value| {
-            let in_path = parameter.get("in").and_then(Value::as_str) == Some("path");
-            parameter
-                .get("name")
-                .and_then(Value::as_str)
-                .filter(|_| in_path)
-                .map(str::to_owned)
-        };
-        let names = self.parameters.iter().filter_map(name);
-        let any = json!({ "type": "string" });
-        names
-            .map(|name| parameter("path", &name, "Of the resource.", &any))
-            .collect()
-    }
-
-    fn operation(&self, with_body: bool) -> Value {
-        let mut ok = json!({ "description": self.summary, "headers": self.headers() });
-        if let Some(ok) = ok.as_object_mut().filter(|_| with_body) {
-            let content = self.content.iter();
-            let content: Map<_, _> = content
-                .map(|(media_type, schema)| ((*media_type).to_owned(), json!({ "schema": schema })))
-                .collect();
-            ok.insert("content".to_owned(), content.into());
-        }
-        let mut responses = Map::from_iter([("200".to_owned(), ok)]);
-        if self.is_conditional {
-            let known = json!({
-                "description": "The state that the request knows already, by If-None-Match",
-                "headers": header("ETag", "The tag of that state."),
-            });
-            responses.insert("304".to_owned(), known);
-        }
-        responses.extend(problem_responses(&self.problems, with_body));
-        let (id, parameters) = (&self.id, &self.parameters);
-        json!({
-            "operationId": if with_body { (*id).to_owned() } else { format!("{id}Head") },
-            "summary": self.summary,
-            "description": self.description,
-            "parameters": parameters,
-            "responses": responses,
-        })
-    }
-
-    fn headers(&self) -> Value {
-        let headers = self.headers.iter();
-        let one = |(name, description): &(&str, &str)| {
-            let described = json!({ "description": description, "schema": { "type": "string" } });
-            ((*name).to_owned(), described)
-        };
-        Value::Object(headers.map(one).collect())
-    }
-}
-
-fn header(name: &str, description: &str) -> Value {
-    json!({ name: { "description": description, "required": true, "schema": { "type": "string" } } })
-}
-
-/// A parameter that may be left out; one in the path may not.
-pub(crate) fn parameter(place: &str, name: &str, description: &str, schema: &Value) -> Value {
-    json!({
-        "in": place,
-        "name": name,
-        "description": description,
-        "required": place == "path",
-        "schema": schema,
     })
 }
 

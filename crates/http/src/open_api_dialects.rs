@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::dialects::Dialect;
-use crate::open_api::{OpenApiPart, Reading, parameter};
-use crate::{ProblemKind, iddd};
+use crate::reading::parameter;
+use crate::{OpenApiPart, ProblemKind, Reading, iddd};
 
 /// The part of the document for the dialects below `path`.
 pub(crate) fn part(path: &str) -> OpenApiPart {
@@ -169,6 +169,7 @@ fn reading(id: &'static str, summary: &'static str, schema: Value) -> Reading {
             ("ETag", "A strong tag."),
         ],
         is_conditional: true,
+        also: Vec::new(),
         problems: OF_ALL.to_vec(),
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::open_api::{OpenApiPart, Reading, parameter};
+use crate::reading::parameter;
 use crate::representation::{DESCRIPTIONS, Format, PAGES};
 use crate::resource::Target;
-use crate::{EPOCH_HEADER, POSITION_HEADER, ProblemKind};
+use crate::{EPOCH_HEADER, OpenApiPart, POSITION_HEADER, ProblemKind, Reading};
 use crate::{cloud_events, event_stream};
 
 /// What every resource of a log may be answered with instead of what was asked for.
@@ -53,6 +53,7 @@ fn current() -> Reading {
         content: of_formats(PAGES, "Page"),
         headers: growing_headers(),
         is_conditional: true,
+        also: Vec::new(),
         problems: kinds(&[
             &ProblemKind::CODING_NOT_ACCEPTABLE,
             &ProblemKind::TOO_MANY_WAITERS,
@@ -80,6 +81,7 @@ fn page() -> Reading {
         content: of_formats(PAGES, "Page"),
         headers: growing_headers(),
         is_conditional: true,
+        also: Vec::new(),
         problems: kinds(&[
             &ProblemKind::MALFORMED_PAGE_ID,
             &ProblemKind::MISALIGNED_PAGE,
@@ -103,6 +105,7 @@ fn notification() -> Reading {
         content: of_formats(PAGES, "Notification"),
         headers: page_headers(),
         is_conditional: true,
+        also: Vec::new(),
         problems: kinds(&[
             &ProblemKind::MALFORMED_PAGE_ID,
             &ProblemKind::UNKNOWN_NOTIFICATION,
@@ -122,6 +125,7 @@ fn description() -> Reading {
         content: of_formats(DESCRIPTIONS, "LogDescription"),
         headers: page_headers(),
         is_conditional: true,
+        also: Vec::new(),
         problems: kinds(&[&ProblemKind::CODING_NOT_ACCEPTABLE]),
     }
 }
@@ -155,6 +159,7 @@ fn stream() -> Reading {
             ("Vary", "`Accept, Accept-Encoding`."),
         ],
         is_conditional: false,
+        also: Vec::new(),
         problems: kinds(&[&ProblemKind::TOO_MANY_WAITERS]),
     }
 }
@@ -185,6 +190,7 @@ fn feed() -> Reading {
             ("Vary", "`Accept, Accept-Encoding`."),
         ],
         is_conditional: false,
+        also: Vec::new(),
         problems: kinds(&[
             &ProblemKind::MALFORMED_REQUEST,
             &ProblemKind::PAGE_PRUNED,
@@ -327,6 +333,7 @@ fn notification_schema() -> Value {
             "occurred_on": { "type": "string", "format": "date-time" },
             "state": { "description": "What the event says: as JSON, or in base64 if `content_encoding` says what was done to it." },
             "content_encoding": { "type": "string", "examples": ["json+zlib"] },
+            "redacted": { "const": true, "description": "Only where its stream was deleted: then there is no state any more." },
             "metadata": { "type": "object", "description": "Why it happened: `correlation_id`, `causation_id` and the like." },
         },
     })
@@ -344,6 +351,7 @@ fn description_schema() -> Value {
             "last": id_schema(0),
             "formats": { "type": "array", "items": { "type": "string" } },
             "uri_template": { "type": "string", "description": "Where pages are (RFC 6570): with `low` and `high`." },
+            "seal_uri_template": { "type": "string", "description": "Where the seals of archived pages are, if there are any: likewise." },
             "links": reference("Links"),
         },
     })

@@ -39,6 +39,10 @@ pub struct NotificationLogOptions {
     /// The path of a listing of the log's topics, such as `/orders/topics`, if there is one: the description of the log
     /// then links to it as `describedby`.
     pub topics: Option<String>,
+    /// Whether seals of archived pages are served below the path, at `/{low},{high}/seal`, and at `/keys` the key that they are
+    /// signed with: the description of the log then says where they are. Pages don't, which are to stay as they are whether
+    /// or not they are sealed later.
+    pub seals: bool,
 }
 
 impl NotificationLogOptions {
@@ -70,6 +74,7 @@ impl NotificationLogOptions {
             shutdown: CancellationToken::new(),
             service_description: None,
             topics: None,
+            seals: false,
         }
     }
 

@@ -1,12 +1,7 @@
 //! The kinds of problems, each with a name that stays.
 
-use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, extract::Path, routing};
 use serde::Serialize;
-
-use crate::Problem;
 
 /// A kind of problem: what the `type` of a problem document names.
 ///
@@ -142,30 +137,6 @@ impl ProblemKind {
     pub fn type_path(&self) -> String {
         format!("/problems/{}", self.slug)
     }
-}
-
-/// `GET /problems/{slug}`: what each kind means and what to do, for people who followed the `type` of a problem;
-/// and `GET /problems`, the list.
-///
-/// `own` are kinds beyond [`ProblemKind::ALL`].
-pub fn problem_descriptions<S>(own: &'static [ProblemKind]) -> Router<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    let all = move || ProblemKind::ALL.iter().chain(own);
-    let list = move || async move { Json(all().collect::<Vec<_>>()) };
-    // What is no text when its percent signs are undone is no slug either.
-    let one = move |slug: Result<Path<String>, PathRejection>| async move {
-        let slug = slug.map_or_else(|_| String::new(), |Path(slug)| slug);
-        let found: Option<Response> = all()
-            .find(|kind| kind.slug == slug)
-            .map(|kind| Json(kind).into_response());
-        found.ok_or_else(|| Problem::new(&ProblemKind::UNKNOWN_PATH))
-    };
-    let other = || async { Problem::method_not_allowed("GET, HEAD") };
-    Router::new()
-        .route("/problems", routing::get(list).fallback(other))
-        .route("/problems/{slug}", routing::get(one).fallback(other))
 }
 
 #[cfg(test)]

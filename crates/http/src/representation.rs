@@ -14,7 +14,7 @@ use crate::html::Html;
 use crate::iddd::Iddd;
 use crate::json_page::JsonPage;
 use crate::link::{Addresses, Links};
-use crate::{Problem, ProblemKind};
+use crate::{Problem, ProblemKind, ServiceIndex};
 
 /// How a body is asked for, and labelled.
 pub(crate) trait Format: Debug + Send + Sync {
@@ -64,12 +64,21 @@ pub(crate) trait DescriptionFormat: Format {
     fn description(&self, of: &LogDescription, addresses: &Addresses, links: &Links) -> Vec<u8>;
 }
 
+/// One format of what a service serves.
+pub(crate) trait IndexFormat: Format {
+    /// The index.
+    fn index(&self, of: &ServiceIndex, links: &Links) -> Vec<u8>;
+}
+
 /// The formats of pages, the one first that is given to those who accept anything.
 pub(crate) static PAGES: &[&dyn Representation] =
     &[&JsonPage, &Html, &Atom, &CloudEventsBatch, &Iddd];
 
 /// The formats of descriptions; likewise.
 pub(crate) static DESCRIPTIONS: &[&dyn DescriptionFormat] = &[&JsonPage, &Html];
+
+/// The formats of the index of a service; likewise.
+pub(crate) static INDEXES: &[&dyn IndexFormat] = &[&JsonPage, &Html];
 
 /// The format of pages that the request wants.
 pub(crate) fn of_page(headers: &HeaderMap) -> Result<&'static dyn Representation, Problem> {
@@ -103,6 +112,14 @@ pub(crate) fn accepts(headers: &HeaderMap, media_type: &'static str) -> Result<(
         Some(_) => Ok(()),
         None => Err(not_acceptable([media_type].into_iter())),
     }
+}
+
+/// Which of these media types the request wants, by its place.
+pub(crate) fn place_of(
+    headers: &HeaderMap,
+    offered: impl Iterator<Item = &'static str> + Clone,
+) -> Result<usize, Problem> {
+    negotiate(headers, offered.clone()).ok_or_else(|| not_acceptable(offered))
 }
 
 fn media_types<F: Format + ?Sized>(

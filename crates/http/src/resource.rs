@@ -13,10 +13,12 @@ use axum::routing::any;
 use boxes_notification_log::{NotificationLog, SectionIdError, canonical_integer};
 
 use crate::encoded_page_id::{decoded, moved};
+use crate::reading::METHODS;
 use crate::served::Served;
-use crate::{InvalidPath, NotificationLogOptions, OpenApiPart, Problem, log_problem, open_api_log};
-
-const METHODS: &str = "GET, HEAD, OPTIONS";
+use crate::{
+    DescribedRoutes, InvalidPath, NotificationLogOptions, OpenApiPart, Problem, log_problem,
+    open_api_log,
+};
 
 /// A notification log as resources: the current page, pages, single notifications, and the log's description.
 ///
@@ -108,6 +110,15 @@ impl NotificationLogResource {
     #[must_use]
     pub fn open_api(&self) -> OpenApiPart {
         open_api_log::part(&self.path)
+    }
+
+    /// The routes with what they say of themselves.
+    pub fn into_described_routes<S>(self) -> DescribedRoutes<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let described = self.open_api();
+        DescribedRoutes::of(self.into_router(), described)
     }
 
     /// The routes, to be merged into the server's. They answer every method; what is not below the path is left

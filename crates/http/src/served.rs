@@ -63,12 +63,14 @@ impl Served {
             shutdown,
             service_description,
             topics,
+            seals,
         } = options;
         Ok(Self {
             log,
             identity: OnceCell::new(),
             addresses: Addresses::new(&path, public_base.as_ref(), service_description)
-                .with_topics(topics, public_base.as_ref()),
+                .with_topics(topics, public_base.as_ref())
+                .with_seals(seals),
             archived: freshness::of_archived(restricted, redactable),
             pages: PageCache::new(cache_bytes),
             growing: Mutex::default(),

@@ -446,7 +446,7 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-const TAKEN: [&str; 17] = [
+pub(crate) const TAKEN: [&str; 17] = [
     "/notifications",
     "/notifications/{page}",
     "/notifications/{page}/seal",

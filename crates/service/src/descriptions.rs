@@ -1,14 +1,8 @@
 //! What a box says of itself to programs: `/{box}/openapi.json` and `/{box}/asyncapi.json`.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-
 use axum::Router;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
-use boxes_http::{OpenApiPart, ProblemKind};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
+use boxes_http::{Document, OpenApiPart, ProblemKind, Reading};
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::async_api::{self, Channel};
@@ -44,7 +38,8 @@ pub(crate) struct Described {
 }
 
 /// The problems that any route may be answered with where tokens are set.
-const OF_TOKENS: [&ProblemKind; 2] = [&ProblemKind::UNAUTHENTICATED, &ProblemKind::FORBIDDEN];
+pub(crate) const OF_TOKENS: [&ProblemKind; 2] =
+    [&ProblemKind::UNAUTHENTICATED, &ProblemKind::FORBIDDEN];
 
 /// The problems that what stands before a box's own routes answers with.
 const OF_OWN_ROUTES: [&ProblemKind; 8] = [
@@ -61,14 +56,24 @@ const OF_OWN_ROUTES: [&ProblemKind; 8] = [
 impl Described {
     /// The routes that serve the documents.
     pub(crate) fn into_router(self) -> Router {
-        let (open_api, async_api) = (open_api_path(&self.name), async_api_path(&self.name));
-        let documents = self.documents();
-        Router::new()
-            .route(&open_api, document(&documents.0))
-            .route(&async_api, document(&documents.1))
+        // The documents describe themselves, too: so what is said of them comes first.
+        let readings = readings(&self.name);
+        let described = readings
+            .iter()
+            .fold(OpenApiPart::new(), |part, (path, reading)| {
+                part.with_path(path, reading.path_item())
+            });
+        let documents = self.documents(described.tagged("descriptions"));
+        let routes = readings.into_iter().zip(documents);
+        routes.fold(Router::new(), |router, ((path, _), document)| {
+            let document = Document::json(&document);
+            let answer = async move |headers: HeaderMap| document.answer(&headers).await;
+            router.route(&path, Reading::methods(answer))
+        })
     }
 
-    fn documents(self) -> (Value, Value) {
+    /// The description of the routes, and that of the events.
+    fn documents(self, themselves: OpenApiPart) -> [Value; 2] {
         let info = json!({
             "title": self.name,
             "version": env!("CARGO_PKG_VERSION"),
@@ -83,10 +88,7 @@ impl Described {
         let own = own.with_answers(&OF_OWN_ROUTES).tagged(&self.name);
         let kinds: &[_] = if self.secured { &OF_TOKENS } else { &[] };
         let api = self.logs.tagged("notification log").and(own);
-        let api = api
-            .and(descriptions_api(&self.name))
-            .with_answers(kinds)
-            .and(self.service);
+        let api = api.and(themselves).with_answers(kinds).and(self.service);
         let limited: &[_] = if self.is_limited {
             &[&ProblemKind::TOO_MANY_REQUESTS]
         } else {
@@ -106,7 +108,7 @@ impl Described {
         if self.secured {
             secure(&mut open_api);
         }
-        (open_api, async_api)
+        [open_api, async_api]
     }
 }
 
@@ -124,57 +126,14 @@ fn secure(document: &mut Value) {
     }
 }
 
-/// What is said of the documents themselves.
-fn descriptions_api(name: &str) -> OpenApiPart {
-    let item = |id: &str, summary: &str| json!({ "get": json_operation(id, summary) });
-    let part = OpenApiPart::new()
-        .with_path(open_api_path(name), item("getOpenApi", "This document"))
-        .with_path(
-            async_api_path(name),
-            item("getAsyncApi", "The events of the box, as AsyncAPI"),
-        );
-    part.tagged("descriptions")
-}
-
-/// An operation that takes nothing and is answered with some JSON.
-pub(crate) fn json_operation(id: &str, summary: &str) -> Value {
-    json!({
-        "operationId": id,
-        "summary": summary,
-        "responses": {
-            "200": { "description": summary, "content": { "application/json": { "schema": { "type": ["object", "array"] } } } },
-        },
-    })
-}
-
-/// Serves a document that stays the same as long as the process runs.
-fn document(document: &Value) -> MethodRouter {
-    let body: Arc<str> = document.to_string().into();
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    let tag: Arc<str> = format!("\"{:016x}\"", hasher.finish()).into();
-    let answer = move |headers: HeaderMap| async move {
-        let caching = [(CACHE_CONTROL, "no-cache"), (ETAG, &*tag)];
-        if knows(&headers, &tag) {
-            return (StatusCode::NOT_MODIFIED, caching).into_response();
-        }
-        let media_type = [(CONTENT_TYPE, "application/json")];
-        (caching, media_type, body.to_string()).into_response()
-    };
-    get(answer).fallback(other_method)
-}
-
-async fn other_method() -> Response {
-    boxes_http::Problem::method_not_allowed("GET, HEAD").into_response()
-}
-
-fn knows(headers: &HeaderMap, tag: &str) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).iter();
-    let mut tags = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','));
-    tags.any(|known| {
-        let known = known.trim();
-        known == "*" || known.trim_start_matches("W/") == tag
-    })
+/// What is said of the documents themselves, in the order in which they are made.
+fn readings(name: &str) -> [(String, Reading); 2] {
+    let object = || json!({ "type": "object" });
+    let open_api = Reading::new("getOpenApi", "This document").gives("application/json", object());
+    let async_api = Reading::new("getAsyncApi", "The events of the box, as AsyncAPI")
+        .gives("application/json", object());
+    [
+        (open_api_path(name), Document::described(open_api)),
+        (async_api_path(name), Document::described(async_api)),
+    ]
 }

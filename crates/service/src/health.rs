@@ -5,19 +5,51 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use boxes_application::FollowerState;
+use boxes_http::{DescribedRoutes, Reading};
 use futures::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use metrics::{counter, gauge};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::auth::may_see_figures;
+use crate::json_schema::json_schema;
 use crate::state::{self, describe};
+
+/// `/healthz` and `/readyz`, which are open to everyone.
+pub(crate) fn open_routes() -> DescribedRoutes<Arc<state::State>> {
+    let health = Reading::new("getHealth", "Whether the process lives")
+        .description("Restart it if it does not answer.")
+        .gives("text/plain", json!({ "type": "string" }));
+    let readiness = Reading::new("getReadiness", "Whether it can work")
+        .description("Every box with its store, every follower with its position. What exactly is in the way is told only to \
+            those who may see the figures.")
+        .gives("application/json", json_schema::<Readiness<'_>>())
+        .also_with(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "A store does not answer, or the service is stopping: send it no requests",
+        );
+    DescribedRoutes::new()
+        .read("/healthz", health, healthz)
+        .read("/readyz", readiness, readyz)
+}
+
+/// `/metrics`.
+pub(crate) fn figures() -> DescribedRoutes<Arc<state::State>> {
+    let figures = Reading::new(
+        "getMetrics",
+        "What was counted, in the format of Prometheus",
+    )
+    .gives("text/plain", json!({ "type": "string" }));
+    DescribedRoutes::new().read("/metrics", figures, metrics)
+}
 
 /// `GET /healthz`: 200 as long as the process answers at all. Restart it if it does not.
 ///
 /// Open to everyone, and says nothing else.
-pub(crate) async fn healthz() -> Response {
+async fn healthz() -> Response {
     (
         [
             (CACHE_CONTROL, "no-store"),
@@ -35,7 +67,7 @@ pub(crate) async fn healthz() -> Response {
 ///
 /// Open to everyone, so that an orchestrator needs no token; but what exactly is in the way is told only to
 /// those who may see the figures.
-pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
+async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
     let in_detail = may_see_figures(&state.tokens.current(), &headers);
     let boxes = state.boxes.iter().map(|running| async {
         let head = running.head().await;
@@ -113,7 +145,8 @@ pub(crate) async fn readyz(State(state): State<Arc<state::State>>, headers: Head
         .into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Readiness<'a> {
     status: &'static str,
     boxes: Vec<BoxReport<'a>>,
@@ -122,7 +155,8 @@ struct Readiness<'a> {
     sealers: Vec<SealerReport<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct BoxReport<'a> {
     #[serde(rename = "box")]
     name: &'a str,
@@ -132,7 +166,8 @@ struct BoxReport<'a> {
     error: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct FollowerReport<'a> {
     #[serde(rename = "box")]
     box_name: &'a str,
@@ -144,7 +179,8 @@ struct FollowerReport<'a> {
     error: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct SealerReport<'a> {
     #[serde(rename = "box")]
     box_name: &'a str,
@@ -156,7 +192,7 @@ struct SealerReport<'a> {
 
 /// `GET /metrics`: what was counted, in the text format of Prometheus. Where tokens are set, asks
 /// for one that allows it.
-pub(crate) async fn metrics(State(state): State<Arc<state::State>>) -> Response {
+async fn metrics(State(state): State<Arc<state::State>>) -> Response {
     for running in &state.boxes {
         let name = running.app.name().to_owned();
         if let Ok(head) = running.head().await {

@@ -28,6 +28,7 @@ mod encryption;
 mod error_pages;
 mod expected_panic;
 mod extract;
+mod final_answer;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod forget_program;
 mod forwarded;
@@ -41,6 +42,7 @@ mod import_program;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod import_report;
 mod index;
+mod json_schema;
 mod layers;
 mod logs;
 mod metrics;
@@ -60,6 +62,8 @@ mod remote_values;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod repair_program;
 mod routes;
+#[cfg(test)]
+mod routes_are_described;
 mod running;
 mod scope;
 mod seal_routes;

@@ -2,26 +2,32 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use boxes_application::App;
 use boxes_http::{
-    BearerToken, Dialects, ForeignNotificationLog, InvalidPath, NotificationLogOptions,
-    NotificationLogResource, OpenApiPart, RemoteNotificationLog, RemoteOptions,
+    BearerToken, DescribedRoutes, Dialects, ForeignNotificationLog, InvalidPath,
+    NotificationLogOptions, NotificationLogResource, RemoteNotificationLog, RemoteOptions,
 };
 use boxes_notification_log::NotificationLog;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use crate::context::Logs;
-use crate::descriptions::{json_operation, open_api_path};
+use crate::descriptions::open_api_path;
 use crate::python_time::python_time;
 use crate::state::PublishedLog;
 use crate::topics::LogTopics;
 use crate::{Config, StartError, Token, UpstreamAddress};
 
 /// The logs of a box that others may read, the one that is named after the box first, each with its `topics`.
-pub(crate) fn published(app: &App, logs: &Logs, topics: Vec<LogTopics>) -> Vec<PublishedLog> {
+///
+/// `has_seals` says whether the recorder of the box can keep seals: those of its own log are served, if that is published.
+pub(crate) fn published(
+    app: &App,
+    logs: &Logs,
+    topics: Vec<LogTopics>,
+    has_seals: bool,
+) -> Vec<PublishedLog> {
+    let has_seals = has_seals && logs.instead.is_none();
     let own: Arc<dyn NotificationLog> = match &logs.instead {
         Some(public) => Arc::new(app.public_log(app.name(), public)),
         None => Arc::new(app.notification_log()),
@@ -35,6 +41,7 @@ pub(crate) fn published(app: &App, logs: &Logs, topics: Vec<LogTopics>) -> Vec<P
         .chain(beside)
         .zip(topics)
         .map(|((name, log), topics)| PublishedLog {
+            has_seals: has_seals && name == app.name(),
             name,
             log,
             topics,
@@ -44,12 +51,12 @@ pub(crate) fn published(app: &App, logs: &Logs, topics: Vec<LogTopics>) -> Vec<P
 }
 
 /// The routes of a log, `/{log}/notifications` and what is below it, and the same in the dialects of older systems below
-/// `/{log}/compat`; and what is said of them.
+/// `/{log}/compat`; and the topics of the log.
 pub(crate) fn serve(
     published: &PublishedLog,
     config: &Config,
     stopping: &CancellationToken,
-) -> Result<(Router, OpenApiPart), StartError> {
+) -> Result<DescribedRoutes, StartError> {
     let name = &published.name;
     let box_name = name.split('/').next().unwrap_or(name);
     let options = NotificationLogOptions {
@@ -65,6 +72,7 @@ pub(crate) fn serve(
         shutdown: stopping.clone(),
         topics: Some(format!("/{name}/topics")),
         service_description: Some(open_api_path(box_name)),
+        seals: published.has_seals,
         ..NotificationLogOptions::new(format!("/{name}/notifications"))
     };
     let log = Arc::clone(&published.log);
@@ -78,21 +86,15 @@ pub(crate) fn serve(
         .redactable(options.redactable)
         .public_base(options.public_base.clone());
     let resource = NotificationLogResource::new(log, options).map_err(invalid)?;
-    let topics = json_operation(
-        "getTopics",
-        "The topics of the log, with schemas of their state",
-    );
-    let described = resource.open_api().and(dialects.open_api());
-    let described = described.with_path(format!("/{name}/topics"), json!({ "get": topics }));
+    let routes = resource
+        .into_described_routes()
+        .and(dialects.into_described_routes())
+        .and(published.topics.routes());
     // In one document each operation has a name of its own.
-    let described = match name.split_once('/') {
-        Some((_, log)) => described.with_operations_of(log),
-        None => described,
-    };
-    Ok((
-        resource.into_router().merge(dialects.into_router()),
-        described,
-    ))
+    Ok(match name.split_once('/') {
+        Some((_, log)) => routes.described_as(|part| part.with_operations_of(log)),
+        None => routes,
+    })
 }
 
 /// The log of a box that runs elsewhere.

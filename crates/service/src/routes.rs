@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::handler::Handler;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use boxes_application::App;
-use boxes_http::{OpenApiPart, ProblemKind, problem_descriptions, unknown_path};
-use http::HeaderValue;
+use boxes_http::{
+    DescribedRoutes, OpenApiPart, ProblemKind, ServiceIndex, problem_descriptions, unknown_path,
+};
 use http::header::X_CONTENT_TYPE_OPTIONS;
-use serde_json::{Value, json};
+use http::{HeaderMap, HeaderValue};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{
@@ -26,7 +25,7 @@ use tower_http::trace::TraceLayer;
 use crate::async_api::Channel;
 use crate::auth::{Caller, Needed, authorize, identify};
 use crate::cors::share;
-use crate::descriptions::{Described, json_operation};
+use crate::descriptions::{Described, OF_TOKENS};
 use crate::error_pages::as_problems;
 use crate::expected_panic::or_panic;
 use crate::forwarded::TrustedProxies;
@@ -42,37 +41,10 @@ pub(crate) struct BoxRoutes {
     pub(crate) own: Router<App>,
     /// What it says of them.
     pub(crate) described: OpenApiPart,
-    /// Those of each of its notification logs, by its name.
-    pub(crate) logs: Vec<(String, Router)>,
-    /// What is said of these.
-    pub(crate) logs_described: OpenApiPart,
+    /// Those of each of its notification logs and of what lies beside it, by the name of the log.
+    pub(crate) logs: Vec<(String, DescribedRoutes)>,
     /// The streams of these logs.
     pub(crate) channels: Vec<Channel>,
-}
-
-/// Routes of the service itself, with what is said of them: there is none of which nothing is said.
-struct Routes {
-    router: Router<Arc<state::State>>,
-    described: OpenApiPart,
-}
-
-impl Routes {
-    fn new() -> Self {
-        let (router, described) = (Router::new(), OpenApiPart::new());
-        Self { router, described }
-    }
-
-    fn get<H, T>(self, path: &str, handler: H, operation: &Value) -> Self
-    where
-        H: Handler<T, Arc<state::State>>,
-        T: 'static,
-    {
-        let item = json!({ "get": operation });
-        Self {
-            router: self.router.route(path, get(handler)),
-            described: self.described.with_path(path, item),
-        }
-    }
 }
 
 /// Puts all routes together.
@@ -105,39 +77,32 @@ pub(crate) fn assemble(
 }
 
 fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> Router {
-    let index = Routes::new().get(
+    let document = index::index(state).document();
+    let index = DescribedRoutes::new().read(
         "/",
-        index::boxes,
-        &json_operation("getBoxes", "The boxes of this service"),
+        ServiceIndex::reading(),
+        async move |headers: HeaderMap| document.answer(&headers).await,
     );
-    let figures = Routes::new().get(
-        "/metrics",
-        health::metrics,
-        &text_operation(
-            "getMetrics",
-            "What was counted, in the format of Prometheus",
-        ),
-    );
-    let open = Routes::new()
-        .get(
-            "/healthz",
-            health::healthz,
-            &text_operation("getHealth", "Whether the process lives"),
-        )
-        .get("/readyz", health::readyz, &readiness_operation());
+    let figures = health::figures().with_state(Arc::clone(state));
+    let open = health::open_routes()
+        .with_state(Arc::clone(state))
+        .and(problem_descriptions(OWN_KINDS));
     let service = described([&index, &figures], &open, config);
     let mut logs = Router::new();
     let mut own = Router::new();
     for routes in boxes {
         let name = routes.app.name().to_owned();
         let path = format!("/{name}");
-        for (log, router) in routes.logs {
+        let mut logs_described = OpenApiPart::new();
+        for (log, of_log) in routes.logs {
+            let (router, described) = of_log.into_parts();
+            logs_described = logs_described.and(described);
             logs = logs.merge(with_tokens(router, &config.tokens, Needed::Of(log)));
         }
         let descriptions = Described {
             name: name.clone(),
             own: routes.described,
-            logs: routes.logs_described,
+            logs: logs_described,
             service: service.clone(),
             channels: routes.channels,
             secured: !config.tokens.is_empty(),
@@ -164,23 +129,19 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         )
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
-    let with_state = |routes: Routes| routes.router.with_state(Arc::clone(state));
-    let (index, figures) = (with_state(index), with_state(figures));
-    let mut topics = Router::new();
-    for published in state.boxes.iter().flat_map(|running| &running.logs) {
-        let (path, of_log) = (
-            format!("/{}/topics", published.name),
-            published.topics.clone(),
-        );
-        let route = Router::new().route(&path, get(async move || of_log.response()));
-        let needed = Needed::Of(published.name.clone());
-        topics = topics.merge(with_tokens(route, &config.tokens, needed));
-    }
-    let rest = with_state(open)
-        .merge(problem_descriptions(OWN_KINDS))
-        .merge(topics)
-        .merge(with_tokens(index, &config.tokens, Needed::Any))
-        .merge(with_tokens(figures, &config.tokens, Needed::Metrics))
+    let rest = open
+        .into_parts()
+        .0
+        .merge(with_tokens(
+            index.into_parts().0,
+            &config.tokens,
+            Needed::Any,
+        ))
+        .merge(with_tokens(
+            figures.into_parts().0,
+            &config.tokens,
+            Needed::Metrics,
+        ))
         .fallback(unknown_path)
         .layer(from_fn(as_problems));
     let all = own.merge(logs).merge(rest);
@@ -220,51 +181,21 @@ fn bounded(own: Router, config: &Config) -> Router {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// What is said of the routes of the service.
-fn described(closed: [&Routes; 2], open: &Routes, config: &Config) -> OpenApiPart {
+/// What is said of the routes of the service: of those that ask for a token where tokens are set, and of the others.
+fn described(
+    closed: [&DescribedRoutes; 2],
+    open: &DescribedRoutes,
+    config: &Config,
+) -> OpenApiPart {
     let kinds: &[_] = if config.tokens.is_empty() {
         &[]
     } else {
-        &[&ProblemKind::UNAUTHENTICATED, &ProblemKind::FORBIDDEN]
+        &OF_TOKENS
     };
-    let [one, other] = closed.map(|routes| routes.described.clone());
+    let [one, other] = closed.map(|routes| routes.description().clone());
     let closed = one.and(other).with_answers(kinds);
-    let kind = json!({
-        "parameters": [{ "in": "path", "name": "slug", "required": true, "schema": { "type": "string" } }],
-        "get": json_operation("getProblem", "What a kind of problem means, and what to do"),
-    });
-    let problems = OpenApiPart::new()
-        .with_path("/problems/{slug}", kind)
-        .with_answers(&[&ProblemKind::UNKNOWN_PATH])
-        .with_path(
-            "/problems",
-            json!({ "get": json_operation("getProblems", "All kinds of problems") }),
-        );
-    let open = open.described.clone().and(problems).open_to_everyone();
+    let open = open.description().clone().open_to_everyone();
     closed.and(open).tagged("service")
-}
-
-fn text_operation(id: &str, summary: &str) -> Value {
-    json!({
-        "operationId": id,
-        "summary": summary,
-        "responses": { "200": { "description": summary, "content": { "text/plain": { "schema": { "type": "string" } } } } },
-    })
-}
-
-fn readiness_operation() -> Value {
-    let mut operation = json_operation(
-        "getReadiness",
-        "Whether it can work: 503 if a store does not answer",
-    );
-    let ready = operation.pointer("/responses/200").cloned();
-    let responses = operation
-        .get_mut("responses")
-        .and_then(Value::as_object_mut);
-    if let Some((responses, ready)) = responses.zip(ready) {
-        responses.insert("503".to_owned(), ready);
-    }
-    operation
 }
 
 /// Asks for a token that allows what is needed, where tokens are set.

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
-use boxes_http::{OpenApiPart, ProblemKind};
+use boxes_http::{DescribedRoutes, ProblemKind, Reading};
 use boxes_integrity::{Seals, StoredSeals, VerifyingKey};
 use boxes_notification_log::{LogError, SectionId, SectionIdError};
 use boxes_recorder::LogIdentity;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::descriptions::json_operation;
+use crate::final_answer::FinalAnswer;
+use crate::json_schema::json_schema;
 use crate::problem::NOT_SEALED;
 use crate::state::RunningBox;
-use crate::{Config, Problem};
+use crate::{Config, Json, Path, Problem};
 
 /// Where the seals of one log are, and who signs them here.
 struct Served {
@@ -30,51 +31,51 @@ struct Served {
 /// `/{box}/notifications/{low},{high}/seal` and `/{box}/notifications/keys`.
 ///
 /// Seals that are there are served whether or not this service seals.
-pub(crate) fn routes(running: &RunningBox, config: &Config) -> Router {
+pub(crate) fn routes(running: &RunningBox, config: &Config) -> DescribedRoutes {
     let recorder = running.writer.recorder();
     let served = Arc::new(Served {
         log: recorder.log().clone(),
         // Those of a log that is not published are nobody's business.
         seals: StoredSeals::of(&**recorder).filter(|_| running.publishes_own_log),
         key: config.sealing.key.as_ref().map(|key| key.verifying_key()),
-        cache_control: match config.tokens.is_empty() {
-            true => "public, max-age=31536000, immutable",
-            false => "private, max-age=31536000, immutable",
-        },
+        cache_control: FinalAnswer::cache_control(config),
     });
     let path = format!("/{}/notifications", running.app.name());
-    let other = || async { boxes_http::Problem::method_not_allowed("GET, HEAD") };
-    Router::new()
-        .route(
+    DescribedRoutes::new()
+        .read_as(
             &format!("{path}/{{page}}/seal"),
-            routing::get(seal).fallback(other),
+            &format!("{path}/{{low}},{{high}}/seal"),
+            reading_of_seal(),
+            seal,
         )
-        .route(&format!("{path}/keys"), routing::get(keys).fallback(other))
+        .read(&format!("{path}/keys"), reading_of_keys(), keys)
         .with_state(served)
 }
 
-/// What is said of these routes of the box with this name.
-pub(crate) fn described(name: &str) -> OpenApiPart {
-    let path = format!("/{name}/notifications");
-    let id = |name: &str| json!({ "in": "path", "name": name, "required": true, "schema": { "type": "integer", "minimum": 1, "maximum": u64::MAX } });
-    let mut seal = json_operation("getSeal", "The seal of an archived page, if it is sealed");
-    if let Some(seal) = seal.as_object_mut() {
-        seal.insert("parameters".to_owned(), json!([id("low"), id("high")]));
-    }
-    let keys = json_operation("getKeys", "The key by which pages are sealed here");
-    OpenApiPart::new()
-        .with_path(
-            format!("{path}/{{low}},{{high}}/seal"),
-            json!({ "get": seal }),
-        )
-        .with_answers(&[
+fn reading_of_seal() -> Reading {
+    let id = || json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX });
+    Reading::new("getSeal", "The seal of an archived page, if it is sealed")
+        .description("Digests of its notifications, chained to the seal before it, and signed. It never changes.")
+        .in_path("low", "The id of the page's first notification.", id())
+        .in_path("high", "The id of its last one.", id())
+        .gives("application/json", json!({ "type": "object" }))
+        .conditional()
+        .refuses(&[
+            &ProblemKind::MALFORMED_REQUEST,
             &ProblemKind::MALFORMED_PAGE_ID,
             &ProblemKind::MISALIGNED_PAGE,
             &ProblemKind::WRONG_PAGE_SIZE,
             &NOT_SEALED,
             &ProblemKind::STORE_UNAVAILABLE,
         ])
-        .with_path(format!("{path}/keys"), json!({ "get": keys }))
+}
+
+fn reading_of_keys() -> Reading {
+    Reading::new("getKeys", "The key by which pages are sealed here, if they are")
+        .description("It proves nothing by itself: who could forge the log could answer this as well. Get it once, from \
+            somebody you trust.")
+        .gives("application/json", json_schema::<Keys>())
+        .with_header("Cache-Control", "It is asked for again each time.")
 }
 
 async fn seal(
@@ -87,7 +88,7 @@ async fn seal(
         .and_then(|page: SectionId| page.on_grid(served.log.page_size));
     let page = page.map_err(|error| malformed(&error))?;
     // The same page sealed again has the same seal: the address is as good as its content.
-    let tag = format!("\"{}.{}.seal\"", served.log.epoch, page.low());
+    let tag = format!("{}.{}.seal", served.log.epoch, page.low());
     let found = match &served.seals {
         Some(seals) => seals.seal(page).await.map_err(unavailable)?,
         None => None,
@@ -96,18 +97,12 @@ async fn seal(
         let detail = format!("page {page} is not archived, or was not sealed yet");
         return Err(Problem::new(&NOT_SEALED, detail));
     };
-    let caching = [(CACHE_CONTROL, served.cache_control), (ETAG, &*tag)];
-    let knows = |value: &http::HeaderValue| {
-        let tags = value.to_str().unwrap_or_default();
-        tags.split(',').any(|known| {
-            let known = known.trim();
-            known == "*" || known.trim_start_matches("W/") == tag
-        })
+    let answer = FinalAnswer {
+        tag,
+        media_type: "application/json",
+        cache_control: served.cache_control,
     };
-    if headers.get_all(IF_NONE_MATCH).iter().any(knows) {
-        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
-    }
-    Ok((caching, [(CONTENT_TYPE, "application/json")], bytes).into_response())
+    Ok(answer.to(&headers, bytes))
 }
 
 fn malformed(error: &SectionIdError) -> Problem {
@@ -129,14 +124,17 @@ fn unavailable(error: LogError) -> Problem {
     .with_retry_after()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Keys {
     keys: Vec<Key>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Key {
     algorithm: &'static str,
+    #[schemars(with = "String")]
     public_key: VerifyingKey,
     pem: String,
 }

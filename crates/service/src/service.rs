@@ -7,7 +7,7 @@ use boxes_application::{
     AfterCommit, App, AppOptions, Follower, FollowerOptions, FollowerState, SynchronousDelivery,
 };
 use boxes_http::OpenApiPart;
-use boxes_integrity::Sealer;
+use boxes_integrity::{Sealer, StoredSeals};
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
 use tokio::net::TcpListener;
@@ -97,34 +97,7 @@ impl Service {
             public_base: public_base(&config),
             stopping: stopping.clone(),
         });
-        let routes = started
-            .routes
-            .into_iter()
-            .zip(&state.boxes)
-            .map(|(own, running)| {
-                let mut of_logs = Vec::new();
-                let mut logs_described = OpenApiPart::new();
-                for published in &running.logs {
-                    let (router, described) = logs::serve(published, &config, &stopping)?;
-                    of_logs.push((published.name.clone(), router));
-                    logs_described = logs_described.and(described);
-                }
-                // Who may read the log may read its seals, and the values that its events name.
-                let name = running.app.name().to_owned();
-                logs_described = logs_described.and(seal_routes::described(&name));
-                let beside = seal_routes::routes(running, &config)
-                    .merge(value_routes::routes(running, &config));
-                of_logs.push((name, beside));
-                Ok(BoxRoutes {
-                    own: own.router,
-                    described: own.described,
-                    logs: of_logs,
-                    logs_described,
-                    channels: running.logs.iter().map(Channel::of).collect(),
-                    app: running.app.clone(),
-                })
-            })
-            .collect::<Result<_, StartError>>()?;
+        let routes = box_routes(started.routes, &state, &config, &stopping)?;
         let router = assemble(routes, &state, &config)?;
 
         let (tasks, killing) = (TaskTracker::new(), CancellationToken::new());
@@ -150,10 +123,60 @@ impl Service {
     }
 }
 
+/// What can be asked of each box.
+fn box_routes(
+    own: Vec<OwnRoutes>,
+    state: &State,
+    config: &Config,
+    stopping: &CancellationToken,
+) -> Result<Vec<BoxRoutes>, StartError> {
+    let routes = own.into_iter().zip(&state.boxes).map(|(own, running)| {
+        let mut of_logs = Vec::new();
+        for published in &running.logs {
+            let routes = logs::serve(published, config, stopping)?;
+            of_logs.push((published.name.clone(), routes));
+        }
+        // Who may read the log may read its seals, and the values that its events name.
+        let beside =
+            seal_routes::routes(running, config).and(value_routes::routes(running, config));
+        of_logs.push((running.app.name().to_owned(), beside));
+        Ok(BoxRoutes {
+            own: own.router,
+            described: own.described,
+            logs: of_logs,
+            channels: running.logs.iter().map(Channel::of).collect(),
+            app: running.app.clone(),
+        })
+    });
+    routes.collect()
+}
+
 /// What a box declares of what can be asked of it.
 struct OwnRoutes {
     router: axum::Router<App>,
     described: OpenApiPart,
+}
+
+/// The routes of these boxes, without a server before them.
+#[cfg(test)]
+pub(crate) async fn router_of(context: BoundedContext, config: &Config) -> axum::Router {
+    let plan = Plan::new([context], config).unwrap();
+    let mut started = Started::default();
+    for planned in plan.boxes {
+        started.open(planned, config).await.unwrap();
+    }
+    let stopping = CancellationToken::new();
+    let state = Arc::new(State {
+        boxes: started.boxes,
+        followers: started.watched,
+        sealers: Vec::new(),
+        metrics: Metrics::new(),
+        tokens: AcceptedTokens::new(config.tokens.clone()),
+        public_base: public_base(config),
+        stopping: stopping.clone(),
+    });
+    let routes = box_routes(started.routes, &state, config, &stopping).unwrap();
+    assemble(routes, &state, config).unwrap()
 }
 
 /// What is started so far.
@@ -224,8 +247,9 @@ impl Started {
             router: routes,
             described,
         });
+        let has_seals = StoredSeals::of(&**writer.recorder()).is_some();
         self.boxes.push(RunningBox {
-            logs: logs::published(&app, &declared, listed),
+            logs: logs::published(&app, &declared, listed, has_seals),
             publishes_own_log: declared.instead.is_none(),
             app,
             writer,

@@ -2,20 +2,26 @@
 
 use std::fmt;
 
-use axum::response::{IntoResponse, Response};
+use boxes_http::{DescribedRoutes, Document, Reading};
 use boxes_mapper::TopicDescription;
-use http::header::CACHE_CONTROL;
+use http::HeaderMap;
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::json_schema::json_schema;
 
 /// The topics of a log: what its events are called, in which versions they are, and what their state looks like.
 ///
 /// It serializes as it is served at `/{log}/topics`; `Display` is a table for people, without the schemas.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogTopics {
     /// The name of the log: that of its box, or `{box}/{log}`.
     pub log: String,
     /// What may be found in it, by name.
+    #[schemars(with = "Vec<Listed>")]
     pub topics: Vec<TopicDescription>,
     /// What the box reads of the logs that it follows, as it understands them; empty for a log beside its own one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -23,12 +29,14 @@ pub struct LogTopics {
 }
 
 /// What a box reads of another's log.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FollowedTopics {
     /// The name of the log.
     pub log: String,
     /// The topics, by name, with what this box reads of their state.
+    #[schemars(with = "Vec<Listed>")]
     pub topics: Vec<TopicDescription>,
 }
 
@@ -53,10 +61,38 @@ impl LogTopics {
         self
     }
 
-    /// `GET /{log}/topics`. It is the same for as long as the program runs, and another one may be started then.
-    pub(crate) fn response(&self) -> Response {
-        ([(CACHE_CONTROL, "no-cache")], axum::Json(self)).into_response()
+    /// `/{log}/topics`. It is the same for as long as the program runs, and another one may be started then.
+    pub(crate) fn routes(&self) -> DescribedRoutes {
+        let reading = Reading::new(
+            "getTopics",
+            "The topics of the log, with schemas of their state",
+        )
+        .gives("application/json", json_schema::<Self>());
+        let document = Document::json(&json!(self));
+        let path = format!("/{}/topics", self.log);
+        let topics = async move |headers: HeaderMap| document.answer(&headers).await;
+        DescribedRoutes::new().read(&path, Document::described(reading), topics)
     }
+}
+
+/// What a [`TopicDescription`] is written as: the crate that it is of makes no schemas.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is described, and never made")]
+struct Listed {
+    /// The topic under which its events are stored now.
+    topic: String,
+    /// The schema version in which they are stored now.
+    version: u32,
+    /// The oldest one that this program reads.
+    oldest_version: u32,
+    /// Older topics under which events of this kind may be stored.
+    aliases: Vec<String>,
+    /// Whether the aggregate ends with it.
+    discards: bool,
+    /// The JSON Schema of its state in the current version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<Map<String, Value>>,
 }
 
 /// Several policies may read the same topic: it is listed for each of them that reads something else of it.

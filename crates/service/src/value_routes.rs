@@ -2,39 +2,57 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use axum::{Router, routing};
+use axum::extract::State;
+use axum::response::Response;
 use boxes_application::{StoredValues, ValueSource};
 use boxes_domain::LargeId;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use boxes_http::{DescribedRoutes, ProblemKind, Reading};
+use http::HeaderMap;
+use serde_json::json;
 
+use crate::final_answer::FinalAnswer;
 use crate::state::RunningBox;
-use crate::{Config, Problem};
+use crate::{Config, Path, Problem};
 
 struct Served {
     values: Option<StoredValues>,
     cache_control: &'static str,
 }
 
+const OCTETS: &str = "application/octet-stream";
+
 /// `/{box}/values/{sha256}`: a value as it is stored, which is encrypted where events are; who follows has the keys.
-pub(crate) fn routes(running: &RunningBox, config: &Config) -> Router {
+pub(crate) fn routes(running: &RunningBox, config: &Config) -> DescribedRoutes {
     let served = Arc::new(Served {
         // Those of events that are not published are nobody's business.
         values: running
             .app
             .stored_values()
             .filter(|_| running.publishes_own_log),
-        cache_control: match config.tokens.is_empty() {
-            true => "public, max-age=31536000, immutable",
-            false => "private, max-age=31536000, immutable",
-        },
+        cache_control: FinalAnswer::cache_control(config),
     });
-    let other = || async { boxes_http::Problem::method_not_allowed("GET, HEAD") };
+    let sha256 = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
+    let reading = Reading::new(
+        "getValue",
+        "A value that is stored apart from the event that names it",
+    )
+    .description("As it is stored: encrypted where the events of the box are. It never changes.")
+    .in_path(
+        "sha256",
+        "The SHA-256 of what is stored, as events name it.",
+        sha256,
+    )
+    .gives(OCTETS, json!({}))
+    .conditional()
+    .refuses(&[
+        &ProblemKind::MALFORMED_REQUEST,
+        &ProblemKind::NOT_FOUND,
+        &ProblemKind::INTERNAL,
+        &ProblemKind::STORE_UNAVAILABLE,
+    ]);
     let path = format!("/{}/values/{{sha256}}", running.app.name());
-    Router::new()
-        .route(&path, routing::get(value).fallback(other))
+    DescribedRoutes::new()
+        .read(&path, reading, value)
         .with_state(served)
 }
 
@@ -55,17 +73,10 @@ async fn value(
     let Some(stored) = found else {
         return Err(Problem::not_found(format!("there is no value {id}")));
     };
-    let tag = format!("\"{id}\"");
-    let caching = [(CACHE_CONTROL, served.cache_control), (ETAG, &*tag)];
-    let knows = |value: &HeaderValue| {
-        let tags = value.to_str().unwrap_or_default();
-        tags.split(',').any(|known| {
-            matches!(known.trim(), "*") || known.trim().trim_start_matches("W/") == tag
-        })
+    let answer = FinalAnswer {
+        tag: id.to_string(),
+        media_type: OCTETS,
+        cache_control: served.cache_control,
     };
-    if headers.get_all(IF_NONE_MATCH).iter().any(knows) {
-        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
-    }
-    let octets = [(CONTENT_TYPE, "application/octet-stream")];
-    Ok((caching, octets, stored).into_response())
+    Ok(answer.to(&headers, stored))
 }

@@ -672,7 +672,12 @@ async fn the_index_lists_the_boxes_under_the_public_base() {
             "box": "ears",
             "url": "https://shop.example/boxes/ears",
             "notifications": "https://shop.example/boxes/ears/notifications",
-            "logs": [{ "log": "ears", "notifications": "https://shop.example/boxes/ears/notifications" }],
+            "logs": [{
+                "log": "ears",
+                "notifications": "https://shop.example/boxes/ears/notifications",
+                "description": "https://shop.example/boxes/ears/notifications/log",
+                "topics": "https://shop.example/boxes/ears/topics",
+            }],
             "openapi": "https://shop.example/boxes/ears/openapi.json",
             "asyncapi": "https://shop.example/boxes/ears/asyncapi.json",
         })

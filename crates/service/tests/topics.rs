@@ -147,6 +147,19 @@ async fn each_log_lists_its_topics_with_versions_and_schemas_and_its_description
     );
     let description = json(description).await;
     assert_eq!(description["links"]["topics"], "/bells/topics");
+    // Where its seals are, whether or not there are any yet; a log beside it has none.
+    assert_eq!(
+        description["seal_uri_template"],
+        "/bells/notifications/{low},{high}/seal"
+    );
+    assert_eq!(description["links"]["keys"], "/bells/notifications/keys");
+    assert!(
+        link.contains("</bells/notifications/keys>; rel=\"related\""),
+        "{link}"
+    );
+    let beside = get("/bells/noises/notifications/log").await;
+    assert!(beside.get("seal_uri_template").is_none(), "{beside}");
+    assert!(beside["links"].get("keys").is_none(), "{beside}");
     let page = send(at("/bells/notifications"), Method::GET, None).await;
     assert!(!page.text().await.unwrap().contains("/topics"));
 
@@ -155,6 +168,20 @@ async fn each_log_lists_its_topics_with_versions_and_schemas_and_its_description
         (head.status().as_u16(), &head.headers()["cache-control"]),
         (200, &"no-cache".parse().unwrap())
     );
+    let tag = head.headers()["etag"].clone();
+    let client = Client::builder().timeout(Duration::from_secs(20));
+    let again = client.build().unwrap().get(at("/bells/topics"));
+    let again = again.header("if-none-match", &tag).send().await.unwrap();
+    assert_eq!(
+        (again.status().as_u16(), &again.headers()["etag"]),
+        (304, &tag)
+    );
+    assert_eq!(again.headers()["cache-control"], "no-cache");
+    assert_eq!(again.text().await.unwrap(), "");
+    let other = send(at("/ears/topics"), Method::HEAD, None).await;
+    assert_ne!(other.headers()["etag"], tag);
+    let methods = send(at("/bells/topics"), Method::OPTIONS, None).await;
+    assert_eq!(methods.headers()["allow"], "GET, HEAD, OPTIONS");
     let post = send(at("/bells/topics"), Method::POST, None).await;
     assert_eq!(post.status(), 405);
     assert_eq!(post.headers()["content-type"], "application/problem+json");

@@ -96,7 +96,7 @@ fn serve() -> Served {
     let router = Router::new()
         .merge(resource.into_router())
         .merge(dialects.into_router())
-        .merge(problem_descriptions(&[]))
+        .merge(problem_descriptions(&[]).into_parts().0)
         .fallback(unknown_path);
     // The log is written by a task, which ends with it.
     std::mem::forget(log);

@@ -33,7 +33,7 @@ pub async fn serve(log: Arc<dyn NotificationLog>, options: NotificationLogOption
     let resource = NotificationLogResource::new(log, options).expect("the path can be served");
     let router = resource
         .into_router()
-        .merge(problem_descriptions(&[]))
+        .merge(problem_descriptions(&[]).into_parts().0)
         .fallback(unknown_path);
     serve_router(router).await.join(&path).expect("a URL")
 }
