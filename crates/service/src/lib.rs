@@ -75,6 +75,7 @@ mod setting;
 mod slow_client;
 mod start_error;
 mod state;
+mod state_schema;
 mod stop_signal;
 mod store;
 #[cfg_attr(
