@@ -25,8 +25,20 @@ struct CachingProxy {
     base_url: String,
 }
 
+/// As it has to be to keep pages, and to let long polls through.
+const CACHING: &str =
+    "proxy_http_version 1.1; proxy_cache pages; proxy_set_header If-None-Match $http_if_none_match;
+                       add_header X-Cache $upstream_cache_status always;";
+/// As nginx is if it is told nothing: it speaks HTTP/1.0 to those behind it, and buffers what they say. (What comes in chunks
+/// of HTTP/1.1 it passes on chunk by chunk, whether or not it buffers.)
+const BY_DEFAULT: &str = "proxy_http_version 1.0; proxy_buffering on;";
+
 impl CachingProxy {
     async fn before(folder: &Path, services: &[&Running]) -> Self {
+        Self::with(folder, services, CACHING).await
+    }
+
+    async fn with(folder: &Path, services: &[&Running], settings: &str) -> Self {
         // Its worker processes may run as another user, who must be let in.
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -50,10 +62,7 @@ impl CachingProxy {
                      proxy_cache_path {root}/cache keys_zone=pages:1m;
                      upstream replicas {{ {servers} }}
                      server {{ listen {address};
-                               location / {{ proxy_pass http://replicas; proxy_http_version 1.1;
-                                             proxy_cache pages;
-                                             proxy_set_header If-None-Match $http_if_none_match;
-                                             add_header X-Cache $upstream_cache_status always; }} }} }}"
+                               location / {{ proxy_pass http://replicas; {settings} }} }} }}"
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
@@ -215,6 +224,36 @@ async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
     service.shutdown().await;
 }
 
+/// Reads the stream until the event with this id has come.
+async fn up_to(stream: &mut reqwest::Response, id: u32) -> String {
+    let mut text = String::new();
+    while !text.contains(&format!("id: {id}\n")) {
+        let piece = stream.chunk().await.unwrap();
+        let piece = piece.unwrap_or_else(|| panic!("the stream ended before {id}: {text}"));
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    text
+}
+
+/// A stream does not end, so a proxy that waits until its buffer is full would hold back what a person waits for. Red
+/// without `X-Accel-Buffering: no`, for which nginx passes on what comes.
+#[tokio::test]
+async fn a_proxy_that_buffers_by_default_passes_on_each_event_as_it_comes() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = serve_archive(data.path()).await;
+    let proxy = CachingProxy::with(folder.path(), &[&service], BY_DEFAULT).await;
+    let url = format!("{}/archive/notifications/stream?after=0", proxy.base_url);
+    let mut stream = client().get(url).send().await.unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
+    for id in 1..=3 {
+        write_entries(&service, 1).await;
+        up_to(&mut stream, id).await;
+    }
+    drop(stream);
+    drop(proxy);
+    service.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_stream_of_events_comes_through_a_caching_proxy_event_by_event_and_is_resumed() {
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -232,15 +271,7 @@ async fn a_stream_of_events_comes_through_a_caching_proxy_event_by_event_and_is_
             answer
         }
     };
-    // Each event comes while the stream is open: the proxy holds none back.
-    let up_to = async |stream: &mut reqwest::Response, id: u32| {
-        let mut text = String::new();
-        while !text.contains(&format!("id: {id}\n")) {
-            let piece = stream.chunk().await.unwrap().expect("the stream is open");
-            text.push_str(std::str::from_utf8(&piece).unwrap());
-        }
-        text
-    };
+    // Each event comes while the stream is open.
     let mut stream = open("1").await;
     let text = up_to(&mut stream, 3).await;
     assert!(
