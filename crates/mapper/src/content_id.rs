@@ -43,7 +43,7 @@ impl Mapper {
             event_id: Uuid::nil(),
             originator_id,
             originator_version,
-            topic: event_type.topic.to_owned(),
+            topic: event_type.topic.into(),
         };
         let state = with_parts(&Parts::PassedOn, whose, || {
             to_json(event).map_err(|source| MapperError::Encode {

@@ -254,7 +254,7 @@ impl Mapper {
             event_id: envelope.event_id,
             originator_id: envelope.originator_id,
             originator_version: envelope.originator_version,
-            topic: event_type.topic.to_owned(),
+            topic: event_type.topic.into(),
         };
         let write = || {
             let encode = || match &self.transcoding.writer {
@@ -363,7 +363,8 @@ impl Mapper {
             event_id: stored.event_id,
             originator_id: stored.originator_id,
             originator_version: stored.originator_version,
-            topic: stored.topic.to_string(),
+            // That of the type: it is the same but for an alias, and costs nothing.
+            topic: event_type.topic.into(),
         };
         with_parts(&self.parts, whose, || {
             let decode = || match format {

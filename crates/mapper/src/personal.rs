@@ -1,5 +1,6 @@
 //! The personal parts of one event, sealed and opened.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(crate) struct Whose {
     pub(crate) event_id: Uuid,
     pub(crate) originator_id: Uuid,
     pub(crate) originator_version: u64,
-    pub(crate) topic: String,
+    pub(crate) topic: Cow<'static, str>,
 }
 
 /// What is done with personal parts.
@@ -91,14 +92,14 @@ impl PartsOfEvent {
         match &self.parts {
             Parts::With(keys) => Ok(keys),
             Parts::Refused | Parts::PassedOn => self.fail(MapperError::NoSubjectKeys {
-                topic: self.whose.topic.clone(),
+                topic: self.whose.topic.to_string(),
             }),
         }
     }
 
     fn not_authentic<T>(&self) -> Result<T, String> {
         self.fail(MapperError::PersonalNotAuthentic {
-            topic: self.whose.topic.clone(),
+            topic: self.whose.topic.to_string(),
             originator: self.whose.originator_id,
             version: self.whose.originator_version,
         })
@@ -155,7 +156,7 @@ impl PersonalSeal for PartsOfEvent {
                 Ok(Some(STANDARD.encode(record)))
             }
             Err(_) => self.fail(MapperError::Encrypt {
-                topic: self.whose.topic.clone(),
+                topic: self.whose.topic.to_string(),
                 length: text.len(),
             }),
         }

@@ -235,6 +235,15 @@ struct Done<'a> {
 impl<'a> Done<'a> {
     fn of(event: &'a StoredEvent) -> Result<Self, MapperError> {
         let mark = event.encoding.as_str();
+        if event.encoding.is_plain_json() {
+            // What most events are.
+            return Ok(Self {
+                format: mark,
+                is_compressed: false,
+                cipher: None,
+                box_name: None,
+            });
+        }
         let (steps, box_name) = match mark.split_once(OF_BOX) {
             Some((steps, name)) => (steps, Some(name)),
             None => (mark, None),

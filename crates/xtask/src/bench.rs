@@ -19,7 +19,7 @@ struct Benchmark {
     tools: &'static [&'static str],
 }
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     Benchmark {
         name: "append",
         what: "Commands through an application, beside a bare insert of the same rows",
@@ -36,6 +36,12 @@ const BENCHMARKS: [Benchmark; 4] = [
         name: "costs",
         what: "What encryption, personal parts, seals and the like cost, beside plain JSON",
         package: "boxes-tests",
+        tools: &[],
+    },
+    Benchmark {
+        name: "mapper",
+        what: "An event to bytes and back in each way, beside serde_json by hand and beside plain JSON",
+        package: "boxes-mapper",
         tools: &[],
     },
     Benchmark {
