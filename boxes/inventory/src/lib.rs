@@ -18,4 +18,5 @@ pub fn context() -> BoundedContext {
         .aggregate::<reservation::Reservation>()
         .follow("orders", policy::on_order)
         .routes(routes::routes)
+        .open_api(include_str!("openapi.json"))
 }

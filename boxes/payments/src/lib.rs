@@ -15,4 +15,5 @@ pub fn context() -> BoundedContext {
         .aggregate::<payment::Payment>()
         .follow("orders", policy::on_order)
         .routes(routes::routes)
+        .open_api(include_str!("openapi.json"))
 }

@@ -15,4 +15,5 @@ pub fn context() -> BoundedContext {
         .aggregate::<shipment::Shipment>()
         .follow("orders", policy::on_order)
         .routes(routes::routes)
+        .open_api(include_str!("openapi.json"))
 }
