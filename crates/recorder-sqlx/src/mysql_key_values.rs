@@ -24,6 +24,10 @@ impl KeyValueServer for MySql {
                 "INSERT INTO {t} (kind, entry_key, value) VALUES (?, ?, ?)
                      ON DUPLICATE KEY UPDATE value = VALUES(value)"
             )),
+            // The driver asks for the rows that were found, so one that is given the value that it has counts.
+            replace: sql(format!(
+                "UPDATE {t} SET value = ? WHERE kind = ? AND entry_key = ? AND value = ?"
+            )),
             delete: sql(format!("DELETE FROM {t} WHERE kind = ? AND entry_key = ?")),
             list: sql(format!(
                 "SELECT entry_key, value FROM {t}

@@ -23,6 +23,10 @@ impl KeyValueServer for Postgres {
                 "INSERT INTO {s}.key_value (kind, entry_key, value) VALUES ($1, $2, $3)
                      ON CONFLICT (kind, entry_key) DO UPDATE SET value = excluded.value"
             )),
+            replace: sql(format!(
+                "UPDATE {s}.key_value SET value = $1
+                     WHERE kind = $2 AND entry_key = $3 AND value = $4"
+            )),
             delete: sql(format!(
                 "DELETE FROM {s}.key_value WHERE kind = $1 AND entry_key = $2"
             )),

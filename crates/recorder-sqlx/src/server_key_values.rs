@@ -23,12 +23,13 @@ use crate::sql::Sql;
 /// How often a change is tried again that may succeed then. Each of them may be done twice.
 const MAX_RETRIES: u32 = 5;
 
-/// The statements, each with kind and key first.
+/// The statements, each with kind and key first; only `replace` has the new value before, and the old one after them.
 #[derive(Debug)]
 pub(crate) struct KeyValueStatements {
     pub(crate) get: Sql,
     pub(crate) put_if_absent: Sql,
     pub(crate) put: Sql,
+    pub(crate) replace: Sql,
     pub(crate) delete: Sql,
     pub(crate) list: Sql,
     pub(crate) list_keys: Sql,
@@ -184,6 +185,22 @@ impl<S: KeyValueServer> KeyValueStore for ServerKeyValues<S> {
         let query = || S::bind_bytes(of_key(&self.statements.put, kind, key), value);
         self.execute("keeping a value", query).await?;
         Ok(())
+    }
+
+    async fn replace(
+        &self,
+        kind: &str,
+        key: &[u8],
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<bool, RecorderError> {
+        KeyValueBounds::check_entry(kind, key, from)?;
+        KeyValueBounds::check_entry(kind, key, to)?;
+        let query = || {
+            let to = S::bind_bytes(sqlx::query(self.statements.replace.text()), to);
+            S::bind_bytes(S::bind_bytes(S::bind_kind(to, kind), key), from)
+        };
+        Ok(self.execute("replacing a value", query).await? > 0)
     }
 
     async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {

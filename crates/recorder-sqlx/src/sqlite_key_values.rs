@@ -15,6 +15,8 @@ const GET: &str = "SELECT value FROM key_value WHERE kind = ? AND entry_key = ?"
 const INSERT: &str = "INSERT OR IGNORE INTO key_value (kind, entry_key, value) VALUES (?, ?, ?)";
 const PUT: &str = "INSERT INTO key_value (kind, entry_key, value) VALUES (?, ?, ?)
                    ON CONFLICT (kind, entry_key) DO UPDATE SET value = excluded.value";
+const REPLACE: &str =
+    "UPDATE key_value SET value = ? WHERE kind = ? AND entry_key = ? AND value = ?";
 const DELETE: &str = "DELETE FROM key_value WHERE kind = ? AND entry_key = ?";
 const LIST: &str = "SELECT entry_key, value FROM key_value WHERE kind = ? AND entry_key > ? ORDER BY entry_key LIMIT ?";
 const LIST_KEYS: &str =
@@ -62,6 +64,25 @@ impl KeyValueStore for SqliteKeyValues {
         let query = || sqlx::query(PUT).bind(kind).bind(key).bind(value);
         self.writer.execute("keeping a value", query).await?;
         Ok(())
+    }
+
+    async fn replace(
+        &self,
+        kind: &str,
+        key: &[u8],
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<bool, RecorderError> {
+        KeyValueBounds::check_entry(kind, key, from)?;
+        KeyValueBounds::check_entry(kind, key, to)?;
+        let query = || {
+            sqlx::query(REPLACE)
+                .bind(to)
+                .bind(kind)
+                .bind(key)
+                .bind(from)
+        };
+        Ok(self.writer.execute("replacing a value", query).await? > 0)
     }
 
     async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {

@@ -90,6 +90,23 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     /// As [`get`](Self::get).
     async fn put(&self, kind: &str, key: &[u8], value: &[u8]) -> Result<(), RecorderError>;
 
+    /// Gives a key the value `to` in the place of `from`, if that is what it has: for who read a value, makes another of it, and
+    /// must not undo what others did meanwhile. Of several that try at once, one succeeds.
+    ///
+    /// Says whether it did; not if the key has no value. `false` may also mean that this very call did it, as with
+    /// [`put_if_absent`](Self::put_if_absent): [`get`](Self::get) tells what is there now.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    async fn replace(
+        &self,
+        kind: &str,
+        key: &[u8],
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<bool, RecorderError>;
+
     /// Takes a key and its value away; one that is not there is no error.
     ///
     /// # Errors
@@ -98,7 +115,8 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError>;
 
     /// As [`delete`](Self::delete), and also out of the files of the store as far as it has them in its own hands, so that
-    /// nobody who takes these files afterwards finds the value: for secrets.
+    /// nobody who takes these files afterwards finds the value: for secrets. What was deleted or replaced before is out of
+    /// them as well then, also if this key has no value.
     ///
     /// What it can't reach are copies elsewhere: backups, replicas, and what a database server keeps of the past.
     ///

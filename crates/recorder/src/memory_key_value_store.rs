@@ -65,6 +65,27 @@ impl KeyValueStore for MemoryKeyValueStore {
         Ok(())
     }
 
+    async fn replace(
+        &self,
+        kind: &str,
+        key: &[u8],
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<bool, RecorderError> {
+        KeyValueBounds::check_entry(kind, key, from)?;
+        KeyValueBounds::check_entry(kind, key, to)?;
+        let mut kinds = self.write();
+        let value = kinds
+            .get_mut(kind)
+            .and_then(|entries| entries.get_mut(key))
+            .filter(|value| value[..] == *from);
+        let is_there = value.is_some();
+        if let Some(value) = value {
+            *value = Bytes::copy_from_slice(to);
+        }
+        Ok(is_there)
+    }
+
     async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
         KeyValueBounds::check(kind, key)?;
         if let Some(entries) = self.write().get_mut(kind) {

@@ -27,6 +27,8 @@ macro_rules! key_value_contract {
             a_value_is_put_replaced_deleted_and_put_again,
             what_was_put_is_there_for_all_that_open_the_store,
             of_several_that_put_if_absent_one_succeeds,
+            a_value_is_replaced_if_it_is_the_one_that_was_named,
+            of_several_that_replace_a_value_one_succeeds,
             kinds_know_nothing_of_each_other,
             keys_are_listed_in_the_order_of_their_bytes_page_by_page,
             the_bounds_fit_and_what_is_beyond_is_refused,
@@ -122,6 +124,58 @@ pub async fn of_several_that_put_if_absent_one_succeeds(store: impl Store) {
     }
 }
 
+/// And otherwise stays as it is, also if there is none.
+pub async fn a_value_is_replaced_if_it_is_the_one_that_was_named(store: impl Store) {
+    let (one, other) = (open(&store).await, open(&store).await);
+    assert!(!one.replace(KIND, b"a", b"", b"1").await.unwrap());
+    assert_eq!(get(&*one, b"a").await, None);
+    one.put(KIND, b"a", b"1").await.unwrap();
+    one.put(KIND, b"b", b"1").await.unwrap();
+    for (from, to) in [(&b"1"[..], &b""[..]), (b"", b"\0"), (b"\0", b"\0\xff'\\ ")] {
+        // Not what is like it: longer, with a space at the end, another key or kind.
+        for like in [[from, b"\0"].concat(), [from, b" "].concat()] {
+            assert!(!other.replace(KIND, b"a", &like, b"x").await.unwrap());
+        }
+        assert!(!other.replace("other", b"a", from, b"x").await.unwrap());
+        assert!(!other.replace(KIND, b"A", from, b"x").await.unwrap());
+        assert_eq!(get(&*one, b"a").await.as_deref(), Some(from));
+        assert!(other.replace(KIND, b"a", from, to).await.unwrap());
+        assert_eq!(get(&*one, b"a").await.as_deref(), Some(to));
+        // What is there already is as good as replaced.
+        assert!(one.replace(KIND, b"a", to, to).await.unwrap());
+        assert_eq!(get(&*one, b"b").await.as_deref(), Some(&b"1"[..]));
+    }
+}
+
+/// As when each of them adds one: none of it is lost.
+pub async fn of_several_that_replace_a_value_one_succeeds(store: impl Store) {
+    const RIVALS: u8 = 4;
+    const EACH: u8 = 5;
+    open(&store).await.put(KIND, b"a", &[0]).await.unwrap();
+    let mut rivals = JoinSet::new();
+    for _ in 0..RIVALS {
+        let store = open(&store).await;
+        rivals.spawn(async move {
+            for _ in 0..EACH {
+                loop {
+                    let from = get(&*store, b"a").await.unwrap();
+                    tokio::task::yield_now().await;
+                    if store
+                        .replace(KIND, b"a", &from, &[from[0] + 1])
+                        .await
+                        .unwrap()
+                    {
+                        break;
+                    }
+                }
+            }
+        });
+    }
+    rivals.join_all().await;
+    let sum = get(&*open(&store).await, b"a").await.unwrap();
+    assert_eq!(sum, [RIVALS * EACH]);
+}
+
 /// The same key has a value in each.
 pub async fn kinds_know_nothing_of_each_other(store: impl Store) {
     let store = open(&store).await;
@@ -209,6 +263,9 @@ pub async fn the_bounds_fit_and_what_is_beyond_is_refused(store: impl Store) {
         store.put(KIND, &[0; MAX_KEY_BYTES + 1], b"").await,
         store.put(KIND, b"a", &too_long).await,
         store.put_if_absent(KIND, b"a", &too_long).await.map(drop),
+        store.replace(KIND, b"a", &too_long, b"").await.map(drop),
+        store.replace(KIND, b"a", b"", &too_long).await.map(drop),
+        store.replace("", b"a", b"", b"").await.map(drop),
         store.get("kind ", b"a").await.map(drop),
         store.delete(KIND, b"").await,
         store.erase(KIND, b"").await,
