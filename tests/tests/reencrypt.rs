@@ -299,3 +299,84 @@ async fn what_can_not_be_is_refused_in_a_sentence() {
         "{said}"
     );
 }
+
+/// Keys in a store that services share, and beside the log of a box.
+#[tokio::test]
+async fn keys_of_subjects_are_encrypted_anew_where_they_are_and_no_file_has_them_in_the_clear() {
+    let shop = Shop::new();
+    let folder = shop.data.path();
+    let shared = folder.join("keys.db");
+    let rewrap = |keys: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
+            command.env_remove(name);
+        }
+        if !keys.is_empty() {
+            command.env("BOXES_KEYS", keys);
+        }
+        let output = command
+            .args(["rewrap-keys", "--data"])
+            .arg(folder)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let (said, error) = (text(&output.stdout), text(&output.stderr));
+        (output.status.code(), said, error)
+    };
+    let place = format!("sqlite:{}", shared.display());
+    let shared = SqliteRecorder::open(shared.to_str().unwrap(), OpenLog::named("subject-keys"));
+    let shared = shared.await.unwrap().key_value_store().unwrap();
+    let own = open(&shop.old()).await.key_value_store().unwrap();
+    let plain = StoredSubjectKeys::new(std::sync::Arc::clone(&shared));
+    let (ann, key) = plain.key_of(&"ann".into()).await.unwrap();
+    let key = SubjectKey::Key(key).to_bytes(ann, None).unwrap();
+    let wrapped = |store: &std::sync::Arc<dyn boxes_recorder::KeyValueStore>, by| {
+        StoredSubjectKeys::new(std::sync::Arc::clone(store))
+            .wrapped_by(std::sync::Arc::new(keys(by)))
+    };
+    let (bob, _) = wrapped(&own, ONE).key_of(&"bob".into()).await.unwrap();
+    let files_with_it = || {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+        // The memory that processes share of a file is not its content.
+        let files = files.map(|file| std::fs::read(file.path()).unwrap());
+        files
+            .filter(|bytes| bytes.windows(key.len() - 1).any(|at| at == &key[1..]))
+            .count()
+    };
+    assert!(files_with_it() > 0);
+
+    let arguments = ["--subject-keys", place.as_str()];
+    let (code, _, error) = rewrap("", &arguments);
+    assert!(
+        code == Some(2) && error.contains("set BOXES_KEYS or --keys-file"),
+        "{error}"
+    );
+    let (code, _, error) = rewrap(TWO, &arguments);
+    assert!(
+        code == Some(1) && error.contains(&format!("the key {bob} of a subject is encrypted with")),
+        "{error}"
+    );
+    let both = format!("{TWO},{ONE}");
+    let (code, said, error) = rewrap(&both, &arguments);
+    assert_eq!(code, Some(0), "{error}");
+    // Ann's was done by the run that ended early.
+    assert!(
+        said.starts_with("2 keys of subjects are encrypted with key 2 in sqlite:")
+            && said.contains("orders.db, sqlite:")
+            && said.contains("this run did 1 of them"),
+        "{said}"
+    );
+    assert_eq!(files_with_it(), 0);
+    let read = wrapped(&shared, TWO).key(ann).await.unwrap().unwrap();
+    assert_eq!(read.to_bytes(ann, None).unwrap(), key);
+    let read = wrapped(&own, TWO).key(bob).await.unwrap();
+    assert!(matches!(read, Some(SubjectKey::Key(_))), "{read:?}");
+    let (_, said, _) = rewrap(&both, &arguments);
+    assert!(said.contains("this run did 0 of them"), "{said}");
+    let (_, help, _) = rewrap("", &["--help"]);
+    assert!(
+        help.contains("--keys-file") && help.contains("--subject-keys") && !help.contains("--bind"),
+        "{help}"
+    );
+}

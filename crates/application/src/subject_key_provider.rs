@@ -30,7 +30,7 @@ const COPIED_AT_A_TIME: u64 = 100;
 const SUBJECT: &str = "subject";
 
 /// The key of an id, or that it is forgotten.
-const SUBJECT_KEY: &str = "subject-key";
+pub(crate) const SUBJECT_KEY: &str = "subject-key";
 
 /// What changes with each forgetting.
 const FORGETTING: &str = "forgetting";
@@ -162,7 +162,7 @@ impl StoredSubjectKeys {
         Ok(n_keys)
     }
 
-    fn stores(&self) -> Vec<Arc<dyn KeyValueStore>> {
+    pub(crate) fn stores(&self) -> Vec<Arc<dyn KeyValueStore>> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let others = all.iter().filter(|other| !Arc::ptr_eq(other, &self.store));
         std::iter::once(&self.store)
@@ -171,7 +171,7 @@ impl StoredSubjectKeys {
             .collect()
     }
 
-    fn wrapping(&self) -> Option<&dyn KeyProvider> {
+    pub(crate) fn wrapping(&self) -> Option<&dyn KeyProvider> {
         self.wrapping.as_deref()
     }
 

@@ -38,6 +38,9 @@ pub enum BoxCommand {
     /// Stores the log of a box anew, encrypted with the current key, so that older keys can be given up.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Reencrypt(crate::ReencryptOptions),
+    /// Encrypts the keys of subjects with the current key where they are kept, so that older keys can be given up.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    RewrapKeys(crate::RewrapKeysOptions),
     /// Gives the log of a box a new epoch, after the box was restored from an older backup.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     NewEpoch(crate::NewEpochOptions),
@@ -71,6 +74,10 @@ impl BoxCommand {
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::Reencrypt(options) => {
                 crate::reencrypt_program::reencrypt_box(&contexts, &options).await
+            }
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::RewrapKeys(options) => {
+                crate::rewrap_program::rewrap_keys(&contexts, &options).await
             }
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::NewEpoch(options) => crate::repair_program::new_epoch(&contexts, &options).await,

@@ -43,6 +43,8 @@ mod import_program;
 mod import_report;
 mod index;
 mod json_schema;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod key_store_options;
 mod layers;
 mod logs;
 mod metrics;
@@ -61,6 +63,8 @@ mod remote_seals;
 mod remote_values;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod repair_program;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod rewrap_program;
 mod routes;
 #[cfg(test)]
 mod routes_are_described;
@@ -102,12 +106,14 @@ pub use database_url::DatabaseUrl;
 pub use delete_program::{DeleteArguments, DeleteOptions};
 pub use extract::{Json, Path};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub use forget_program::ForgetOptions;
+pub use forget_program::{ForgetArguments, ForgetOptions};
 pub use forwarded::{Network, ParseNetworkError};
 pub use garbage_program::{GarbageArguments, GarbageOptions};
 pub use greeting::Greeting;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use import_program::{ImportArguments, ImportOptions};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use key_store_options::KeyStoreOptions;
 pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
@@ -118,6 +124,8 @@ pub use reencrypt_program::{ReencryptArguments, ReencryptOptions};
 pub use repair_program::{
     NewEpochArguments, NewEpochOptions, SetPositionArguments, SetPositionOptions,
 };
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use rewrap_program::{RewrapKeysArguments, RewrapKeysOptions};
 pub use running::{Running, Stopped};
 pub use scope::{ParseScopesError, Scope, Scopes};
 pub use sealing::Sealing;

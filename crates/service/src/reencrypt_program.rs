@@ -15,7 +15,7 @@ pub type ReencryptOptions = StoreOptions<ReencryptArguments>;
 /// What storing a log anew needs to know beside where it is.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "The log that is there is only read, and the box may run meanwhile: its pages have been handed out, and never change. The new log has the same events under the same ids, and an epoch of its own. May be run again, also after it was interrupted: it goes on behind what is there. At last stop the box, run it once more, and serve the box from the new store."
+    after_help = "The log that is there is only read, and the box may run meanwhile: its pages have been handed out, and never change. The new log has the same events under the same ids, and an epoch of its own. May be run again, also after it was interrupted: it goes on behind what is there. At last stop the box, run it once more, and serve the box from the new store. Keys of subjects in a store of --subject-keys are for rewrap-keys."
 )]
 pub struct ReencryptArguments {
     /// Where the new log is to be: a store that is not there, or that an earlier run has begun.
@@ -61,6 +61,11 @@ pub(crate) async fn reencrypt_box(
     .await?;
     bar.finish_and_clear();
     print!("{}", told(&done, &from.name, into));
+    if let Some(keys) = &from.config.subject_keys {
+        println!(
+            "Keys of subjects are in {keys}, where they stay as they are: `rewrap-keys` encrypts them with the current key, once every service has that."
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
