@@ -231,7 +231,8 @@ fn is_name(name: &str) -> bool {
 /// What is known while an event is written or read, and what was wrong.
 struct Scope {
     types: ValueTypes,
-    error: Option<ValueTypeError>,
+    /// Boxed, because there is seldom one, and every event has a scope.
+    error: Option<Box<ValueTypeError>>,
 }
 
 thread_local! {
@@ -263,14 +264,15 @@ pub fn with_value_types<T>(
     let done = work();
     let scope = SCOPE.take();
     drop(before);
-    (done, scope.and_then(|scope| scope.error))
+    let error = scope.and_then(|scope| scope.error);
+    (done, error.map(|error| *error))
 }
 
 /// Remembers what is wrong, for who asked.
 pub(crate) fn note(error: ValueTypeError) {
     SCOPE.with_borrow_mut(|scope| {
         if let Some(scope) = scope {
-            scope.error = Some(error);
+            scope.error = Some(Box::new(error));
         }
     });
 }

@@ -49,7 +49,8 @@ struct PartsOfEvent {
     whose: Whose,
     n_sealed: Cell<u32>,
     missing: RefCell<MissingSubjectKeys>,
-    failure: RefCell<Option<MapperError>>,
+    /// Boxed, because there is seldom one, and every event has these parts.
+    failure: RefCell<Option<Box<MapperError>>>,
 }
 
 /// Does `work`, which writes or reads the event, with its personal parts as `parts` says.
@@ -71,7 +72,7 @@ pub(crate) fn with_parts<T>(
     });
     let done = sealed_by(Rc::<PartsOfEvent>::clone(&parts), work);
     if let Some(failure) = parts.failure.take() {
-        return Err(failure);
+        return Err(*failure);
     }
     let missing = parts.missing.take();
     if missing.is_empty() {
@@ -84,7 +85,7 @@ pub(crate) fn with_parts<T>(
 impl PartsOfEvent {
     fn fail<T>(&self, error: MapperError) -> Result<T, String> {
         let text = error.to_string();
-        self.failure.replace(Some(error));
+        self.failure.replace(Some(Box::new(error)));
         Err(text)
     }
 

@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use boxes_application::{App, Error, Notification, PublicLog};
-use boxes_domain::{Aggregate, Event};
+use boxes_domain::{Aggregate, Event, Named};
+use boxes_mapper::UuidAsHex;
 use boxes_service::{BoundedContext, Config, Service, Store, Token, Tokens};
 use reqwest::{Client, Method, Response};
 use schemars::JsonSchema;
@@ -239,5 +240,29 @@ ears
   follows bells/noises
     tower.noise.heard  version 1
 "
+    );
+}
+
+#[test]
+fn the_table_says_which_types_of_values_stand_in_a_topic_by_name() {
+    #[derive(Event, Clone, Serialize, Deserialize, JsonSchema)]
+    #[event(topic = "tower.guest", crate = "boxes_domain")]
+    enum GuestEvent {
+        Came { id: Named<UuidAsHex> },
+    }
+
+    #[derive(Default, Clone)]
+    struct Guest;
+
+    impl Aggregate for Guest {
+        type Event = GuestEvent;
+        fn apply(&mut self, _: &GuestEvent) {}
+    }
+
+    let tower = BoundedContext::new("tower").aggregate::<Guest>();
+    let tables: Vec<String> = tower.topics().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        tables,
+        ["tower\n    tower.guest.came  version 1    schema  has uuid_hex by name\n"]
     );
 }
