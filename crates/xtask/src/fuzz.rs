@@ -1,6 +1,7 @@
 //! Looks for inputs that break what must hold, as long as one likes.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::{Outcome, cargo, root, tools};
 
@@ -18,14 +19,22 @@ pub(crate) struct Options {
     /// How long each target runs, in seconds
     #[arg(value_name = "SECONDS", default_value_t = 60)]
     seconds: u32,
-    /// Afterwards adds to the corpus that the suite replays what reaches code that nothing in it reaches
+    /// Afterwards keeps, in the corpus that the suite replays, what reaches code that the inputs with names do not reach, and
+    /// no more of it than that takes
     #[arg(long)]
     keep: bool,
 }
 
+/// How long one input may take, in seconds: what takes longer hangs.
+const MAX_SECONDS: &str = "10";
+
 /// Builds the targets for libFuzzer and runs them, on whatever compiler is in use.
 pub(crate) fn run(options: &Options) -> Outcome {
     tools::find("cargo-fuzz")?;
+    if std::env::var_os("CXX").is_none() {
+        tools::find("c++")?;
+    }
+    build()?;
     let chosen = |target: &&&str| {
         options
             .target
@@ -34,33 +43,111 @@ pub(crate) fn run(options: &Options) -> Outcome {
     };
     for target in TARGETS.iter().filter(chosen) {
         println!("\n=== {target}, for {} s", options.seconds);
-        let found = folder("libfuzzer/corpus", target);
-        let kept = folder("corpus", target);
-        std::fs::create_dir_all(&found)
-            .map_err(|error| format!("{} can't be made: {error}", found.display()))?;
+        let found = folder("corpus", target);
+        let kept = folder("kept", target);
+        corpus("unpack", target, &emptied(&kept)?)?;
+        std::fs::create_dir_all(&found).map_err(|error| not_made(&found, &error))?;
         let time = format!("-max_total_time={}", options.seconds);
-        let length = format!("-max_len={MAX_BYTES}");
-        fuzz(target, &[&found, &kept], &[&time, &length])?;
+        fuzz(target, &[&found, &kept], &[&time])?;
         if options.keep {
-            fuzz(target, &[&kept, &found], &["-merge=1", &length])?;
+            keep(target, &found, &kept)?;
         }
     }
     Ok(())
 }
 
+/// Chooses anew, from what was kept and what was found, what reaches code that the inputs with names do not: a small set
+/// of small ones. How often something is done does not count: an input for each would be thousands.
+fn keep(target: &str, found: &Path, kept: &Path) -> Outcome {
+    let chosen = folder("chosen", target);
+    emptied(&chosen)?;
+    let named = root().join("tests/fuzz/corpus").join(target);
+    for entry in std::fs::read_dir(&named).map_err(|error| not_made(&chosen, &error))? {
+        let copied = entry.and_then(|entry| {
+            std::fs::copy(entry.path(), chosen.join(entry.file_name()))?;
+            Ok(())
+        });
+        copied.map_err(|error| not_made(&chosen, &error))?;
+    }
+    let choice = ["-set_cover_merge=1", "-use_counters=0"];
+    fuzz(target, &[&chosen, found, kept], &choice)?;
+    corpus("keep", target, &chosen)
+}
+
+/// Where libFuzzer works: nothing in there is in the repository.
 fn folder(of: &str, target: &str) -> PathBuf {
-    root().join("tests/fuzz").join(of).join(target)
+    let base = root().join("tests/fuzz/libfuzzer");
+    base.join(of).join(target)
+}
+
+/// The same folder, with nothing in it.
+fn emptied(folder: &Path) -> Result<PathBuf, String> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(|error| not_made(folder, &error))?;
+    }
+    std::fs::create_dir_all(folder).map_err(|error| not_made(folder, &error))?;
+    Ok(folder.to_owned())
+}
+
+fn not_made(folder: &Path, error: &std::io::Error) -> String {
+    format!("{} can't be made: {error}", folder.display())
+}
+
+/// Unpacks what is kept, or keeps what is there: the package of the targets knows how.
+fn corpus(what: &str, target: &str, folder: &Path) -> Outcome {
+    let status = cargo()
+        .args([
+            "run",
+            "--quiet",
+            "-p",
+            "boxes-fuzz",
+            "--bin",
+            "corpus",
+            "--",
+        ])
+        .args([what, target])
+        .arg(folder)
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("the corpus of `{target}` can't be read or written")),
+        Err(error) => Err(format!("cargo can't be started: {error}")),
+    }
+}
+
+/// `cargo fuzz` with this task, for the targets of this project.
+fn cargo_fuzz(task: &str) -> Command {
+    // The code has no `unsafe`, so the sanitizers, which need a nightly compiler, would find nothing.
+    let mut command = cargo();
+    command
+        .args(["fuzz", task, "--sanitizer", "none", "--fuzz-dir"])
+        .arg(root().join("tests/fuzz/libfuzzer"));
+    command
+}
+
+fn build() -> Outcome {
+    println!(
+        "=== the targets, with what shows libFuzzer where an input goes; the first time takes minutes"
+    );
+    let status = cargo_fuzz("build").status();
+    let status = status.map_err(|error| format!("cargo can't be started: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "the targets can't be built ({status}): the lines above say why; `cargo test -p boxes-fuzz` builds the same code \
+         without libFuzzer"
+    ))
 }
 
 /// The first folder is written to, all are read.
 fn fuzz(target: &str, folders: &[&Path], arguments: &[&str]) -> Outcome {
-    // The code has no `unsafe`, so the sanitizers, which need a nightly compiler, would find nothing.
-    let status = cargo()
-        .args(["fuzz", "run", "--sanitizer", "none", "--fuzz-dir"])
-        .arg(root().join("tests/fuzz/libfuzzer"))
+    let status = cargo_fuzz("run")
         .arg(target)
         .args(folders)
         .arg("--")
+        .arg(format!("-max_len={MAX_BYTES}"))
+        .arg(format!("-timeout={MAX_SECONDS}"))
         .args(arguments)
         .status();
     match status {
@@ -79,8 +166,11 @@ mod tests {
 
     #[test]
     fn every_target_has_a_corpus() {
-        let names = std::fs::read_dir(root().join("tests/fuzz/corpus")).unwrap();
-        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        let entries = std::fs::read_dir(root().join("tests/fuzz/corpus")).unwrap();
+        let folders = entries
+            .map(Result::unwrap)
+            .filter(|entry| entry.path().is_dir());
+        let mut names: Vec<_> = folders.map(|entry| entry.file_name()).collect();
         names.sort();
         let mut targets = TARGETS;
         targets.sort_unstable();

@@ -40,6 +40,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "cargo install --locked cargo-fuzz",
     },
     Tool {
+        program: "c++",
+        purpose: "fuzz: the compiler that libFuzzer is built with",
+        folders: &[],
+        install: "apt-get install g++",
+    },
+    Tool {
         program: "nginx",
         purpose: "test: the caching proxy; bench: the server of files",
         folders: &["/usr/sbin", "/usr/local/sbin"],

@@ -1,6 +1,6 @@
 //! What must hold whatever comes: one function of bytes for each border that others can reach.
 //!
-//! The same functions run in two ways. The suite replays the inputs that are kept in `corpus` and changes of them, the
+//! The same functions run in two ways. The suite replays the inputs that are kept (`corpus.rs`) and changes of them, the
 //! same in each run, on a stable compiler. `cargo xtask fuzz` lets libFuzzer look for inputs that reach new code, as long
 //! as one likes; what it finds is kept.
 //!
@@ -17,6 +17,7 @@
 
 mod answer;
 mod command;
+pub mod corpus;
 mod link;
 mod message;
 mod mutation;
@@ -73,4 +74,20 @@ pub const TARGETS: &[Target] = &[
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     (target.expect("it is a target").run)(data);
+}
+
+/// Changes an input of the target with this name once, with its words, as the suite does; the first `size` bytes of `data`
+/// are the input. Returns how many are afterwards, at most `max_size` and what `data` has room for.
+///
+/// # Panics
+///
+/// If there is no such target.
+pub fn change(name: &str, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    let words = target.expect("it is a target").words;
+    let mut input = data[..size].to_vec();
+    Mutations::of(&[], words, seed.into()).change(&mut input);
+    let size = input.len().min(max_size).min(data.len());
+    data[..size].copy_from_slice(&input[..size]);
+    size
 }

@@ -39,7 +39,8 @@ impl<'a> Mutations<'a> {
         }
     }
 
-    fn change(&mut self, input: &mut Vec<u8>) {
+    /// Makes one change.
+    pub fn change(&mut self, input: &mut Vec<u8>) {
         let at = self.random.usize(0..=input.len());
         let length = self.random.usize(0..=(input.len() - at).min(32));
         match self.random.u8(0..8) {

@@ -10,20 +10,19 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use boxes_fuzz::{Mutations, TARGETS, Target};
+use boxes_fuzz::{Mutations, TARGETS, Target, corpus};
 
 /// How many changed inputs are tried, unless `BOXES_TEST_FUZZ_INPUTS` says otherwise.
 const N_INPUTS: usize = 2_000;
 
-fn corpus(target: &Target) -> BTreeMap<PathBuf, Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(target.name);
-    let files = std::fs::read_dir(folder).unwrap();
-    let files = files.map(|file| file.unwrap().path());
-    files
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
+/// What is kept, and what it is called in a message.
+fn corpus(target: &Target) -> BTreeMap<String, Vec<u8>> {
+    let named = corpus::named(target.name).unwrap();
+    assert!(!named.is_empty());
+    let found = corpus::found(target.name).unwrap().into_iter();
+    let found = (1..).zip(found);
+    let found = found.map(|(line, input)| (format!("line {line} of {}.found", target.name), input));
+    named.into_iter().chain(found).collect()
 }
 
 fn n_inputs() -> usize {
@@ -47,9 +46,8 @@ fn run(target: &Target, input: &[u8], what: &str) {
 fn holds(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     let corpus = corpus(target);
-    assert!(!corpus.is_empty());
-    for (path, input) in &corpus {
-        run(target, input, &path.display().to_string());
+    for (name, input) in &corpus {
+        run(target, input, name);
     }
     let inputs: Vec<_> = corpus.into_values().collect();
     for input in Mutations::of(&inputs, target.words, 1).take(n_inputs()) {
