@@ -2,6 +2,7 @@
 
 use boxes_http::OpenApiPart;
 use boxes_mapper::TopicDescription;
+use boxes_notification_log::WITHHELD_TOPIC;
 use serde_json::{Map, Value, json};
 
 use crate::state::PublishedLog;
@@ -13,6 +14,8 @@ pub(crate) struct Channel {
     /// The name of the log, which is its path.
     pub(crate) log: String,
     topics: Vec<TopicDescription>,
+    /// Whether a notification may keep its place without being published.
+    withholds: bool,
 }
 
 /// One kind of message: a topic in one of its versions.
@@ -29,6 +32,7 @@ impl Channel {
         Self {
             log: published.name.clone(),
             topics: published.topics.topics.clone(),
+            withholds: published.withholds,
         }
     }
 
@@ -70,7 +74,9 @@ pub(crate) fn document(
             }
             add(message.key(), message.described(&channel.log));
         }
-        if channel.topics.is_empty() {
+        if channel.withholds {
+            add(format!("{WITHHELD_TOPIC}.v1"), withheld());
+        } else if channel.topics.is_empty() {
             let any = json!({ "name": "notification", "payload": notification_schema() });
             add(format!("{name}.notification"), any);
         }
@@ -157,6 +163,19 @@ impl Message<'_> {
             "description": description,
         })
     }
+}
+
+/// What stands in the place of a notification that a log does not publish.
+fn withheld() -> Value {
+    let of_topic = json!({
+        "properties": { "topic": { "const": WITHHELD_TOPIC }, "state": { "type": "object", "maxProperties": 0 } },
+    });
+    json!({
+        "name": WITHHELD_TOPIC,
+        "title": "Withheld",
+        "payload": { "allOf": [notification_schema(), of_topic] },
+        "description": "Keeps the place of a notification that is not published here, so that ids stay dense: go over it.",
+    })
 }
 
 fn notification_schema() -> Value {

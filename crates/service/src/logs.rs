@@ -42,6 +42,7 @@ pub(crate) fn published(
         .zip(topics)
         .map(|((name, log), topics)| PublishedLog {
             has_seals: has_seals && name == app.name(),
+            withholds: name != app.name() || logs.instead.is_some(),
             name,
             log,
             topics,

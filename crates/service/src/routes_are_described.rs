@@ -385,3 +385,22 @@ async fn where_tokens_are_set_or_rates_limited_the_refusals_are_described() {
     }
     assert!(!seen.answers["getHealth"].contains("429"));
 }
+
+#[tokio::test]
+async fn a_log_that_publishes_a_part_of_another_says_what_stands_in_the_place_of_the_rest() {
+    let router = router_of(bells(), &config()).await;
+    let asked = request(Method::GET, "/bells/asyncapi.json", HEADERS[0], None);
+    let (_, _, body) = send(&router, asked).await;
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    let messages = |log: &str| {
+        let messages = document["channels"][log]["messages"].as_object().unwrap();
+        messages.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(messages("bells"), ["bells.bell.rung.v1"]);
+    assert_eq!(
+        messages("bells.noises"),
+        ["bells.bell.rung.v1", "boxes.withheld.v1"]
+    );
+    let withheld = &document["components"]["messages"]["boxes.withheld.v1"];
+    assert_eq!(withheld["name"], "boxes.withheld");
+}

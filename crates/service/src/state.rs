@@ -55,6 +55,8 @@ pub(crate) struct PublishedLog {
     pub(crate) topics: LogTopics,
     /// Whether aggregates of its box may be deleted, so that caches must not keep its pages for ever.
     pub(crate) is_redactable: bool,
+    /// Whether it is made of another log, from which it withholds what it does not publish.
+    pub(crate) withholds: bool,
     /// Whether seals of its pages are served beside it.
     pub(crate) has_seals: bool,
 }
