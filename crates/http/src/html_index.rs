@@ -17,10 +17,10 @@ pub(crate) fn index(of: &ServiceIndex, links: &Links) -> Vec<u8> {
     };
     html.raw("</p>\n</header>\n<nav aria-label=\"The service\">\n");
     for (href, text) in [
-        (&of.readyz, "Can it work?"),
-        (&of.healthz, "Does it live?"),
-        (&of.metrics, "Figures"),
-        (&of.problems, "What may go wrong"),
+        (&of.readyz, "Readiness"),
+        (&of.healthz, "Health"),
+        (&of.metrics, "Metrics"),
+        (&of.problems, "Problems"),
     ] {
         anchor(&mut html, href, None, text);
         html.raw("\n");
