@@ -29,6 +29,7 @@ pub struct Garbage {
 }
 
 /// Finds the values that no event of the log names, and removes those that are older than `remove_older_than`, if given.
+/// Without it nothing is changed.
 ///
 /// Removing takes two runs: the first puts a value aside, where it is still found; a later one deletes it if it has been
 /// there for as long, and no event has come to name it. So nothing is lost to a command that keeps a value which is found to
@@ -60,6 +61,8 @@ pub async fn find_garbage(
         remove_older_than.is_some_and(|limit| age >= limit)
     };
     let mut garbage = Garbage::default();
+    // One that was kept again meanwhile is in both places, and counts once.
+    let mut named_aside = HashSet::new();
     // Those that are put aside now are for a later run, so the others come first.
     let mut after = None;
     loop {
@@ -68,8 +71,13 @@ pub async fn find_garbage(
         after = Some(*last);
         for (id, size, since) in some {
             if named.contains(&id) {
-                values.put_back(id).await?;
-                garbage.n_put_back += 1;
+                if remove_older_than.is_some() {
+                    values.put_back(id).await?;
+                    garbage.n_put_back += 1;
+                } else {
+                    garbage.n_named += 1;
+                    named_aside.insert(id);
+                }
             } else if is_old(since) {
                 values.delete(id).await?;
                 garbage.n_deleted += 1;
@@ -85,7 +93,7 @@ pub async fn find_garbage(
         after = Some(*last);
         for (id, size, since) in some {
             if named.contains(&id) {
-                garbage.n_named += 1;
+                garbage.n_named += u64::from(!named_aside.contains(&id));
                 continue;
             }
             garbage.count(size);

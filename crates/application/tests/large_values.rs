@@ -220,6 +220,13 @@ async fn a_value_that_is_named_while_it_is_put_aside_comes_back() {
     assert_eq!(shop.garbage(Some(HOUR)).await.n_put_aside, 1);
     shop.show("a", &picture).await;
     shop.pass(1);
+    // Who only looks changes nothing, and counts it once, also where it was kept again.
+    for _ in 0..2 {
+        let found = shop.garbage(None).await;
+        let counted = (found.n_named, found.n_garbage, found.n_put_back);
+        assert_eq!(counted, (1, 0, 0));
+        shop.app.keep("a picture of something").await.unwrap();
+    }
     let found = shop.garbage(Some(HOUR)).await;
     assert_eq!(
         (found.n_put_back, found.n_deleted, found.n_named),
