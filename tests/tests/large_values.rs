@@ -8,7 +8,7 @@
 
 use boxes::prelude::*;
 use boxes::service::Config;
-use boxes_testing::RunningBoxes;
+use boxes_testing::{RunningBoxes, postgres_url};
 use tempfile::TempDir;
 
 #[derive(Event, Debug, Clone, Serialize, Deserialize)]
@@ -102,12 +102,39 @@ async fn a_picture_is_fetched_by_those_who_follow_in_the_same_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_fetched_over_http_encrypted_and_outlives_the_process() {
+    fetched_over_http(None, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_one_in_a_folder() {
+    fetched_over_http(None, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_one_in_a_database_of_postgresql() {
+    fetched_over_http(Some(postgres_url()), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_one_in_a_folder_beside_a_database_of_postgresql() {
+    fetched_over_http(Some(postgres_url()), true).await;
+}
+
+/// In the store, or else in SQLite; values in a folder or in the database.
+async fn fetched_over_http(store: Option<String>, in_folder: bool) {
     let data = TempDir::new().unwrap();
+    let values = data.path().join("values");
     let keys: boxes::mapper::Keys = format!("1:{}", "07".repeat(32)).parse().unwrap();
     let encryption = boxes::mapper::Encryption::all(keys);
     let configure = |config: &mut Config| {
         config.stores.clear();
+        if let Some(store) = &store {
+            config
+                .stores
+                .insert("catalogue".to_owned(), store.parse().unwrap());
+        }
         config.data = data.path().to_owned();
+        config.values_folder = in_folder.then(|| values.clone());
         config.mapper = boxes::mapper::Mapper::default().encrypted(encryption.clone());
     };
     let near = RunningBoxes::start_with([catalogue()], configure).await;
@@ -132,6 +159,11 @@ async fn a_picture_is_fetched_over_http_encrypted_and_outlives_the_process() {
         "public, max-age=31536000, immutable"
     );
     let stored = answer.bytes().await.unwrap();
+    let file = values.join("catalogue").join(&id[..2]).join(id);
+    assert_eq!(file.exists(), in_folder);
+    if in_folder {
+        assert_eq!(std::fs::read(file).unwrap(), stored);
+    }
     assert!(
         !stored.windows(16).any(|part| part == [0; 16]),
         "it is encrypted"

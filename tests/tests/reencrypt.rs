@@ -13,8 +13,12 @@ use std::process::Command;
 
 use boxes::Event;
 use boxes::mapper::{Encryption, Envelope, Keys, Mapper, MapperError, SubjectKey};
-use boxes_application::{StoredSubjectKeys, SubjectKeyProvider};
-use boxes_recorder::{Append, Notification, Position, Recorder, StreamRange, Tracking};
+use boxes_application::{
+    App, AppOptions, Error, StoredSubjectKeys, SubjectKeyProvider, ValueFolder,
+};
+use boxes_recorder::{
+    Append, GroupCommit, GroupCommitBounds, Notification, Position, Recorder, StreamRange, Tracking,
+};
 use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -379,4 +383,53 @@ async fn keys_of_subjects_are_encrypted_anew_where_they_are_and_no_file_has_them
         help.contains("--keys-file") && help.contains("--subject-keys") && !help.contains("--bind"),
         "{help}"
     );
+}
+
+/// What a box has that is on this recorder and has these keys, with its values in a folder if one is named.
+async fn app(recorder: SqliteRecorder, keys: &str, values: Option<&Path>) -> App {
+    let writer = GroupCommit::start(std::sync::Arc::new(recorder), GroupCommitBounds::default());
+    let options = AppOptions {
+        mapper: mapper(keys),
+        value_folder: values.map(|folder| ValueFolder::open(folder.join("orders")).unwrap()),
+        ..AppOptions::default()
+    };
+    App::new(writer.await.unwrap(), options)
+}
+
+#[tokio::test]
+async fn values_that_are_stored_apart_come_along_and_are_encrypted_anew() {
+    for in_folder in [false, true] {
+        let shop = Shop::new();
+        let folder = shop.data.path().join("values");
+        let (values, variable) = match in_folder {
+            true => (Some(&*folder), folder.to_str().unwrap()),
+            false => (None, ""),
+        };
+        let old = app(open(&shop.old()).await, ONE, values).await;
+        let pictures = ["a", "b"].map(|name| name.repeat(20_000));
+        let mut kept = Vec::new();
+        for picture in &pictures {
+            kept.push(old.keep(picture.clone()).await.unwrap());
+        }
+        let variables = [
+            ("BOXES_KEYS", &*format!("{TWO},{ONE}")),
+            ("BOXES_ENCRYPT", "all"),
+        ];
+        let folder_of_values = [("BOXES_VALUES_FOLDER", variable)];
+        let variables = [&variables[..], &folder_of_values[..usize::from(in_folder)]].concat();
+        for _ in 0..2 {
+            let (code, said, error) = shop.reencrypt(&variables);
+            assert_eq!(code, Some(0), "{error}");
+            assert!(said.contains("with 2 large values"), "{said}");
+        }
+        let new = app(open(&shop.new_log()).await, TWO, values).await;
+        for (large, picture) in kept.iter().zip(&pictures) {
+            assert_eq!(new.value(large).await.unwrap(), *picture);
+        }
+        // With the old key alone they are not read, but where nothing was to change.
+        let old_key = app(open(&shop.new_log()).await, ONE, values).await;
+        let read = old_key.value(&kept[0]).await;
+        assert!(matches!(read, Err(Error::Mapper(_))), "{read:?}");
+        assert_eq!(old.value(&kept[0]).await.is_ok(), !in_folder);
+    }
 }

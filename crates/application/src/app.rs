@@ -19,7 +19,8 @@ use crate::subject_key_provider::NoSubjectKeys;
 use crate::transaction::{Existing, Transaction};
 use crate::{
     DEFAULT_LARGE_OVER, Edge, Error, History, MAX_LARGE_BYTES, PublicLog, Snapshots,
-    StoredSubjectKeys, StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueSource,
+    StoredSubjectKeys, StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueFolder,
+    ValueSource,
 };
 
 /// How a box runs.
@@ -39,6 +40,8 @@ pub struct AppOptions {
     pub subject_keys: Option<SubjectKeys>,
     /// Values of more bytes than this are stored apart from the events that name them, see [`App::keep`].
     pub large_over: usize,
+    /// Where they are then: beside the log, in its database, for `None`.
+    pub value_folder: Option<ValueFolder>,
     /// Whether its aggregates may be deleted, which redacts their events in its log. Say so from the start: of a log
     /// that can't be redacted, caches may keep pages for a year.
     pub redactable: bool,
@@ -55,6 +58,7 @@ impl Default for AppOptions {
             mapper: Mapper::default(),
             subject_keys: None,
             large_over: DEFAULT_LARGE_OVER,
+            value_folder: None,
             redactable: false,
             edge: Arc::new(SystemEdge),
         }
@@ -112,7 +116,7 @@ impl App {
             .mapper
             .of_box(&name)
             .with_subject_keys(subject_keys.ring());
-        let values = StoredValues::of(&*recorder, Arc::clone(&options.edge));
+        let values = StoredValues::of(&*recorder, options.value_folder, Arc::clone(&options.edge));
         let inner = Inner {
             values,
             large_over: options.large_over,

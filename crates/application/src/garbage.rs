@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxes_domain::LargeId;
 use boxes_mapper::Metadata;
 use boxes_recorder::{NotificationScan, Recorder};
 use jiff::Timestamp;
 
+use crate::values::Shelf;
 use crate::{Error, StoredValues};
 
 /// What was found, in values and in bytes as they are stored.
@@ -61,48 +61,55 @@ pub async fn find_garbage(
         remove_older_than.is_some_and(|limit| age >= limit)
     };
     let mut garbage = Garbage::default();
-    // One that was kept again meanwhile is in both places, and counts once.
-    let mut named_aside = HashSet::new();
-    // Those that are put aside now are for a later run, so the others come first.
-    let mut after = None;
-    loop {
-        let some = values.some_after(after, true).await?;
-        let Some((last, ..)) = some.last() else { break };
-        after = Some(*last);
-        for (id, size, since) in some {
-            if named.contains(&id) {
-                if remove_older_than.is_some() {
-                    values.put_back(id).await?;
-                    garbage.n_put_back += 1;
+    // One may be on both shelves, and in several places, and counts once.
+    let mut found_named = HashSet::new();
+    for shelves in values.places() {
+        // Those that are put aside now are for a later run, so the others come first.
+        let mut after = None;
+        loop {
+            let some = shelves.some_after(Shelf::Aside, &mut after).await?;
+            if some.is_empty() {
+                break;
+            }
+            for (id, size, since) in some {
+                if named.contains(&id) {
+                    found_named.insert(id);
+                    if remove_older_than.is_some() {
+                        shelves.put_back(id).await?;
+                        garbage.n_put_back += 1;
+                    }
+                } else if is_old(since) {
+                    shelves.delete(id).await?;
+                    garbage.n_deleted += 1;
                 } else {
-                    garbage.n_named += 1;
-                    named_aside.insert(id);
+                    garbage.count(size);
                 }
-            } else if is_old(since) {
-                values.delete(id).await?;
-                garbage.n_deleted += 1;
-            } else {
+            }
+        }
+        let mut after = None;
+        loop {
+            let some = shelves.some_after(Shelf::Kept, &mut after).await?;
+            if some.is_empty() {
+                break;
+            }
+            for (id, size, since) in some {
+                if named.contains(&id) {
+                    found_named.insert(id);
+                    continue;
+                }
                 garbage.count(size);
+                if is_old(since) {
+                    shelves.put_aside(id).await?;
+                    garbage.n_put_aside += 1;
+                }
             }
         }
-    }
-    let mut after: Option<LargeId> = None;
-    loop {
-        let some = values.some_after(after, false).await?;
-        let Some((last, ..)) = some.last() else { break };
-        after = Some(*last);
-        for (id, size, since) in some {
-            if named.contains(&id) {
-                garbage.n_named += u64::from(!named_aside.contains(&id));
-                continue;
-            }
-            garbage.count(size);
-            if is_old(since) {
-                values.put_aside(id).await?;
-                garbage.n_put_aside += 1;
-            }
+        if let Some(limit) = remove_older_than {
+            let limit = now.checked_sub(limit).unwrap_or(Timestamp::MIN);
+            shelves.delete_unfinished(limit).await?;
         }
     }
+    garbage.n_named = u64::try_from(found_named.len()).unwrap_or(u64::MAX);
     Ok(garbage)
 }
 

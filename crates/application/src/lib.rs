@@ -25,7 +25,9 @@ mod snapshots;
 mod subject_key_provider;
 mod subject_keys;
 mod transaction;
+mod value_folder;
 mod values;
+mod values_beside_log;
 
 pub use after_commit::AfterCommit;
 pub use app::{App, AppOptions};
@@ -41,4 +43,5 @@ pub use rewrap::Rewrapped;
 pub use snapshots::{SnapshotEvery, Snapshots};
 pub use subject_key_provider::{MAX_SUBJECT_BYTES, StoredSubjectKeys, SubjectKeyProvider};
 pub use subject_keys::{DEFAULT_FORGOTTEN_WITHIN, MAX_SUBJECT_KEYS, SubjectKeys};
+pub use value_folder::ValueFolder;
 pub use values::{DEFAULT_LARGE_OVER, MAX_LARGE_BYTES, StoredValues, ValueSource};

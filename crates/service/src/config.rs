@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use boxes_application::ValueFolder;
 use boxes_http::{Authorities, NotificationLogOptions, RemoteOptions};
 use boxes_mapper::Mapper;
 use thiserror::Error;
@@ -24,8 +25,8 @@ use crate::telemetry::LogFormat;
 
 use crate::upstream_address::UPSTREAM_ADDRESS;
 use crate::{
-    BoundedContext, CorsOrigin, Network, RateLimit, ServeOptions, TlsFiles, Token, Tokens,
-    UpstreamAddress,
+    BoundedContext, CorsOrigin, Network, RateLimit, ServeOptions, StartError, TlsFiles, Token,
+    Tokens, UpstreamAddress,
 };
 
 /// What a service is told: every setting with its value.
@@ -75,6 +76,8 @@ pub struct Config {
     pub subject_keys: Option<Store>,
     /// Values of events of more bytes than this are stored apart from them.
     pub large_over: usize,
+    /// The folder for those, with one in it for each box; `None` keeps them in the databases of the boxes.
+    pub values_folder: Option<PathBuf>,
     /// Whether and how the logs of the boxes are sealed.
     pub sealing: Sealing,
     /// How long a request for news of a followed service may wait there.
@@ -194,6 +197,7 @@ impl Default for Config {
             formats: BTreeMap::new(),
             subject_keys: None,
             large_over: boxes_application::DEFAULT_LARGE_OVER,
+            values_folder: None,
             sealing: Sealing::default(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
@@ -406,6 +410,12 @@ impl Config {
             1024,
             &mut config.large_over,
         )?;
+        set.value(
+            &setting::VALUES_FOLDER,
+            "a folder",
+            |t| folder(t).map(Some),
+            &mut config.values_folder,
+        )?;
         config.sealing = sealing::sealing(&layers)?;
         Ok(config)
     }
@@ -433,6 +443,22 @@ impl Config {
             .get(name)
             .cloned()
             .unwrap_or_else(|| Store::Sqlite(self.data.join(format!("{name}.db"))))
+    }
+
+    /// The folder in which the named box keeps values that are stored apart, if one is configured. It is made if missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Folder`] if it can't be made, or nothing can be written there.
+    pub fn value_folder_of(&self, name: &str) -> Result<Option<ValueFolder>, StartError> {
+        let Some(folder) = &self.values_folder else {
+            return Ok(None);
+        };
+        let path = folder.join(name);
+        let opened = ValueFolder::open(&path);
+        opened
+            .map(Some)
+            .map_err(|source| StartError::Folder { path, source })
     }
 
     /// The format that is configured for the named box, if one is.

@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::progress_bar::progress_bar;
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result};
+use crate::{BoundedContext, Result, setting};
 
 /// What the command line of `garbage` says.
 pub type GarbageOptions = StoreOptions<GarbageArguments>;
@@ -28,7 +28,9 @@ pub struct GarbageArguments {
     older_than_hours: u32,
 }
 
-impl StoreArguments for GarbageArguments {}
+impl StoreArguments for GarbageArguments {
+    const MORE_SETTINGS: &'static [&'static str] = &[setting::VALUES_FOLDER.id()];
+}
 
 /// Finds, and removes if it is told to, the values that no event of a box names, and prints how many that are.
 pub(crate) async fn garbage(contexts: &[BoundedContext], options: &GarbageOptions) -> Result {
@@ -42,7 +44,8 @@ pub(crate) async fn garbage(contexts: &[BoundedContext], options: &GarbageOption
     }
     let recorder = store.open().await?;
     let edge = Arc::new(SystemEdge);
-    let Some(values) = StoredValues::of(&*recorder, Arc::<SystemEdge>::clone(&edge)) else {
+    let folder = store.config.value_folder_of(&store.name)?;
+    let Some(values) = StoredValues::of(&*recorder, folder, Arc::<SystemEdge>::clone(&edge)) else {
         return Err(refused("this store has no place for values".to_owned()));
     };
     let limit = Duration::from_secs(u64::from(own.older_than_hours) * 3600);

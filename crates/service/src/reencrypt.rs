@@ -1,8 +1,9 @@
 //! A log is stored anew, encrypted as its box encrypts now.
 
-use boxes_application::StoredSubjectKeys;
+use boxes_application::{StoredSubjectKeys, StoredValues};
 use boxes_mapper::{Mapper, MapperError};
 use boxes_recorder::{Append, Notification, Recorder, RecorderError, Tracking};
+use bytes::Bytes;
 use thiserror::Error;
 
 /// How many events are read, and recorded in one transaction, at a time.
@@ -27,6 +28,8 @@ pub(crate) enum ReencryptError {
     Cut { id: u64 },
     #[error("the keys of subjects can't be copied")]
     Keys(#[from] boxes_application::Error),
+    #[error("the values that are stored apart from events can't be copied")]
+    Values(#[source] boxes_application::Error),
     #[error(transparent)]
     Recorder(#[from] RecorderError),
 }
@@ -42,6 +45,8 @@ pub(crate) struct Reencrypted {
     pub(crate) n_left: u64,
     /// Keys of subjects in the new store.
     pub(crate) n_keys: u64,
+    /// Values that are stored apart from the events that name them, in the new store or in the folder of both.
+    pub(crate) n_values: u64,
 }
 
 /// Stores the events of `source` in `target`, under the same ids, as `mapper` writes them now; and how far the box has come in
@@ -54,6 +59,7 @@ pub(crate) async fn reencrypt(
     target: &dyn Recorder,
     mapper: &Mapper,
     upstreams: impl IntoIterator<Item = &str>,
+    values: Option<(StoredValues, StoredValues)>,
     mut progress: impl FnMut(u64),
 ) -> Result<Reencrypted, ReencryptError> {
     // Before the head: what a step caused is copied with it, or neither.
@@ -109,6 +115,10 @@ pub(crate) async fn reencrypt(
         head,
         n_left: source.head().await?.saturating_sub(head),
         n_keys: copy_keys(source, target, mapper).await?,
+        n_values: match values {
+            Some((from, into)) => copy_values(&from, &into, mapper).await?,
+            None => 0,
+        },
     })
 }
 
@@ -139,6 +149,21 @@ async fn record(target: &dyn Recorder, append: Append) -> Result<(), RecorderErr
     outcomes
         .into_iter()
         .try_for_each(|outcome| outcome.map(drop))
+}
+
+/// The values that are stored apart from the events, as `mapper` writes them now.
+async fn copy_values(
+    from: &StoredValues,
+    into: &StoredValues,
+    mapper: &Mapper,
+) -> Result<u64, ReencryptError> {
+    let rewrite = |id, stored: &Bytes| {
+        let content = mapper.read_value(id, stored)?;
+        Ok(mapper.write_value(id, content)?)
+    };
+    from.rewrite(into, rewrite)
+        .await
+        .map_err(ReencryptError::Values)
 }
 
 /// The keys of subjects that lie beside the events.

@@ -1,13 +1,16 @@
 //! The command `reencrypt` of a program.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use boxes_application::{StoredValues, SystemEdge};
+use boxes_recorder::Recorder;
 use clap::Args;
 
 use crate::progress_bar::progress_bar;
 use crate::reencrypt::{Reencrypted, reencrypt};
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result, Store};
+use crate::{BoundedContext, Result, Store, setting};
 
 /// What the command line of `reencrypt` says.
 pub type ReencryptOptions = StoreOptions<ReencryptArguments>;
@@ -23,7 +26,9 @@ pub struct ReencryptArguments {
     into: Store,
 }
 
-impl StoreArguments for ReencryptArguments {}
+impl StoreArguments for ReencryptArguments {
+    const MORE_SETTINGS: &'static [&'static str] = &[setting::VALUES_FOLDER.id()];
+}
 
 /// Stores the log of a box anew, as the settings say that events are encrypted and compressed now, and prints how far it
 /// is.
@@ -55,7 +60,12 @@ pub(crate) async fn reencrypt_box(
         .flat_map(BoundedContext::upstreams);
     let bar = progress_bar("encrypting events", source.head().await?);
     let mapper = from.mapper(contexts)?;
-    let done = reencrypt(&*source, &*target, &mapper, upstreams, |n_done| {
+    let values = |recorder: &dyn Recorder| -> Result<Option<StoredValues>> {
+        let folder = from.config.value_folder_of(&from.name)?;
+        Ok(StoredValues::of(recorder, folder, Arc::new(SystemEdge)))
+    };
+    let values = values(&*source)?.zip(values(&*target)?);
+    let done = reencrypt(&*source, &*target, &mapper, upstreams, values, |n_done| {
         bar.set_position(n_done);
     })
     .await?;
@@ -75,11 +85,14 @@ fn told(done: &Reencrypted, name: &str, into: &Store) -> String {
         head,
         n_left,
         n_keys,
+        n_values,
     } = done;
-    let keys = match n_keys {
+    let with = |n: u64, what: &str| match n {
         0 => String::new(),
-        n_keys => format!(", with {n_keys} keys of subjects"),
+        n => format!(", with {n} {what}"),
     };
+    let keys = with(*n_keys, "keys of subjects");
+    let values = with(*n_values, "large values");
     let next = if *n_left > 0 {
         format!("The box has recorded {n_left} more meanwhile: stop it, and run this once more.")
     } else {
@@ -87,5 +100,5 @@ fn told(done: &Reencrypted, name: &str, into: &Store) -> String {
             "If the box was stopped when this began, serve it with --store {name}={into}; otherwise stop it, and run this once more."
         )
     };
-    format!("{head} events are in {into}{keys}; this run stored {n_new} of them.\n{next}\n")
+    format!("{head} events are in {into}{keys}{values}; this run stored {n_new} of them.\n{next}\n")
 }

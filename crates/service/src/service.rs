@@ -225,6 +225,7 @@ impl Started {
             logs: declared,
             snapshots,
         } = planned.context.into_parts();
+        let value_folder = config.value_folder_of(&name)?;
         let app = App::new(
             writer.clone(),
             AppOptions {
@@ -232,6 +233,7 @@ impl Started {
                 snapshots,
                 max_cached_aggregates: config.aggregate_cache,
                 large_over: config.large_over,
+                value_folder,
                 mapper,
                 subject_keys: self
                     .key_stores

@@ -206,6 +206,11 @@ settings! {
         default: "16",
         help: "Values of events that may be large (`Large`) are stored apart from them if they have more, 1 to 8192",
     }
+    VALUES_FOLDER {
+        key: Some("values_folder"), flag: Some("values-folder"), variable: "BOXES_VALUES_FOLDER", value: "FOLDER", shape: Shape::One,
+        default: "none: in the database of each box",
+        help: "Folder for values that are stored apart, those of each box in a folder of its name in it; made if missing. Replicas have to share it. What was kept in the database before is found there still",
+    }
     SUBJECT_KEYS {
         key: Some("subject_keys"), flag: Some("subject-keys"), variable: "BOXES_SUBJECT_KEYS", value: "STORE", shape: Shape::One,
         default: "beside the events of each box",

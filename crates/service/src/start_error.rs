@@ -26,8 +26,9 @@ pub enum StartError {
     /// The certificate of the service or its key can't be used: mend the files, or name others.
     #[error("HTTPS can't be spoken")]
     Certificate(#[from] CertificateError),
-    /// The folder of a database can't be made.
-    #[error("the folder {} can't be made", path.display())]
+    /// The folder of a database or of values can't be made, or nothing can be written there: mend its permissions, or name
+    /// another.
+    #[error("the folder {} can't be made or written to", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
