@@ -11,9 +11,10 @@ use std::sync::Arc;
 use boxes_integrity::{
     Finding, Sealer, SealerError, Seals, SigningKey, StoredSeals, Tampering, Verification,
 };
-use boxes_notification_log::SectionId;
-use boxes_recorder::{KeyValueStore, Recorder};
+use boxes_notification_log::{DerivedLog, LogError, NotificationLog, SectionId, Translation};
+use boxes_recorder::{KeyValueStore, Notification, Recorder, StoredEvent};
 use boxes_testing::log_fixture::{SmallLog, small_event};
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----
@@ -175,4 +176,81 @@ async fn it_goes_on_from_no_seal_that_does_not_fit_the_log() {
         found.id == 11 && matches!(found.tampering, Tampering::SealDamaged { .. }),
         "{found}"
     );
+}
+
+/// Publishes every second event, in other words if it is told to.
+#[derive(Debug)]
+struct EverySecond(&'static str);
+
+impl Translation for EverySecond {
+    fn translate(&self, notification: &Notification) -> Result<Option<StoredEvent>, LogError> {
+        if !notification.id.is_multiple_of(2) || notification.event.is_redacted() {
+            return Ok(None);
+        }
+        let state = Bytes::from_static(self.0.as_bytes());
+        let event = notification.event.clone();
+        let topic = "sales.sale".into();
+        Ok(Some(StoredEvent {
+            topic,
+            state,
+            ..event
+        }))
+    }
+}
+
+fn every_second(log: &SmallLog, words: &'static str, revision: u32) -> (DerivedLog, StoredSeals) {
+    let derived = DerivedLog::new(log.near(), Arc::new(EverySecond(words)), "sales", revision);
+    let identity = derived.identity(recorder(log).log());
+    let seals = StoredSeals::of_derived(&**recorder(log), &identity).unwrap();
+    (derived, seals)
+}
+
+async fn verified_derived(
+    log: &SmallLog,
+    words: &'static str,
+    revision: u32,
+) -> (u64, u64, Option<Finding>) {
+    let (derived, seals) = every_second(log, words, revision);
+    let report = Verification::default()
+        .run(&derived, &seals, |_, _| {})
+        .await
+        .unwrap();
+    (report.verified.id, report.n_deleted, report.finding)
+}
+
+#[tokio::test]
+async fn a_derived_log_has_seals_of_its_own_over_what_was_published() {
+    const WORDS: &str = r#"{"words":1}"#;
+    const OTHERS: &str = r#"{"words":2}"#;
+    let log = SmallLog::with(5, 21).await;
+    sealer(&log, Some(KEY)).seal_archived().await.unwrap();
+    let (derived, seals) = every_second(&log, WORDS, 1);
+    let derived: Arc<dyn NotificationLog> = Arc::new(derived);
+    let mut of_derived = Sealer::new(derived, seals, None);
+    assert_eq!(of_derived.seal_archived().await.unwrap(), 4);
+    assert_eq!(verified_derived(&log, WORDS, 1).await, (20, 0, None));
+    assert_eq!(verified(&log, &[KEY]).await, (20, None));
+
+    // Deleted are one that was published and one that was not.
+    log.delete(4).await;
+    log.delete(7).await;
+    assert_eq!(verified_derived(&log, WORDS, 1).await, (20, 2, None));
+
+    let changed = Finding {
+        id: 2,
+        tampering: Tampering::Changed { content: true },
+    };
+    let found = verified_derived(&log, OTHERS, 1).await;
+    assert_eq!(found, (0, 0, Some(changed)));
+    log.append(5).await;
+    let (derived, seals) = every_second(&log, OTHERS, 1);
+    let refused = Sealer::new(Arc::new(derived), seals, None)
+        .seal_archived()
+        .await;
+    assert!(
+        matches!(refused, Err(SealerError::Refused { .. })),
+        "{refused:?}"
+    );
+    // With a revision of its own it is another log, of which nothing is sealed.
+    assert_eq!(verified_derived(&log, OTHERS, 2).await, (0, 0, None));
 }

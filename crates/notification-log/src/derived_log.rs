@@ -65,7 +65,9 @@ impl DerivedLog {
         }
     }
 
-    fn identity(&self, source: &LogIdentity) -> LogIdentity {
+    /// What it is known by, where this is what it is made of: its name and revision give it an epoch of its own.
+    #[must_use]
+    pub fn identity(&self, source: &LogIdentity) -> LogIdentity {
         let revision = self.revision.to_be_bytes();
         LogIdentity {
             name: self.name.clone(),
@@ -108,10 +110,27 @@ impl DerivedLog {
     }
 }
 
+/// Whether a notification of this log is one that keeps the place of another that is not published.
+///
+/// What was published stands no longer there once it is redacted: nobody can tell what it was made into, so it is a
+/// redacted one of these.
+#[must_use]
+pub fn is_withheld(log: &LogIdentity, notification: &Notification) -> bool {
+    let event = &notification.event;
+    event.topic == WITHHELD_TOPIC
+        && event.event_id == withheld_id(log, notification.id)
+        && event.originator_id.is_nil()
+        && event.originator_version == notification.id
+}
+
+fn withheld_id(log: &LogIdentity, id: u64) -> Uuid {
+    Uuid::new_v5(&log.epoch, &id.to_be_bytes())
+}
+
 /// Keeps the place of a notification, and has an event id of its own as any other.
 fn withheld(log: &LogIdentity, notification: &Notification) -> StoredEvent {
     StoredEvent {
-        event_id: Uuid::new_v5(&log.epoch, &notification.id.to_be_bytes()),
+        event_id: withheld_id(log, notification.id),
         originator_id: Uuid::nil(),
         originator_version: notification.id,
         topic: Cow::Borrowed(WITHHELD_TOPIC),

@@ -21,7 +21,7 @@ mod section;
 mod section_id;
 
 pub use backoff::Backoff;
-pub use derived_log::{DerivedLog, Translation, WITHHELD_TOPIC};
+pub use derived_log::{DerivedLog, Translation, WITHHELD_TOPIC, is_withheld};
 pub use error::LogError;
 pub use local::LocalNotificationLog;
 pub use log_slice::LogSlice;

@@ -417,6 +417,11 @@ impl BoundedContext {
         std::iter::once(own).chain(beside).collect()
     }
 
+    /// What is declared of the logs that it publishes.
+    pub(crate) const fn declared_logs(&self) -> &Logs {
+        &self.logs
+    }
+
     /// The boxes that it follows, in the order in which they are first named.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         self.policies.upstreams()

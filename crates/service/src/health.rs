@@ -109,6 +109,7 @@ async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> R
             let status = sealer.status.borrow().clone();
             SealerReport {
                 box_name: &sealer.box_name,
+                public_log: sealer.public_log.as_deref(),
                 state: if status.stopped.is_some() {
                     "stopped"
                 } else {
@@ -184,6 +185,8 @@ struct FollowerReport<'a> {
 struct SealerReport<'a> {
     #[serde(rename = "box")]
     box_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_log: Option<&'a str>,
     state: &'static str,
     sealed_through: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,7 +227,8 @@ async fn metrics(State(state): State<Arc<state::State>>) -> Response {
         let status = sealer.status.borrow().clone();
         let stopped = if status.stopped.is_some() { 1.0 } else { 0.0 };
         state.metrics.record(|| {
-            let labels = [("box", sealer.box_name.clone())];
+            let public = sealer.public_log.clone().unwrap_or_default();
+            let labels = [("box", sealer.box_name.clone()), ("public_log", public)];
             gauge!("boxes_sealed_through", &labels).set(as_f64(status.sealed_through));
             gauge!("boxes_sealing_stopped", &labels).set(stopped);
         });

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use boxes_application::App;
+use boxes_application::{App, PublicLog};
 use boxes_http::{
     BearerToken, DescribedRoutes, Dialects, ForeignNotificationLog, InvalidPath,
     NotificationLogOptions, NotificationLogResource, RemoteNotificationLog, RemoteOptions,
 };
+use boxes_integrity::StoredSeals;
 use boxes_notification_log::NotificationLog;
+use boxes_recorder::Recorder;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
@@ -18,35 +20,52 @@ use crate::state::PublishedLog;
 use crate::topics::LogTopics;
 use crate::{Config, StartError, Token, UpstreamAddress};
 
+/// The log of a box that is not its own one, but made of it.
+fn derived(
+    app: &App,
+    recorder: &dyn Recorder,
+    name: String,
+    public: &PublicLog,
+    topics: LogTopics,
+) -> PublishedLog {
+    let log = app.public_log(&name, public);
+    let identity = log.identity(recorder.log());
+    PublishedLog {
+        seals: StoredSeals::of_derived(recorder, &identity),
+        name,
+        log: Arc::new(log),
+        identity,
+        topics,
+        is_redactable: app.is_redactable(),
+        withholds: true,
+    }
+}
+
 /// The logs of a box that others may read, the one that is named after the box first, each with its `topics`.
-///
-/// `has_seals` says whether the recorder of the box can keep seals: those of its own log are served, if that is published.
 pub(crate) fn published(
     app: &App,
+    recorder: &dyn Recorder,
     logs: &Logs,
     topics: Vec<LogTopics>,
-    has_seals: bool,
 ) -> Vec<PublishedLog> {
-    let has_seals = has_seals && logs.instead.is_none();
-    let own: Arc<dyn NotificationLog> = match &logs.instead {
-        Some(public) => Arc::new(app.public_log(app.name(), public)),
-        None => Arc::new(app.notification_log()),
-    };
     let beside = logs.beside.iter().map(|(name, public)| {
         let name = format!("{}/{name}", app.name());
-        let log: Arc<dyn NotificationLog> = Arc::new(app.public_log(&name, public));
-        (name, log)
+        (name, Some(public))
     });
-    std::iter::once((app.name().to_owned(), own))
+    std::iter::once((app.name().to_owned(), logs.instead.as_ref()))
         .chain(beside)
         .zip(topics)
-        .map(|((name, log), topics)| PublishedLog {
-            has_seals: has_seals && name == app.name(),
-            withholds: name != app.name() || logs.instead.is_some(),
-            name,
-            log,
-            topics,
-            is_redactable: app.is_redactable(),
+        .map(|((name, public), topics)| match public {
+            Some(public) => derived(app, recorder, name, public, topics),
+            None => PublishedLog {
+                name,
+                log: Arc::new(app.notification_log()),
+                identity: recorder.log().clone(),
+                seals: StoredSeals::of(recorder),
+                topics,
+                is_redactable: app.is_redactable(),
+                withholds: false,
+            },
         })
         .collect()
 }
@@ -73,7 +92,7 @@ pub(crate) fn serve(
         shutdown: stopping.clone(),
         topics: Some(format!("/{name}/topics")),
         service_description: Some(open_api_path(box_name)),
-        seals: published.has_seals,
+        seals: published.seals.is_some(),
         ..NotificationLogOptions::new(format!("/{name}/notifications"))
     };
     let log = Arc::clone(&published.log);

@@ -150,7 +150,9 @@ impl Program {
         let matches = command.try_get_matches_from(arguments)?;
         match matches.subcommand() {
             Some(("serve", serve)) => ServeOptions::from_arg_matches(serve).map(Told::Serve),
-            Some(_) => BoxCommand::from_arg_matches(&matches).map(Told::Box),
+            Some(_) => {
+                BoxCommand::from_arg_matches(&matches).map(|command| Told::Box(Box::new(command)))
+            }
             None => ServeOptions::from_arg_matches(&matches).map(Told::Serve),
         }
     }
@@ -159,7 +161,7 @@ impl Program {
 /// What the command line tells a program to do.
 enum Told {
     Serve(ServeOptions),
-    Box(BoxCommand),
+    Box(Box<BoxCommand>),
 }
 
 fn exit_code(code: i32) -> ExitCode {

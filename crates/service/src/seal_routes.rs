@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::final_answer::FinalAnswer;
 use crate::json_schema::json_schema;
 use crate::problem::NOT_SEALED;
-use crate::state::RunningBox;
+use crate::state::PublishedLog;
 use crate::{Config, Json, Path, Problem};
 
 /// Where the seals of one log are, and who signs them here.
@@ -28,19 +28,17 @@ struct Served {
     cache_control: &'static str,
 }
 
-/// `/{box}/notifications/{low},{high}/seal` and `/{box}/notifications/keys`.
+/// `/{log}/notifications/{low},{high}/seal` and `/{log}/notifications/keys`.
 ///
 /// Seals that are there are served whether or not this service seals.
-pub(crate) fn routes(running: &RunningBox, config: &Config) -> DescribedRoutes {
-    let recorder = running.writer.recorder();
+pub(crate) fn routes(published: &PublishedLog, config: &Config) -> DescribedRoutes {
     let served = Arc::new(Served {
-        log: recorder.log().clone(),
-        // Those of a log that is not published are nobody's business.
-        seals: StoredSeals::of(&**recorder).filter(|_| running.publishes_own_log),
+        log: published.identity.clone(),
+        seals: published.seals.clone(),
         key: config.sealing.key.as_ref().map(|key| key.verifying_key()),
         cache_control: FinalAnswer::cache_control(config),
     });
-    let path = format!("/{}/notifications", running.app.name());
+    let path = format!("/{}/notifications", published.name);
     DescribedRoutes::new()
         .read_as(
             &format!("{path}/{{page}}/seal"),

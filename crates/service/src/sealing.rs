@@ -70,41 +70,57 @@ fn key(layers: &Layers) -> Result<Option<SigningKey>, ConfigError> {
 }
 
 impl Sealing {
-    /// The sealer of a box, if its log is to be sealed.
+    /// The sealers of the logs of a box, if they are to be sealed: of its own one, which is the source of all others and is
+    /// sealed also where it is not published, and of those that are published.
     ///
     /// # Errors
     ///
     /// [`StartError::Store`] if the engine has no place for seals.
-    pub(crate) fn sealer(
+    pub(crate) fn sealers(
         &self,
         running: &RunningBox,
-    ) -> Result<Option<(Sealer, RunningSealer)>, StartError> {
+    ) -> Result<Vec<(Sealer, RunningSealer)>, StartError> {
         if !self.on {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let name = running.app.name().to_owned();
-        let Some(seals) = StoredSeals::of(&**running.writer.recorder()) else {
-            return Err(StartError::Store {
-                store: "its store".to_owned(),
-                source: RecorderError::Mismatch {
-                    reason: "it has no place for seals beside the log: leave --seal out".to_owned(),
-                },
-                name,
+        let box_name = running.app.name();
+        let recorder = running.writer.recorder();
+        let own: Arc<dyn NotificationLog> = Arc::new(running.app.notification_log());
+        let own = (None, own, StoredSeals::of(&**recorder));
+        let public = running
+            .logs
+            .iter()
+            .filter(|published| published.withholds)
+            .map(|published| {
+                let name = Some(published.name.clone());
+                (name, Arc::clone(&published.log), published.seals.clone())
             });
-        };
-        let log: Arc<dyn NotificationLog> = Arc::new(running.app.notification_log());
-        let sealer = Sealer::new(log, seals, self.key.clone());
-        let sealer = match self.adopts {
-            true => sealer.adopting(),
-            false => sealer,
-        };
-        let status = sealer.status();
-        Ok(Some((
-            sealer,
-            RunningSealer {
-                box_name: name,
-                status,
-            },
-        )))
+        std::iter::once(own)
+            .chain(public)
+            .map(|(public_log, log, seals)| {
+                let seals = seals.ok_or_else(|| no_place(box_name))?;
+                let sealer = Sealer::new(log, seals, self.key.clone());
+                let sealer = match self.adopts {
+                    true => sealer.adopting(),
+                    false => sealer,
+                };
+                let running = RunningSealer {
+                    box_name: box_name.to_owned(),
+                    public_log,
+                    status: sealer.status(),
+                };
+                Ok((sealer, running))
+            })
+            .collect()
+    }
+}
+
+fn no_place(name: &str) -> StartError {
+    StartError::Store {
+        store: "its store".to_owned(),
+        source: RecorderError::Mismatch {
+            reason: "it has no place for seals beside the log: leave --seal out".to_owned(),
+        },
+        name: name.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use boxes_application::{
     AfterCommit, App, AppOptions, Follower, FollowerOptions, FollowerState, SynchronousDelivery,
 };
 use boxes_http::OpenApiPart;
-use boxes_integrity::{Sealer, StoredSeals};
+use boxes_integrity::Sealer;
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
 use tokio::net::TcpListener;
@@ -83,7 +83,7 @@ impl Service {
         }
         let (mut sealers, mut sealing) = (Vec::new(), Vec::new());
         for running in &started.boxes {
-            if let Some((sealer, status)) = config.sealing.sealer(running)? {
+            for (sealer, status) in config.sealing.sealers(running)? {
                 sealers.push(sealer);
                 sealing.push(status);
             }
@@ -133,13 +133,14 @@ fn box_routes(
     let routes = own.into_iter().zip(&state.boxes).map(|(own, running)| {
         let mut of_logs = Vec::new();
         for published in &running.logs {
+            // Who may read the log may read its seals.
             let routes = logs::serve(published, config, stopping)?;
+            let routes = routes.and(seal_routes::routes(published, config));
             of_logs.push((published.name.clone(), routes));
         }
-        // Who may read the log may read its seals, and the values that its events name.
-        let beside =
-            seal_routes::routes(running, config).and(value_routes::routes(running, config));
-        of_logs.push((running.app.name().to_owned(), beside));
+        // And the values that its events name.
+        let values = value_routes::routes(running, config);
+        of_logs.push((running.app.name().to_owned(), values));
         Ok(BoxRoutes {
             own: own.router,
             described: own.described,
@@ -249,9 +250,8 @@ impl Started {
             router: routes,
             described,
         });
-        let has_seals = StoredSeals::of(&**writer.recorder()).is_some();
         self.boxes.push(RunningBox {
-            logs: logs::published(&app, &declared, listed, has_seals),
+            logs: logs::published(&app, &**writer.recorder(), &declared, listed),
             publishes_own_log: declared.instead.is_none(),
             app,
             writer,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_application::{App, FollowerState, FollowerStatus};
-use boxes_integrity::SealerStatus;
+use boxes_integrity::{SealerStatus, StoredSeals};
 use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
-use boxes_recorder::{GroupCommit, Position, RecorderError};
+use boxes_recorder::{GroupCommit, LogIdentity, Position, RecorderError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ pub(crate) struct State {
     pub(crate) boxes: Vec<RunningBox>,
     /// The followers, in the order in which their boxes declare them.
     pub(crate) followers: Vec<RunningFollower>,
-    /// Those that seal the log of a box, in the order of the boxes.
+    /// Those that seal the logs of the boxes, in the order of the boxes, and of each first its own log.
     pub(crate) sealers: Vec<RunningSealer>,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: AcceptedTokens,
@@ -52,19 +52,22 @@ pub(crate) struct PublishedLog {
     /// That of its box, or `{box}/{log}`: its path as well.
     pub(crate) name: String,
     pub(crate) log: Arc<dyn NotificationLog>,
+    pub(crate) identity: LogIdentity,
+    /// Its seals, if its store has a place for some.
+    pub(crate) seals: Option<StoredSeals>,
     pub(crate) topics: LogTopics,
     /// Whether aggregates of its box may be deleted, so that caches must not keep its pages for ever.
     pub(crate) is_redactable: bool,
     /// Whether it is made of another log, from which it withholds what it does not publish.
     pub(crate) withholds: bool,
-    /// Whether seals of its pages are served beside it.
-    pub(crate) has_seals: bool,
 }
 
-/// One that seals the log of a box.
+/// One that seals a log of a box.
 #[derive(Debug)]
 pub(crate) struct RunningSealer {
     pub(crate) box_name: String,
+    /// Which of its logs, if it is not its own one.
+    pub(crate) public_log: Option<String>,
     pub(crate) status: watch::Receiver<SealerStatus>,
 }
 

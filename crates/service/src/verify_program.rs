@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use boxes_application::{App, AppOptions};
 use boxes_integrity::{Digest, Remembered, Report, Seals, StoredSeals, Verification, VerifyingKey};
 use boxes_notification_log::{LocalNotificationLog, NotificationLog, canonical_integer};
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
@@ -12,7 +13,8 @@ use clap::Args;
 use crate::layers::read_bounded;
 use crate::progress_bar::progress_bar;
 use crate::remote_seals::RemoteSeals;
-use crate::store_options::{StoreArguments, StoreOptions, refused};
+use crate::state::PublishedLog;
+use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions, refused};
 use crate::{BoundedContext, Result, UpstreamAddress, logs};
 
 /// What the command line of `verify` says.
@@ -27,6 +29,10 @@ pub struct VerifyArguments {
     /// Verify the log that is served there, instead of the store of the box: `https://shop.example/orders/notifications`.
     #[arg(long, value_name = "URL")]
     from_url: Option<UpstreamAddress>,
+    /// Verify this log that the box publishes, instead of its own one: `orders/sales`, or the name of the box where another stands
+    /// in the place of its own. Without --from-url it is made anew of what is stored, which needs the keys of encrypted events.
+    #[arg(long, value_name = "LOG")]
+    public_log: Option<String>,
     /// A public key whose signatures count: 64 hexadecimal digits, or a file in PEM, from `openssl pkey -pubout`. May be
     /// repeated. Without one, only the chain is checked, which whoever can write the seals can make anew.
     #[arg(long, value_name = "KEY|FILE", value_parser = parse_key)]
@@ -80,6 +86,7 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
         }
         Some(address) => {
             let (config, name) = options.load()?;
+            let name = own.public_log.clone().unwrap_or(name);
             let token = config.upstream_token(&name);
             let log = Arc::new(logs::remote(&name, address, token, &config)?);
             (
@@ -96,14 +103,21 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
                 )));
             }
             let recorder = store.open().await?;
-            let Some(seals) = StoredSeals::of(&*recorder) else {
-                return Err(refused("this store has no place for seals".to_owned()));
-            };
-            let writer = GroupCommit::start(recorder, GroupCommitBounds::default()).await?;
-            (
-                Arc::new(LocalNotificationLog::new(&writer)),
-                Box::new(seals),
-            )
+            let no_place = || refused("this store has no place for seals".to_owned());
+            let writer =
+                GroupCommit::start(Arc::clone(&recorder), GroupCommitBounds::default()).await?;
+            match &own.public_log {
+                None => {
+                    let seals = StoredSeals::of(&*recorder).ok_or_else(no_place)?;
+                    let log = LocalNotificationLog::new(&writer);
+                    (Arc::new(log), Box::new(seals))
+                }
+                Some(name) => {
+                    let published = published(contexts, &store, writer, name)?;
+                    let seals = published.seals.ok_or_else(no_place)?;
+                    (published.log, Box::new(seals))
+                }
+            }
         }
     };
     let description = log.describe().await?;
@@ -136,6 +150,35 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
         remember(file, &remembered)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The log of this name, as the box publishes it.
+fn published(
+    contexts: &[BoundedContext],
+    store: &StoreOfBox,
+    writer: GroupCommit,
+    name: &str,
+) -> Result<PublishedLog> {
+    let recorder = Arc::clone(writer.recorder());
+    let options = AppOptions {
+        mapper: store.mapper(contexts)?,
+        ..AppOptions::default()
+    };
+    let app = App::new(writer, options);
+    let logs: Vec<PublishedLog> = contexts
+        .iter()
+        .filter(|context| context.name() == store.name)
+        .flat_map(|context| {
+            logs::published(&app, &*recorder, context.declared_logs(), context.topics())
+        })
+        .collect();
+    let names: Vec<&str> = logs.iter().map(|log| log.name.as_str()).collect();
+    let unknown = refused(format!(
+        "the box `{}` publishes no log `{name}`; it has: {}",
+        store.name,
+        names.join(", ")
+    ));
+    logs.into_iter().find(|log| log.name == name).ok_or(unknown)
 }
 
 fn remembered(file: &Path) -> Result<Option<Remembered>> {
