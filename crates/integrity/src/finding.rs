@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use crate::{Remembered, VerifyingKey};
 
 /// The first thing that is wrong with a log: what comes before `id` is as it was sealed, what comes from it on is
@@ -31,6 +33,11 @@ pub enum Tampering {
     Reordered {
         /// The id under which it was sealed.
         sealed_as: u64,
+    },
+    /// The notification has an event id that follows from another content than it has.
+    ForeignId {
+        /// The id that follows from it.
+        expected: Uuid,
     },
     /// The page has no seal, though a later one has.
     SealRemoved,
@@ -82,6 +89,10 @@ impl fmt::Display for Finding {
             Tampering::Reordered { sealed_as } => write!(
                 f,
                 "notification {id} was moved: it was sealed as notification {sealed_as}"
+            ),
+            Tampering::ForeignId { expected } => write!(
+                f,
+                "notification {id} says something else than its event id follows from: that of what it says is {expected}"
             ),
             Tampering::SealRemoved => write!(
                 f,

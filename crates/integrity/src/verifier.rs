@@ -1,8 +1,9 @@
 //! Walks a log and its seals, and finds the first thing that is not as it was.
 
 use boxes_notification_log::{LogError, NotificationLog, Section, SectionId};
-use boxes_recorder::LogIdentity;
+use boxes_recorder::{LogIdentity, Notification};
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::compare::compare;
 use crate::{Chain, Finding, Remembered, Seal, Seals, Tampering, VerifyingKey};
@@ -68,6 +69,22 @@ impl Verification {
         &self,
         log: &dyn NotificationLog,
         seals: &dyn Seals,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Report, LogError> {
+        self.run_with_ids(log, seals, |_| None, progress).await
+    }
+
+    /// The same, for a log whose event ids follow from what the events say: `wrong_id` is asked once for each notification, in
+    /// order, and gives the id that it should have, if it has another one. What is behind the last seal is asked for, too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run).
+    pub async fn run_with_ids(
+        &self,
+        log: &dyn NotificationLog,
+        seals: &dyn Seals,
+        mut wrong_id: impl FnMut(&Notification) -> Option<Uuid>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Report, LogError> {
         let description = log.describe().await?;
@@ -77,6 +94,7 @@ impl Verification {
         }
         let mut page = SectionId::first(description.log.page_size);
         let mut newest = description.last;
+        let mut n_asked = 0;
         loop {
             // The seal first: where there is one, the page is whole, whenever it is read after that.
             let seal = seals.seal(page).await?;
@@ -108,8 +126,22 @@ impl Verification {
                     found: section.log.epoch,
                 });
             }
-            if let Err(finding) = walk.take(&section, seal.as_ref()) {
-                return Ok(walk.end(Some(finding)));
+            let of_seal = walk.take(&section, seal.as_ref()).err();
+            // A page may be read again, when it was sealed meanwhile.
+            let mut unread = section.items.iter().filter(|item| item.id > n_asked);
+            let of_id = unread.find_map(|item| {
+                let expected = wrong_id(item)?;
+                let (id, tampering) = (item.id, Tampering::ForeignId { expected });
+                Some(Finding { id, tampering })
+            });
+            n_asked = n_asked.max(walk.last);
+            // Of two the first; the seal tells more.
+            let finding = match (of_seal, of_id) {
+                (Some(of_seal), Some(of_id)) if of_id.id < of_seal.id => Some(of_id),
+                (of_seal, of_id) => of_seal.or(of_id),
+            };
+            if finding.is_some() {
+                return Ok(walk.end(finding));
             }
             newest = newest.max(walk.last);
             progress(walk.last, newest);

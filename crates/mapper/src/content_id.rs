@@ -1,12 +1,31 @@
 //! Ids of events that follow from what they say.
 
 use boxes_domain::Event;
+use boxes_recorder::StoredEvent;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 use crate::personal::{Parts, Whose, with_parts};
 use crate::state::to_json;
+use crate::transcoding::Format;
 use crate::{Mapper, MapperError};
+
+/// What the id of a stored event says of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredId {
+    /// It is none that follows from content, but a new one.
+    New,
+    /// It follows from what the event says.
+    OfContent,
+    /// It follows from something else than what the event says.
+    OfOther {
+        /// The one that does.
+        expected: Uuid,
+    },
+    /// It follows from content, and whether from this can't be told here: the event is redacted, encrypted with keys that are not
+    /// here, or written in another format than JSON.
+    Unknown,
+}
 
 impl Mapper {
     /// Gives events ids that follow from what they say, instead of new ones: see [`content_id`](Self::content_id).
@@ -14,6 +33,12 @@ impl Mapper {
     pub const fn with_content_ids(mut self) -> Self {
         self.content_ids = true;
         self
+    }
+
+    /// Whether it gives such ids.
+    #[must_use]
+    pub const fn has_content_ids(&self) -> bool {
+        self.content_ids
     }
 
     /// The id of an event that follows from what it says: from its aggregate, its version, its topic with the schema
@@ -51,33 +76,114 @@ impl Mapper {
                 source,
             })
         })?;
-        // Parts of any length have their length before them, so that no two lists of parts are the same bytes.
-        let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes();
-        let topic = event_type.topic.as_bytes();
-        let hash = Sha256::new()
-            .chain_update(b"boxes.event-id.1\0")
-            .chain_update(originator_id.as_bytes())
-            .chain_update(originator_version.to_be_bytes())
-            .chain_update(length(topic))
-            .chain_update(topic)
-            .chain_update(event_type.version.to_be_bytes())
-            .chain_update(length(&state))
-            .chain_update(&state)
-            .finalize();
-        let mut bytes = [0; 16];
-        for (byte, of_hash) in bytes.iter_mut().zip(hash) {
-            *byte = of_hash;
-        }
-        Ok(Some(Builder::from_custom_bytes(bytes).into_uuid()))
+        Ok(Some(id_of(
+            originator_id,
+            originator_version,
+            event_type.topic,
+            event_type.version,
+            &[&state],
+        )))
     }
+
+    /// Whether the id of a stored event [follows from what it says](Self::content_id); of one whose id is of that kind, a UUID of
+    /// version 8. It needs no type: JSON is hashed as it is stored, apart from personal parts.
+    ///
+    /// For those who verify events; it takes no notice of whether this mapper gives such ids.
+    #[must_use]
+    pub fn stored_id(&self, stored: &StoredEvent) -> StoredId {
+        if stored.event_id.get_version_num() != VERSION {
+            return StoredId::New;
+        }
+        if stored.is_redacted() {
+            return StoredId::Unknown;
+        }
+        let Ok((Format::Json, state)) = self.transcoding.read(stored) else {
+            return StoredId::Unknown;
+        };
+        let of = |state: &[&[u8]]| {
+            id_of(
+                stored.originator_id,
+                stored.originator_version,
+                &stored.topic,
+                stored.schema_version,
+                state,
+            )
+        };
+        let expected = of(&without_sealed_parts(&state));
+        // What looks like a sealed part may be a value of the event's own.
+        if [expected, of(&[&state])].contains(&stored.event_id) {
+            StoredId::OfContent
+        } else {
+            StoredId::OfOther { expected }
+        }
+    }
+}
+
+/// That of ids which follow from content.
+const VERSION: usize = 8;
+
+/// `state` is what comes of its pieces, one after the other.
+fn id_of(
+    originator_id: Uuid,
+    originator_version: u64,
+    topic: &str,
+    schema_version: u32,
+    state: &[&[u8]],
+) -> Uuid {
+    // Parts of any length have their length before them, so that no two lists of parts are the same bytes.
+    let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
+    let mut hash = Sha256::new()
+        .chain_update(b"boxes.event-id.1\0")
+        .chain_update(originator_id.as_bytes())
+        .chain_update(originator_version.to_be_bytes())
+        .chain_update(length(topic.len()))
+        .chain_update(topic)
+        .chain_update(schema_version.to_be_bytes())
+        .chain_update(length(state.iter().map(|piece| piece.len()).sum()));
+    for piece in state {
+        hash.update(piece);
+    }
+    let mut bytes = [0; 16];
+    for (byte, of_hash) in bytes.iter_mut().zip(hash.finalize()) {
+        *byte = of_hash;
+    }
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The pieces of a state in JSON in which personal parts are as they were when the id was made: there, and without content.
+fn without_sealed_parts(state: &[u8]) -> Vec<&[u8]> {
+    // Within a string a quotation mark is escaped: so this is the beginning of an object.
+    const BEFORE: &[u8] = b"{\"$personal\":";
+    let mut pieces = Vec::new();
+    let mut rest = state;
+    while let Some(found) = rest.windows(BEFORE.len()).position(|at| at == BEFORE) {
+        let (before, after) = rest.split_at(found.saturating_add(BEFORE.len()));
+        pieces.push(before);
+        rest = after;
+        let sealed = after.strip_prefix(b"\"");
+        let end = sealed.and_then(|text| text.iter().position(|byte| *byte == b'"'));
+        if let Some((_, after)) = sealed
+            .zip(end)
+            .and_then(|(text, end)| text.split_at_checked(end))
+        {
+            pieces.push(b"null");
+            rest = after.strip_prefix(b"\"").unwrap_or(after);
+        }
+    }
+    pieces.push(rest);
+    pieces
 }
 
 #[cfg(test)]
 mod tests {
     use serde::{Deserialize, Serialize};
 
+    use std::sync::Arc;
+
+    use boxes_domain::{Personal, Subject};
+
     use super::*;
-    use crate::{Encryption, Key, KeyId, Keys};
+    use crate::{Encryption, Envelope, Key, KeyId, Keys, SubjectKey, SubjectKeyId, SubjectKeyring};
 
     #[derive(Event, Debug, Clone, Serialize, Deserialize)]
     #[event(topic = "orders.order", crate = "boxes_domain")]
@@ -135,5 +241,99 @@ mod tests {
         assert_eq!(of(encrypting(Encryption::all(keys.clone()))), None);
         let elsewhere = Encryption::only(keys, ["orders.invoice"]);
         assert!(of(encrypting(elsewhere)).is_some());
+    }
+
+    #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+    #[event(topic = "crm.customer", crate = "boxes_domain")]
+    enum CustomerEvent {
+        Named {
+            name: Personal<String>,
+            note: String,
+            by: Personal<String>,
+        },
+    }
+
+    /// One key for all subjects.
+    #[derive(Debug)]
+    struct OneKey;
+
+    impl SubjectKeyring for OneKey {
+        fn of_subject(&self, _: &Subject) -> Option<(SubjectKeyId, Key)> {
+            Some((SubjectKeyId(Uuid::from_u128(1)), Key::new(&[1; 32])))
+        }
+
+        fn by_id(&self, _: SubjectKeyId) -> Option<SubjectKey> {
+            None
+        }
+    }
+
+    fn stored<E: Event>(mapper: &Mapper, event: &E) -> StoredEvent {
+        let envelope = Envelope {
+            event_id: mapper.content_id(event, ORDER, 3).unwrap().unwrap(),
+            originator_id: ORDER,
+            originator_version: 3,
+            ..Envelope::default()
+        };
+        mapper.to_stored(event, &envelope).unwrap()
+    }
+
+    #[test]
+    fn whoever_has_an_event_can_tell_whether_its_id_is_that_of_what_it_says() {
+        let mapper = Mapper::default()
+            .with_content_ids()
+            .with_subject_keys(Arc::new(OneKey));
+        let reader = Mapper::default();
+        let note = r#"{"$personal":"not one"} says "Ann""#.to_owned();
+        let named = CustomerEvent::Named {
+            name: Personal::of("ann", "Ann".to_owned()),
+            note,
+            by: Personal::of("bob", "Bob".to_owned()),
+        };
+        let stored = [
+            stored(&mapper, &placed("ALFKI")),
+            stored(&mapper.clone().compressed(), &placed(&"ALFKI".repeat(99))),
+            stored(&mapper, &named),
+        ];
+        for event in stored {
+            assert_eq!(reader.stored_id(&event), StoredId::OfContent, "{event:?}");
+            let other = StoredEvent {
+                originator_version: 4,
+                ..event.clone()
+            };
+            let expected = match reader.stored_id(&other) {
+                StoredId::OfOther { expected } => expected,
+                other => panic!("{other:?}"),
+            };
+            let event_id = expected;
+            let other = StoredEvent { event_id, ..other };
+            assert_eq!(reader.stored_id(&other), StoredId::OfContent);
+            let new = StoredEvent {
+                event_id: Uuid::from_u128(7),
+                ..event.clone()
+            };
+            assert_eq!(reader.stored_id(&new), StoredId::New);
+            assert_eq!(reader.stored_id(&event.to_redacted()), StoredId::Unknown);
+        }
+        let mut changed = super::tests::stored(&mapper, &placed("ALFKI"));
+        changed.state = r#"{"customer":"ALFKA"}"#.into();
+        assert!(matches!(
+            reader.stored_id(&changed),
+            StoredId::OfOther { .. }
+        ));
+    }
+
+    #[test]
+    fn of_what_is_not_json_or_encrypted_it_can_not_be_told() {
+        let mapper = Mapper::default().with_content_ids();
+        let packed = stored(&mapper.clone().message_pack(), &placed("ALFKI"));
+        assert_eq!(mapper.stored_id(&packed), StoredId::Unknown);
+        // Encrypted later, as by storing a log anew: with the key it can be told.
+        let keys = Keys::new(KeyId(1), Key::new(&[1; 32]));
+        let encrypting = Mapper::default().encrypted(Encryption::all(keys));
+        let encrypted = encrypting
+            .rewrite(&stored(&mapper, &placed("ALFKI")))
+            .unwrap();
+        assert_eq!(mapper.stored_id(&encrypted), StoredId::Unknown);
+        assert_eq!(encrypting.stored_id(&encrypted), StoredId::OfContent);
     }
 }

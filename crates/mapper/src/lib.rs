@@ -35,6 +35,7 @@ mod without_values;
 mod zlib;
 
 pub use cipher::Cipher;
+pub use content_id::StoredId;
 pub use encryption::Encryption;
 pub use error::MapperError;
 pub use keys::{KEY_BYTES, Key, KeyId, KeyProvider, Keys, KeysError};

@@ -1,14 +1,17 @@
 //! The command `verify` of a program.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use boxes_application::{App, AppOptions};
 use boxes_integrity::{Digest, Remembered, Report, Seals, StoredSeals, Verification, VerifyingKey};
+use boxes_mapper::{Mapper, StoredId};
 use boxes_notification_log::{LocalNotificationLog, NotificationLog, canonical_integer};
-use boxes_recorder::{GroupCommit, GroupCommitBounds};
+use boxes_recorder::{GroupCommit, GroupCommitBounds, Notification};
 use clap::Args;
+use uuid::Uuid;
 
 use crate::layers::read_bounded;
 use crate::progress_bar::progress_bar;
@@ -23,7 +26,7 @@ pub type VerifyOptions = StoreOptions<VerifyArguments>;
 /// What a verification relies on, and where the log is.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Ends with 0 if everything that is sealed is as it was, with 3 if something is not: the first notification that is wrong is named. 1 and 2 mean that the log could not be read, or not be asked for. It needs no keys of encrypted events."
+    after_help = "Ends with 0 if everything that is sealed is as it was, with 3 if something is not: the first notification that is wrong is named. With --event-ids content it also holds each event of the box's own log that is not encrypted against its id, also where nothing is sealed. 1 and 2 mean that the log could not be read, or not be asked for. It needs no keys of encrypted events."
 )]
 pub struct VerifyArguments {
     /// Verify the log that is served there, instead of the store of the box: `https://shop.example/orders/notifications`.
@@ -46,7 +49,9 @@ pub struct VerifyArguments {
     expect: Option<(u64, Digest)>,
 }
 
-impl StoreArguments for VerifyArguments {}
+impl StoreArguments for VerifyArguments {
+    const MORE_SETTINGS: &'static [&'static str] = &["event-ids"];
+}
 
 /// The largest file that a key or what is remembered is read from, in bytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
@@ -135,13 +140,18 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
         },
     };
     let bar = progress_bar("verifying notifications", description.last);
-    let report = verification.run(&*log, &*seals, |read, newest| {
+    let mut ids = Ids::of(contexts, options, &description.log.name)?;
+    let wrong_id = |item: &Notification| ids.as_mut()?.wrong(item);
+    let report = verification.run_with_ids(&*log, &*seals, wrong_id, |read, newest| {
         bar.set_length(newest);
         bar.set_position(read);
     });
     let report = report.await?;
     bar.finish_and_clear();
     print!("{}", text(&report, &verification));
+    if let Some(ids) = &ids {
+        println!("{ids}");
+    }
     if let Some(finding) = &report.finding {
         eprintln!("error: {finding}");
         return Ok(ExitCode::from(FOUND));
@@ -150,6 +160,75 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
         remember(file, &remembered)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Holds the ids of events against what they say, and counts.
+struct Ids {
+    mapper: Mapper,
+    n_fit: u64,
+    n_unknown: u64,
+    n_new: u64,
+}
+
+impl Ids {
+    /// For a box whose events have such ids; not for what it publishes in other words, under the ids of what it is made of.
+    fn of(contexts: &[BoundedContext], options: &VerifyOptions, log: &str) -> Result<Option<Self>> {
+        let (config, name) = options.load()?;
+        let context = contexts.iter().find(|context| context.name() == name);
+        let is_own = log == name
+            && context.is_none_or(|context| {
+                let is_replaced = context.declared_logs().instead.is_some();
+                // Near it is the own log, unless the other one is asked for.
+                !is_replaced || (options.own.from_url.is_none() && options.own.public_log.is_none())
+            });
+        let mapper = match context {
+            Some(context) => {
+                let mapper = config.mapper.clone().of_box(&name);
+                let mapper = context.mapper(mapper, config.format_of(&name));
+                mapper.map_err(|error| refused(error.to_string()))?
+            }
+            None => config.mapper,
+        };
+        Ok((is_own && mapper.has_content_ids()).then_some(Self {
+            mapper,
+            n_fit: 0,
+            n_unknown: 0,
+            n_new: 0,
+        }))
+    }
+
+    /// The id that the event should have, if it has another one.
+    fn wrong(&mut self, item: &Notification) -> Option<Uuid> {
+        let count = match self.mapper.stored_id(&item.event) {
+            StoredId::OfOther { expected } => return Some(expected),
+            StoredId::OfContent => &mut self.n_fit,
+            StoredId::New => &mut self.n_new,
+            StoredId::Unknown => &mut self.n_unknown,
+        };
+        *count = count.saturating_add(1);
+        None
+    }
+}
+
+impl fmt::Display for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ids        {} follow from what the events say",
+            self.n_fit
+        )?;
+        if self.n_unknown > 0 {
+            write!(
+                f,
+                "; of {} that can't be told: redacted, encrypted, or not in JSON",
+                self.n_unknown
+            )?;
+        }
+        if self.n_new > 0 {
+            write!(f, "; {} are new ones", self.n_new)?;
+        }
+        Ok(())
+    }
 }
 
 /// The log of this name, as the box publishes it.
