@@ -289,12 +289,12 @@ mod tests {
             note,
             by: Personal::of("bob", "Bob".to_owned()),
         };
-        let stored = [
+        let events = [
             stored(&mapper, &placed("ALFKI")),
             stored(&mapper.clone().compressed(), &placed(&"ALFKI".repeat(99))),
             stored(&mapper, &named),
         ];
-        for event in stored {
+        for event in events {
             assert_eq!(reader.stored_id(&event), StoredId::OfContent, "{event:?}");
             let other = StoredEvent {
                 originator_version: 4,
@@ -314,7 +314,7 @@ mod tests {
             assert_eq!(reader.stored_id(&new), StoredId::New);
             assert_eq!(reader.stored_id(&event.to_redacted()), StoredId::Unknown);
         }
-        let mut changed = super::tests::stored(&mapper, &placed("ALFKI"));
+        let mut changed = stored(&mapper, &placed("ALFKI"));
         changed.state = r#"{"customer":"ALFKA"}"#.into();
         assert!(matches!(
             reader.stored_id(&changed),
