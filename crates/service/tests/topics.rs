@@ -148,7 +148,7 @@ async fn each_log_lists_its_topics_with_versions_and_schemas_and_its_description
     );
     let description = json(description).await;
     assert_eq!(description["links"]["topics"], "/bells/topics");
-    // Where its seals are, whether or not there are any yet; a log beside it has none.
+    // Where its seals are, whether or not there are any yet; those of a log beside it are beside that.
     assert_eq!(
         description["seal_uri_template"],
         "/bells/notifications/{low},{high}/seal"
@@ -159,8 +159,13 @@ async fn each_log_lists_its_topics_with_versions_and_schemas_and_its_description
         "{link}"
     );
     let beside = get("/bells/noises/notifications/log").await;
-    assert!(beside.get("seal_uri_template").is_none(), "{beside}");
-    assert!(beside["links"].get("keys").is_none(), "{beside}");
+    assert_eq!(
+        (&beside["seal_uri_template"], &beside["links"]["keys"]),
+        (
+            &json!("/bells/noises/notifications/{low},{high}/seal"),
+            &json!("/bells/noises/notifications/keys")
+        )
+    );
     let page = send(at("/bells/notifications"), Method::GET, None).await;
     assert!(!page.text().await.unwrap().contains("/topics"));
 
