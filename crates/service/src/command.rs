@@ -52,7 +52,7 @@ pub enum BoxCommand {
     /// Finds the values of a box that are stored apart and that no event names, and removes them if it is told to.
     Garbage(crate::GarbageOptions),
     /// Verifies that the log of a box is as it was sealed, near or far, and names the first notification that is not.
-    Verify(crate::VerifyOptions),
+    Verify(Box<crate::VerifyOptions>),
     /// Deletes an aggregate of a box for good, as when a person is to be forgotten.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Delete(crate::DeleteOptions),
