@@ -5,8 +5,8 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use boxes_http::{PROBLEM_JSON, ProblemKind};
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode, Version};
 
 use crate::Problem;
 
@@ -19,8 +19,15 @@ const MAX_DETAIL_BYTES: usize = 2048;
 /// The text of a client's error is kept as the detail; that of the service's own is not shown. Headers stay.
 /// Errors in a media type of their own are left alone.
 pub(crate) async fn as_problems(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+    let version = request.version();
+    let mut response = next.run(request).await;
     let status = response.status();
+    // What is too large is not read to its end, and the connection is closed: a client that did not hear of it would send its
+    // next request there, and get no answer.
+    if status == StatusCode::PAYLOAD_TOO_LARGE && version <= Version::HTTP_11 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     if !(status.is_client_error() || status.is_server_error()) || has_own_type(&response) {
         return response;
     }
