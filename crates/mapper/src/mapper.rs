@@ -311,7 +311,7 @@ impl Mapper {
     /// - [`MapperError::Decode`] if the state does not fit the type.
     /// - [`MapperError::ValueType`] if it holds a value of a named type that is not known, or another than belongs there.
     /// - [`MapperError::UnknownVersion`] if its schema version is newer than the type's, or older than its
-    ///   [`Upcast`]s reach.
+    ///   [`Upcast`](boxes_domain::Upcast)s reach.
     /// - [`MapperError::UnknownEncoding`] if something was done to the state that this mapper can't undo.
     /// - [`MapperError::Redacted`] if its stream was deleted.
     /// - [`MapperError::NoKeys`], [`MapperError::UnknownKey`] if it is encrypted, and the key is not here.
