@@ -71,7 +71,8 @@ impl PublicLog {
     /// Publishes what `translate` makes of the events `E`, if anything.
     ///
     /// It has to be a function of its argument alone: no clock, no randomness, nothing that is looked up. What is
-    /// published has the id, aggregate, version, time and metadata of the event that it is made of.
+    /// published has the id, aggregate, version, time and metadata of the event that it is made of, and is written as that one was:
+    /// in its format, and encrypted, if its own topic is, with its key. So nothing of it changes when keys are rotated.
     ///
     /// What is [`Personal`](boxes_domain::Personal) in `E` may be passed on as it is, unread: who has the keys knows it, until
     /// it is forgotten. Nothing else can be made of it, because pages must not tell what is forgotten, nor change with it.
@@ -209,7 +210,7 @@ where
             occurred_on: stored.occurred_on,
         };
         Ok(Some(
-            mapper.binding_as(stored).to_stored(&public, &envelope)?,
+            mapper.writing_as(stored).to_stored(&public, &envelope)?,
         ))
     }
 }

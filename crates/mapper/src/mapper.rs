@@ -14,7 +14,7 @@ use crate::personal::{Parts, Whose, with_parts};
 use crate::ready_value_types::ready_value_types;
 use crate::state::{OnlyContent, from_content, from_json, from_older, to_json};
 use crate::transcoder::{self, Content, Transcoder, TranscoderError};
-use crate::transcoding::{Format, Transcoding, is_bound_to_box};
+use crate::transcoding::{Format, Transcoding};
 use crate::without_values::without_values;
 use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, SubjectKeyring};
 
@@ -174,16 +174,20 @@ impl Mapper {
         self
     }
 
-    /// The same mapper, for an event that is made of `source` anew each time it is read: it is bound to the box only if `source`
-    /// is. What was published of events from before names were bound in stays as it was, byte for byte.
+    /// The same mapper, for an event that is made of `source` anew each time it is read: it has the format, the compression, the
+    /// cipher, the key and the binding to the box that `source` has, if this mapper knows them. Whether it is encrypted is for its
+    /// own topic to say.
+    ///
+    /// So what is published of an event stays as it is, byte for byte, when another format is written or keys are rotated.
     #[must_use]
-    pub fn binding_as(&self, source: &StoredEvent) -> Cow<'_, Self> {
-        if self.transcoding.box_name.is_none() || is_bound_to_box(source) {
-            return Cow::Borrowed(self);
+    pub fn writing_as(&self, source: &StoredEvent) -> Cow<'_, Self> {
+        match self.transcoding.writing_as(source) {
+            None => Cow::Borrowed(self),
+            Some(transcoding) => Cow::Owned(Self {
+                transcoding,
+                ..self.clone()
+            }),
         }
-        let mut unbound = self.clone();
-        unbound.transcoding.box_name = None;
-        Cow::Owned(unbound)
     }
 
     /// Encrypts the [`Personal`](boxes_domain::Personal) parts of events with these keys, and reads them.

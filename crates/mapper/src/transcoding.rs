@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::cipher::Cipher;
 use crate::transcoder::Transcoder;
-use crate::{Encryption, MapperError, MessagePack, zlib};
+use crate::{Encryption, KeyId, MapperError, MessagePack, zlib};
 
 /// What state may inflate to, in bytes, if nothing else is said.
 pub const DEFAULT_MAX_INFLATED: usize = 16 * 1024 * 1024;
@@ -15,11 +15,6 @@ pub const DEFAULT_MAX_INFLATED: usize = 16 * 1024 * 1024;
 /// Stands in the mark of what is encrypted before the name of the box. The mark is bound in, and so the name is. No format
 /// and no cipher has it in its own mark.
 const OF_BOX: char = '@';
-
-/// Whether an event is encrypted and bound to the box that wrote it.
-pub(crate) fn is_bound_to_box(event: &StoredEvent) -> bool {
-    event.encoding.as_str().contains(OF_BOX)
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Transcoding {
@@ -30,6 +25,8 @@ pub(crate) struct Transcoding {
     pub(crate) compress: bool,
     pub(crate) max_inflated: usize,
     pub(crate) encryption: Option<Encryption>,
+    /// The key that encrypts, if it is not to be the current one.
+    write_key: Option<KeyId>,
     /// The box whose events they are, if that is known.
     pub(crate) box_name: Option<Arc<str>>,
 }
@@ -48,6 +45,7 @@ impl Default for Transcoding {
             compress: false,
             max_inflated: DEFAULT_MAX_INFLATED,
             encryption: None,
+            write_key: None,
             box_name: None,
         }
     }
@@ -97,7 +95,9 @@ impl Transcoding {
         }
         // The mark is bound in, so it stands before.
         if let Some(encryption) = encryption {
-            let (id, key) = encryption.keys.current();
+            let given = self.write_key;
+            let given = given.and_then(|id| Some((id, encryption.keys.key(id)?)));
+            let (id, key) = given.unwrap_or_else(|| encryption.keys.current());
             let sealed = encryption.cipher.seal(id, &key, &event, &event.state);
             event.state = sealed
                 .map(Bytes::from)
@@ -125,6 +125,46 @@ impl Transcoding {
             state: self.undo(event, &done)?,
             ..event.clone()
         })
+    }
+
+    /// What does to other events what was done to `source`; `None` if that is what this does anyway.
+    pub(crate) fn writing_as(&self, source: &StoredEvent) -> Option<Self> {
+        let is_plain = self.writer.is_none() && !self.compress && self.encryption.is_none();
+        if is_plain && source.encoding.is_plain_json() {
+            return None;
+        }
+        // What it can't read is refused by those who read it.
+        let done = Done::of(source).ok()?;
+        let mut as_source = Self {
+            writer: self.writer_of(done.format),
+            compress: done.is_compressed,
+            ..self.clone()
+        };
+        if let Some(cipher) = done.cipher {
+            as_source.encryption = self
+                .encryption
+                .clone()
+                .map(|known| known.with_cipher(cipher));
+            as_source.write_key = cipher.key_id(&source.state);
+        }
+        // From before names were bound in, or in the clear.
+        if done.box_name.is_none() {
+            as_source.box_name = None;
+        }
+        Some(as_source)
+    }
+
+    /// What writes the format; `None` for JSON.
+    fn writer_of(&self, mark: &str) -> Option<Arc<dyn Transcoder>> {
+        match self.format(mark) {
+            Some(Format::Json) => None,
+            Some(Format::Of(_)) => {
+                let mut known = self.readers.iter().chain(&self.writer);
+                let known = known.find(|known| known.mark() == mark).map(Arc::clone);
+                Some(known.unwrap_or_else(|| Arc::new(MessagePack)))
+            }
+            None => self.writer.clone(),
+        }
     }
 
     fn undo(&self, event: &StoredEvent, done: &Done<'_>) -> Result<Bytes, MapperError> {
