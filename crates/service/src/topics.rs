@@ -90,6 +90,9 @@ struct Listed {
     aliases: Vec<String>,
     /// Whether the aggregate ends with it.
     discards: bool,
+    /// The names of the value types that its state contains.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    value_types: Vec<String>,
     /// The JSON Schema of its state in the current version.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<Map<String, Value>>,
@@ -153,4 +156,36 @@ fn write_table(
         writeln!(f, "{}", row.trim_end())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use boxes_domain::{Event, Named};
+    use boxes_mapper::UuidAsHex;
+    use serde::Deserialize;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Event, Clone, Serialize, Deserialize, JsonSchema)]
+    #[event(topic = "t.held", crate = "boxes_domain")]
+    enum Held {
+        Once {
+            #[serde(with = "Named::<UuidAsHex>")]
+            id: Uuid,
+        },
+    }
+
+    #[test]
+    fn every_member_of_a_topic_that_is_listed_is_described() {
+        let topics = TopicDescription::all_of::<Held>();
+        let listed = json!(LogTopics::new("t".to_owned(), topics));
+        let schema = json_schema::<LogTopics>();
+        let described = &schema["properties"]["topics"]["items"]["properties"];
+        let members = listed["topics"][0].as_object().unwrap();
+        assert!(members.contains_key("schema") && members.contains_key("value_types"));
+        for member in members.keys() {
+            assert!(described.get(member).is_some(), "{member}: {described}");
+        }
+    }
 }
