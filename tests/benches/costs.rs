@@ -9,6 +9,8 @@
     reason = "a measurement fails by panicking, and its figures are not exact"
 )]
 
+mod pairs;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +21,10 @@ use boxes::mapper::{Encryption, Keys, Mapper};
 use boxes::prelude::*;
 use boxes::service::{Config, Running, Sealing, Service};
 
+use pairs::pairs;
+
 /// Callers that command at a time.
 const CALLERS: usize = 64;
-/// Pairs of measurements, of which the median counts, after one that warms up.
-const ROUNDS: usize = 5;
 /// How long one side of a pair works.
 const DURATION: Duration = Duration::from_secs(2);
 /// Events of the aggregate that is read.
@@ -185,22 +187,6 @@ impl Side {
     }
 }
 
-/// Runs both sides in turn. Returns the medians of one, of the other, and of their ratio.
-async fn pairs(mut one: impl AsyncFnMut() -> f64, mut other: impl AsyncFnMut() -> f64) -> [f64; 3] {
-    let mut rounds = Vec::new();
-    for round in 0..=ROUNDS {
-        let (one, other) = (one().await, other().await);
-        if round > 0 {
-            rounds.push([one, other, one / other]);
-        }
-    }
-    [0, 1, 2].map(|column| {
-        let mut values: Vec<_> = rounds.iter().map(|round| round[column]).collect();
-        values.sort_by(f64::total_cmp);
-        values[ROUNDS / 2]
-    })
-}
-
 fn encrypted() -> Mapper {
     let keys: Keys = KEY.parse().unwrap();
     Mapper::default().encrypted(Encryption::all(keys))
@@ -286,10 +272,24 @@ async fn main() {
         "a value of {} KiB a command: apart {stored_apart:.0} commands/s, in the event {in_event:.0}, ratio {ratio:.2}",
         VALUE_BYTES / 1_024
     );
-    stop([apart, inside]).await;
+    stop([inside]).await;
+    let in_folder = Config {
+        values_folder: Some(folder.path().join("values")),
+        ..Config::default()
+    };
+    let in_folder = Side::start(folder.path(), "folder", named, in_folder).await;
+    let [files, stored_apart, ratio] = pairs(
+        async || in_folder.pictures().await,
+        async || apart.pictures().await,
+    )
+    .await;
+    println!(
+        "the same in a folder: {files:.0} commands/s, in the database {stored_apart:.0}, ratio {ratio:.2}"
+    );
+    stop([apart, in_folder]).await;
 }
 
-async fn stop(sides: [Arc<Side>; 2]) {
+async fn stop<const N: usize>(sides: [Arc<Side>; N]) {
     for side in sides {
         Arc::into_inner(side).unwrap().service.shutdown().await;
     }

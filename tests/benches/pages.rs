@@ -12,6 +12,8 @@
     reason = "a measurement fails by panicking, and its figures are not exact"
 )]
 
+mod pairs;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,14 +24,14 @@ use boxes::prelude::*;
 use boxes::service::{Config, Running, Service};
 use futures::{StreamExt, stream};
 
+use pairs::pairs;
+
 /// Notifications in the log.
 const N_NOTIFICATIONS: u64 = 100_000;
 /// Events in one append, while the log is filled.
 const BATCH: u64 = 1_000;
 /// Notifications in a page.
 const PAGE_SIZE: u64 = 20;
-/// Pairs of measurements, of which the median counts.
-const ROUNDS: usize = 5;
 /// Connections that ask for pages at once.
 const CONNECTIONS: u32 = 32;
 /// How long one side of a pair is asked for pages.
@@ -102,23 +104,6 @@ async fn filled(folder: &Path) -> Running {
             .unwrap();
     }
     service
-}
-
-/// Runs both sides in turn. Returns the medians of one, of the other, and of their ratio.
-async fn pairs(mut one: impl AsyncFnMut() -> f64, mut other: impl AsyncFnMut() -> f64) -> [f64; 3] {
-    let mut rounds = Vec::new();
-    for round in 0..=ROUNDS {
-        let (one, other) = (one().await, other().await);
-        // The first round warms both up.
-        if round > 0 {
-            rounds.push([one, other, one / other]);
-        }
-    }
-    [0, 1, 2].map(|column| {
-        let mut values: Vec<_> = rounds.iter().map(|round| round[column]).collect();
-        values.sort_by(f64::total_cmp);
-        values[ROUNDS / 2]
-    })
 }
 
 /// Pages a second, as wrk counts them.
