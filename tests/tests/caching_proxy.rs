@@ -62,7 +62,7 @@ impl CachingProxy {
                      proxy_cache_path {root}/cache keys_zone=pages:1m;
                      upstream replicas {{ {servers} }}
                      server {{ listen {address};
-                               location / {{ proxy_pass http://replicas; {settings} }} }} }}"
+                               location / {{ proxy_pass http://replicas; proxy_set_header Host $http_host; {settings} }} }} }}"
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();

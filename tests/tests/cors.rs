@@ -1,10 +1,13 @@
-//! A script of another origin, in a real browser: it reads a box that lets its origin in, and no other.
+//! A script of another origin, in a real browser: it reads and commands a box that lets its origin in, and no other.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a helper of tests fails by panicking"
 )]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use boxes::axum::response::Html;
 use boxes::prelude::*;
@@ -25,6 +28,8 @@ for (const [name, base] of Object.entries(BOXES)) {
     fetch(log, { headers: { "If-None-Match": '"none"', Prefer: "wait=0" } }).then(
         (page) => tell(`${name} page ${page.status} ${page.headers.has("etag")} ${page.headers.has("link")}`),
         () => tell(`${name} page refused`));
+    // As a form is sent: without a question beforehand, and without seeing the answer.
+    fetch(base + "/archive/ring", { method: "POST", mode: "no-cors" }).then(() => tell(`${name} rung`));
 }
 </script>"#;
 
@@ -47,25 +52,33 @@ async fn serve_page(
     told
 }
 
-async fn archive(cors_origins: Vec<CorsOrigin>) -> Running {
+async fn archive(cors_origins: Vec<CorsOrigin>, n_rings: &Arc<AtomicUsize>) -> Running {
     let config = Config {
         bind: ([127, 0, 0, 1], 0).into(),
         stores: [("archive".to_owned(), Store::Memory)].into(),
         cors_origins,
         ..Config::default()
     };
-    let archive = BoundedContext::new("archive").aggregate::<Entries>();
+    let n_rings = Arc::clone(n_rings);
+    let ring = async move || {
+        n_rings.fetch_add(1, Ordering::SeqCst);
+        StatusCode::NO_CONTENT
+    };
+    let archive = BoundedContext::new("archive")
+        .aggregate::<Entries>()
+        .route("/ring", post(ring));
     let running = Service::start([archive], config).await.unwrap();
     write_entries(&running, 2).await;
     running
 }
 
 #[tokio::test]
-async fn a_script_reads_pages_and_streams_of_a_box_that_lets_its_origin_in_and_of_no_other() {
+async fn a_script_reads_and_commands_a_box_that_lets_its_origin_in_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let open = archive(vec![origin.parse().unwrap()]).await;
-    let closed = archive(vec!["https://shop.example".parse().unwrap()]).await;
+    let (n_open, n_closed) = (Arc::default(), Arc::default());
+    let open = archive(vec![origin.parse().unwrap()], &n_open).await;
+    let closed = archive(vec!["https://shop.example".parse().unwrap()], &n_closed).await;
     let mut told = serve_page(listener, [("open", &open), ("closed", &closed)]).await;
 
     let page = Browser::new().open(&origin);
@@ -88,8 +101,16 @@ async fn a_script_reads_pages_and_streams_of_a_box_that_lets_its_origin_in_and_o
         "open page 200 true true",
         "closed stream refused",
         "closed page refused",
+        "open rung",
+        "closed rung",
     ])
     .await;
+    let n_rings = [n_open, n_closed].map(|n| n.load(Ordering::SeqCst));
+    assert_eq!(
+        n_rings,
+        [1, 0],
+        "the route runs for the one, and not for the other"
+    );
     write_entries(&open, 1).await;
     wait_for(&["open event 3"]).await;
     assert!(

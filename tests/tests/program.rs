@@ -85,7 +85,7 @@ impl Started {
     fn request(&self, head: &str, body: &str) -> String {
         let mut stream = self.connect();
         let length = body.len();
-        write!(stream, "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        write!(stream, "{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -130,7 +130,7 @@ fn sigterm_ends_who_waits_for_news_and_then_the_program() {
         .find_map(|line| line.strip_prefix("etag: "))
         .unwrap();
     let mut waiting = program.connect();
-    write!(waiting, "GET /orders/notifications HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\nif-none-match: {etag}\r\n\r\n").unwrap();
+    write!(waiting, "GET /orders/notifications HTTP/1.1\r\nhost: localhost\r\nprefer: wait=30\r\nif-none-match: {etag}\r\n\r\n").unwrap();
     // The request for the figures is under way itself.
     let start = Instant::now();
     while !program

@@ -6,6 +6,8 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::async_api::{self, Channel};
+use crate::cross_site::CROSS_SITE;
+use crate::known_host::MISDIRECTED;
 use crate::problem::UNEXPECTED_BODY;
 
 /// Where the description of the box with this name is.
@@ -86,7 +88,16 @@ impl Described {
         });
         let own = self.own.below(&format!("/{}", self.name));
         let own = own.with_answers(&OF_OWN_ROUTES).tagged(&self.name);
-        let kinds: &[_] = if self.secured { &OF_TOKENS } else { &[] };
+        let own = if self.secured {
+            own
+        } else {
+            own.with_answers(&[&CROSS_SITE])
+        };
+        let kinds: &[_] = if self.secured {
+            &OF_TOKENS
+        } else {
+            &[&MISDIRECTED]
+        };
         let api = self.logs.tagged("notification log").and(own);
         let api = api.and(themselves).with_answers(kinds).and(self.service);
         let limited: &[_] = if self.is_limited {

@@ -4,7 +4,7 @@
 //! the same with a name and a version. Behind that: `setting` is the one table of all that a service can be
 //! told, [`ServeOptions`] are its command line, `layers` puts flags over variables over the file, and
 //! [`Config`] is what comes out; `plan` fits the declared boxes to it; [`Service`] starts them, with `routes`
-//! and `logs` for what is served, `auth` before it (with `scope`, `secret` and `tokens`) `rate_limit` (with `forwarded`) and `cors` before that, and
+//! and `logs` for what is served, `auth` before it (with `scope`, `secret` and `tokens`; `known_host` and `cross_site` where there are no tokens), `rate_limit` (with `forwarded`) and `cors` before that, and
 //! `server`, `connection`, `slow_client` and `certificate` beneath it; [`Running`] stops them.
 //!
 //! What a route sees: [`Json`] and [`Path`] out of a request, [`Problem`] as its error; `error_pages` turns all
@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod context;
 mod cors;
+mod cross_site;
 mod database_url;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod delete_program;
@@ -45,6 +46,7 @@ mod index;
 mod json_schema;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod key_store_options;
+mod known_host;
 mod layers;
 mod logs;
 mod metrics;

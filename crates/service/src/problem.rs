@@ -10,6 +10,9 @@ use boxes_recorder::RecorderError;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 
+use crate::cross_site::CROSS_SITE;
+use crate::known_host::MISDIRECTED;
+
 /// What a client is told when a request can't be done: a problem document (RFC 9457).
 ///
 /// Routes return it as their error. An error of a command becomes one by `?`; for what a route finds wrong
@@ -32,8 +35,14 @@ use http::{HeaderValue, StatusCode};
 pub struct Problem(boxes_http::Problem);
 
 /// The kinds of problems that are a service's own, beside [`ProblemKind::ALL`].
-pub(crate) static OWN_KINDS: &[ProblemKind] =
-    &[ALREADY_EXISTS, DELETED, UNEXPECTED_BODY, NOT_SEALED];
+pub(crate) static OWN_KINDS: &[ProblemKind] = &[
+    ALREADY_EXISTS,
+    DELETED,
+    UNEXPECTED_BODY,
+    NOT_SEALED,
+    MISDIRECTED,
+    CROSS_SITE,
+];
 
 const ALREADY_EXISTS: ProblemKind = ProblemKind {
     slug: "already-exists",

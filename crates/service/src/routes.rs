@@ -25,10 +25,12 @@ use tower_http::trace::TraceLayer;
 use crate::async_api::Channel;
 use crate::auth::{Caller, Needed, authorize, identify};
 use crate::cors::share;
+use crate::cross_site::{TrustedOrigins, refuse_cross_site};
 use crate::descriptions::{Described, OF_TOKENS};
 use crate::error_pages::as_problems;
 use crate::expected_panic::or_panic;
 use crate::forwarded::TrustedProxies;
+use crate::known_host::{KnownHosts, MISDIRECTED, check_host};
 use crate::metrics::{count_requests, time_requests};
 use crate::problem::OWN_KINDS;
 use crate::rate_limit::{RateLimiter, limit_rate};
@@ -154,7 +156,10 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         }
     };
     let all = if config.tokens.is_empty() {
-        all
+        let public = config.public_url.as_ref();
+        let origins = TrustedOrigins::new(public, &config.cors_origins);
+        all.layer(from_fn_with_state(origins, refuse_cross_site))
+            .layer(from_fn_with_state(KnownHosts::new(public), check_host))
     } else {
         all.layer(from_fn_with_state(Arc::clone(state), identify))
     };
@@ -187,14 +192,15 @@ fn described(
     open: &DescribedRoutes,
     config: &Config,
 ) -> OpenApiPart {
-    let kinds: &[_] = if config.tokens.is_empty() {
-        &[]
-    } else {
-        &OF_TOKENS
-    };
     let [one, other] = closed.map(|routes| routes.description().clone());
-    let closed = one.and(other).with_answers(kinds);
-    let open = open.description().clone().open_to_everyone();
+    let (closed, open) = (one.and(other), open.description().clone());
+    let (closed, open) = if config.tokens.is_empty() {
+        let kinds = &[&MISDIRECTED];
+        (closed.with_answers(kinds), open.with_answers(kinds))
+    } else {
+        (closed.with_answers(&OF_TOKENS), open)
+    };
+    let open = open.open_to_everyone();
     closed.and(open).tagged("service")
 }
 

@@ -40,8 +40,9 @@ const VALUES: [(&str, &[&str]); 9] = [
 ];
 
 /// What a request may say beside its path.
-const HEADERS: [(&str, &str); 8] = [
+const HEADERS: [(&str, &str); 9] = [
     ("x-nothing", "at all"),
+    ("host", "another.example"),
     ("if-none-match", "*"),
     ("accept", "text/nothing"),
     ("accept", "text/html"),

@@ -221,6 +221,100 @@ async fn any_origin_is_let_in_where_that_is_configured_and_answers_are_the_same_
 }
 
 #[tokio::test]
+async fn without_tokens_pages_of_other_sites_command_nothing_and_read_as_before() {
+    let shop = "https://shop.example";
+    let running = start(config()).await;
+    let post = async |running: &Running, name: &str, value: &str| {
+        // As a form of any page sends it: no JSON, so no browser asks beforehand.
+        let request = request(running, Method::POST, "/notes/ring").header(name, value);
+        request.send().await.unwrap()
+    };
+    for (name, value) in [
+        ("origin", shop),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let refused = post(&running, name, value).await;
+        assert_eq!(refused.status(), 403, "{name}: {value}");
+        let refused = problem(refused).await;
+        assert_eq!(refused["type"], "/problems/cross-site");
+        assert!(
+            refused["detail"]
+                .as_str()
+                .unwrap()
+                .contains("--cors-origin")
+        );
+    }
+    let own = running.base_url();
+    for (name, value) in [
+        ("origin", own),
+        ("sec-fetch-site", "same-origin"),
+        ("x-nothing", "at all"),
+    ] {
+        assert_eq!(post(&running, name, value).await.status(), 204, "{value}");
+    }
+    let read = of_origin(&running, Method::GET, PAGE, shop).await;
+    assert_eq!(read.status(), 200);
+
+    let sharing = start(Config {
+        cors_origins: vec![shop.parse().unwrap()],
+        ..config()
+    })
+    .await;
+    assert_eq!(post(&sharing, "origin", shop).await.status(), 204);
+    let other = post(&sharing, "origin", "https://other.example").await;
+    assert_eq!(other.status(), 403);
+
+    // A page of another site has no token, and one that has it may use it.
+    let with_tokens = start(Config {
+        tokens: Tokens::new(vec![Token::new(ONE).unwrap()], Vec::new()),
+        ..config()
+    })
+    .await;
+    let post = request(&with_tokens, Method::POST, "/notes/ring").header("origin", shop);
+    let done = post.bearer_auth(ONE).send().await.unwrap();
+    assert_eq!(done.status(), 204);
+}
+
+#[tokio::test]
+async fn without_tokens_a_service_answers_to_no_name_that_somebody_else_can_give_it() {
+    let get = async |running: &Running, host: &str| {
+        let request = request(running, Method::GET, PAGE).header("host", host);
+        request.send().await.unwrap()
+    };
+    let running = start(config()).await;
+    for host in ["127.0.0.1:1", "localhost", "[::1]:8080", "192.0.2.1"] {
+        assert_eq!(get(&running, host).await.status(), 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+    ] {
+        let refused = get(&running, host).await;
+        assert_eq!(refused.status(), 421, "{host}");
+        let refused = problem(refused).await;
+        assert_eq!(refused["type"], "/problems/misdirected");
+        assert!(refused["detail"].as_str().unwrap().contains("--public-url"));
+    }
+    let public = start(Config {
+        public_url: Some("https://shop.example/base".parse().unwrap()),
+        ..config()
+    })
+    .await;
+    assert_eq!(get(&public, "shop.example").await.status(), 200);
+    assert_eq!(get(&public, "evil.example").await.status(), 421);
+    let with_tokens = start(Config {
+        tokens: Tokens::new(vec![Token::new(ONE).unwrap()], Vec::new()),
+        ..config()
+    })
+    .await;
+    let asked = request(&with_tokens, Method::GET, PAGE).header("host", "any.example");
+    let answer = asked.bearer_auth(ONE).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
 async fn nothing_that_is_served_is_for_a_browser_to_guess_at() {
     let running = start(config()).await;
     for path in [
@@ -245,7 +339,7 @@ async fn send_and_read_nothing(running: &Running, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(running.address()).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
 }

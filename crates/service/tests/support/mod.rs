@@ -82,6 +82,7 @@ fn contexts() -> [BoundedContext; 2] {
     let routes = || {
         Router::new()
             .route("/notes", post(write))
+            .route("/ring", post(async || StatusCode::NO_CONTENT))
             .route("/count", get(|| async { "1" }))
     };
     [
