@@ -190,7 +190,7 @@ async fn an_application_of_version_9_is_followed_over_gaps_once_and_in_order() {
         for after in [0, 9, 10, 23, 29, 35, 52, 53] {
             let log = kennel.log(ForeignDialect::Eventsourcing9);
             let epoch = log.describe().await.unwrap().log.epoch;
-            let position = (after > 0).then_some(Position { epoch, id: after });
+            let position = (after > 0).then_some(Position::new(epoch, after));
             let mut reader = NotificationLogReader::new(log, position).with_navigation(navigation);
             let mut read = Vec::new();
             loop {
@@ -209,7 +209,7 @@ async fn an_application_of_version_9_is_followed_over_gaps_once_and_in_order() {
     }
     let log = kennel.log(ForeignDialect::Eventsourcing9);
     let epoch = log.describe().await.unwrap().log.epoch;
-    let beyond = Some(Position { epoch, id: 54 });
+    let beyond = Some(Position::new(epoch, 54));
     let refused = NotificationLogReader::new(log, beyond).next_batch().await;
     assert!(matches!(
         refused,

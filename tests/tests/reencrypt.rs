@@ -80,15 +80,13 @@ async fn write(recorder: &dyn Recorder, numbers: std::ops::RangeInclusive<u64>) 
 }
 
 async fn track(recorder: &dyn Recorder, from: Option<u64>, to: u64) {
-    let position = |id| Position {
-        epoch: UPSTREAM,
-        id,
-    };
+    let position = |id| Position::new(UPSTREAM, id);
     let step = Tracking {
         follower: "payments".to_owned(),
         epoch: UPSTREAM,
         from: from.map(position),
         to,
+        event_id: None,
     };
     let outcomes = recorder
         .record(&[Append::default().with_tracking(step)])
@@ -204,10 +202,7 @@ async fn the_new_log_has_the_same_events_under_the_new_key_and_the_old_one_is_as
     assert_eq!(stream.len(), 250);
     assert_eq!(
         new.tracking("payments").await.unwrap(),
-        Some(Position {
-            epoch: UPSTREAM,
-            id: 7
-        })
+        Some(Position::new(UPSTREAM, 7))
     );
     // The key of the subject needs the old key no more.
     let key = of_one(&new, TWO).key(id).await.unwrap();

@@ -587,7 +587,7 @@ impl App {
             Ok(())
         });
         tokio::spawn(committing).await.unwrap_or_else(|error| {
-            Err(RecorderError::unavailable(
+            Err(RecorderError::outcome_unknown(
                 "committing was broken off",
                 error,
             ))

@@ -116,7 +116,10 @@ impl FollowerError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Log(error) => error.is_transient(),
-            Self::Store(error) => matches!(error, RecorderError::Unavailable { .. }),
+            Self::Store(error) => matches!(
+                error,
+                RecorderError::Unavailable { .. } | RecorderError::OutcomeUnknown { .. }
+            ),
             Self::Policy { source, .. } => source.is_transient(),
             Self::Panicked { .. } | Self::Endless { .. } => false,
         }
@@ -417,12 +420,13 @@ impl Follower {
                 epoch,
                 from: reading.recorded,
                 to: last.id,
+                event_id: None,
             };
             let append = Append::new(transaction.end()).with_tracking(tracking);
             match self.app.inner.writer.append(append).await {
                 Ok(_) => {
                     transaction.keep_all().await;
-                    reading.recorded = Some(Position { epoch, id: last.id });
+                    reading.recorded = Some(Position::new(epoch, last.id));
                     self.status.send_modify(|status| {
                         status.position = last.id;
                         // What was in the way is so no more, though the end may still be far.

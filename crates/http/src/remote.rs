@@ -176,7 +176,7 @@ impl RemoteNotificationLog {
             .clone()
             .filter(|seen| seen.section.id == link.id);
         let mut headers = conditional(seen.as_ref());
-        if let Some(Position { epoch, id }) = position {
+        if let Some(Position { epoch, id, .. }) = position {
             let epoch = HeaderValue::try_from(epoch.to_string()).ok();
             headers.extend(epoch.map(|epoch| (EPOCH_HEADER, epoch)));
             headers.insert(POSITION_HEADER, id.into());

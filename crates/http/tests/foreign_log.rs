@@ -158,7 +158,7 @@ async fn a_reader_goes_on_from_any_position_also_one_in_a_gap() {
     let log = followed(&application, ForeignDialect::Eventsourcing9, 10).await;
     let epoch = log.describe().await.unwrap().log.epoch;
     for id in 0..=90 {
-        let position = Some(Position { epoch, id });
+        let position = Some(Position::new(epoch, id));
         let mut reader = NotificationLogReader::new(Arc::clone(&log), position);
         let (found, end) = read_on(&mut reader).await.unwrap();
         let expected: Vec<_> = ids.iter().copied().filter(|found| *found > id).collect();
@@ -199,10 +199,7 @@ async fn a_log_that_ends_before_the_position_is_not_read_on() {
             let application = Application::with(1..=30);
             let log = followed(&application, ForeignDialect::Eventsourcing9, 10).await;
             let epoch = log.describe().await.unwrap().log.epoch;
-            let at = Position {
-                epoch,
-                id: position,
-            };
+            let at = Position::new(epoch, position);
             let mut reader = NotificationLogReader::new(log, Some(at));
             read_on(&mut reader).await.unwrap();
             application.change(|ids| ids.truncate(left));

@@ -75,7 +75,10 @@ impl SealerError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Log(error) => error.is_transient(),
-            Self::Store(error) => matches!(error, RecorderError::Unavailable { .. }),
+            Self::Store(error) => matches!(
+                error,
+                RecorderError::Unavailable { .. } | RecorderError::OutcomeUnknown { .. }
+            ),
             Self::Refused { .. } => false,
         }
     }

@@ -55,10 +55,7 @@ impl LogSlice {
         let description = log.describe().await?;
         let places = places(&range, description.last);
         let ids = places.start.saturating_add(1)..places.end.saturating_add(1);
-        let position = Position {
-            epoch: description.log.epoch,
-            id: places.start,
-        };
+        let position = Position::new(description.log.epoch, places.start);
         // No more sections are fetched ahead than the slice has.
         let page_size = description.log.page_size;
         let first = SectionId::containing(ids.start, page_size).low();

@@ -272,10 +272,7 @@ impl NotificationLogReader {
         section.check()?;
         self.recognise(&section)?;
         let after = self.last_read();
-        let position = Position {
-            epoch: section.log.epoch,
-            id: after,
-        };
+        let position = Position::new(section.log.epoch, after);
         section.continues(position)?;
         section.items.retain(|item| item.id > after);
         let first = section.items.first().map(|item| item.id);
@@ -290,7 +287,7 @@ impl NotificationLogReader {
             self.known_last = last;
         }
         self.next = section.next;
-        self.position = Some(Position { id, ..position });
+        self.position = Some(Position::new(position.epoch, id));
         self.identity = Some(section.log);
         Ok(section.items)
     }

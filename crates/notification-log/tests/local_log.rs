@@ -16,8 +16,8 @@ use boxes_notification_log::{
     LocalNotificationLog, LogError, NotificationLog, SectionId, SectionLink,
 };
 use boxes_recorder::{
-    Append, Deletion, GroupCommit, GroupCommitBounds, LogIdentity, Notification, Position,
-    Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, Appended, Deletion, GroupCommit, GroupCommitBounds, LogIdentity, Notification,
+    Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use boxes_testing::log_fixture::SmallLog;
 use uuid::Uuid;
@@ -42,7 +42,7 @@ impl Recorder for ReadOnly {
     async fn record(
         &self,
         _: &[Append],
-    ) -> Result<Vec<Result<std::ops::Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         panic!("reading writes")
     }
 

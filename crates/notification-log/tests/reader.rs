@@ -256,13 +256,10 @@ async fn a_reader_that_has_read_nothing_yet_may_begin_with_a_new_history() {
     );
     assert_eq!(reader.position(), None);
     assert_eq!(drain(&mut reader).await.len(), 13);
-    assert_eq!(reader.position(), Some(Position { epoch, id: 13 }));
+    assert_eq!(reader.position(), Some(Position::new(epoch, 13)));
 
     // One that has read something stays where it is, however often it is asked.
-    let position = Some(Position {
-        epoch: EPOCH,
-        id: 3,
-    });
+    let position = Some(Position::new(EPOCH, 3));
     let mut reader = NotificationLogReader::new(made_anew(), position);
     for _ in 0..3 {
         let answer = reader.next_batch().await;

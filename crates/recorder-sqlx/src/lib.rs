@@ -110,7 +110,7 @@ mod server_repair;
 mod server_statements;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_writer;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;

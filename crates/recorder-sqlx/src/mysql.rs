@@ -1,12 +1,11 @@
 //! A recorder in tables of a MySQL or MariaDB database.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
-    StoredEvent, StreamRange,
+    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder,
+    RecorderError, StoredEvent, StreamRange,
 };
 use sqlx::MySql;
 use uuid::Uuid;
@@ -112,7 +111,7 @@ impl Recorder for MysqlRecorder {
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         let (outcomes, _) = self.server.record(batch).await?;
         Ok(outcomes)
     }

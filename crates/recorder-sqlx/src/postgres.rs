@@ -1,12 +1,11 @@
 //! A recorder in a schema of a PostgreSQL database.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
-    StoredEvent, StreamRange,
+    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder,
+    RecorderError, StoredEvent, StreamRange,
 };
 use sqlx::Postgres;
 use tokio::sync::watch;
@@ -120,7 +119,7 @@ impl Recorder for PostgresRecorder {
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         let (outcomes, head) = self.server.record(batch).await?;
         self.hints.committed(head);
         Ok(outcomes)

@@ -1,11 +1,10 @@
 //! What a recorder on a server does, of either kind.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_recorder::{
-    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
+    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
     StoredEvent, StreamRange,
 };
 use sqlx::{ConnectOptions, Connection};
@@ -99,7 +98,7 @@ impl<S: KeyValueServer> ServerRecorder<S> {
     pub(crate) async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<(Vec<Result<Range<u64>, RecorderError>>, u64), RecorderError> {
+    ) -> Result<(Vec<Result<Appended, RecorderError>>, u64), RecorderError> {
         self.writer.record(batch).await
     }
 

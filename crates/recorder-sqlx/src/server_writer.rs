@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_recorder::{
-    Admission, Append, Deletion, LogIdentity, Position, RecorderError, StoredEvent,
+    Admission, Append, Appended, Deletion, LogIdentity, Position, RecorderError, StoredEvent,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
@@ -23,6 +22,7 @@ use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::server_statements::Statements;
 use crate::sql::Sql;
+use crate::sql::events_and_step_only;
 use crate::version_cache::VersionCache;
 
 /// How long is looked for what became of a commit that nobody answered.
@@ -53,7 +53,7 @@ struct State<S: Server> {
     closed: bool,
 }
 
-type Outcomes = Vec<Result<Range<u64>, RecorderError>>;
+type Outcomes = Vec<Result<Appended, RecorderError>>;
 
 /// Why an attempt did not end with an answered commit.
 enum Failure {
@@ -262,7 +262,7 @@ impl<S: Server> Writer<S> {
             // Another process wrote or deleted: what was known may be out of date.
             cache.forget();
         }
-        let mut admission = Admission::new(head);
+        let mut admission = Admission::new(head, n_redacted);
         for (originator_id, version) in cache.known(batch) {
             admission.set_version(originator_id, version);
         }
@@ -276,8 +276,9 @@ impl<S: Server> Writer<S> {
         let mut positions = HashMap::new();
         let mut outcomes = Vec::with_capacity(batch.len());
         for append in batch {
-            let outcome =
-                S::storable(append, self.max_bytes).and_then(|()| admission.admit(append));
+            let outcome = events_and_step_only(append)
+                .and_then(|()| S::storable(append, self.max_bytes))
+                .and_then(|()| admission.admit(append));
             if outcome.is_ok() {
                 events.extend(&append.events);
                 positions.extend(
@@ -507,6 +508,7 @@ pub(crate) fn decode_position<S: Server>(row: &S::Row) -> Result<Position, sqlx:
     Ok(Position {
         epoch: S::uuid(row, 1)?,
         id: unsigned(S::number(row, 2)?)?,
+        event_id: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use boxes_recorder::{Append, RecorderError};
 use sqlx::AssertSqlSafe;
 
 /// A statement in which nothing but quoted names and the number of a lock was filled in.
@@ -29,4 +30,14 @@ impl fmt::Debug for Sql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether an append has nothing but events and a step.
+pub(crate) fn events_and_step_only(append: &Append) -> Result<(), RecorderError> {
+    if append.deletions.is_empty() && append.key_values.is_empty() {
+        return Ok(());
+    }
+    Err(RecorderError::Invalid {
+        reason: "this store cannot delete or write values in an append".to_owned(),
+    })
 }

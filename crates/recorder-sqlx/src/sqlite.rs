@@ -1,14 +1,13 @@
 //! A recorder on one SQLite file.
 
-use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
-    StoredEvent, StreamRange,
+    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder,
+    RecorderError, StoredEvent, StreamRange,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
@@ -272,7 +271,7 @@ impl Recorder for SqliteRecorder {
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         self.writer.record(batch).await
     }
 

@@ -1,10 +1,9 @@
 //! The connection that writes.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::time::Duration;
 
-use boxes_recorder::{Admission, Append, Deletion, Position, RecorderError, StoredEvent};
+use boxes_recorder::{Admission, Append, Appended, Deletion, Position, RecorderError, StoredEvent};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row, Sqlite, SqliteConnection};
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::numbers::{signed, unsigned};
+use crate::sql::events_and_step_only;
 use crate::sqlite_deletion::{CUT_THE_WRITE_AHEAD_LOG, delete};
 use crate::sqlite_error::unavailable;
 use crate::sqlite_event::insert_and_commit;
@@ -67,7 +67,7 @@ struct State {
     closed: bool,
 }
 
-type Outcomes = Vec<Result<Range<u64>, RecorderError>>;
+type Outcomes = Vec<Result<Appended, RecorderError>>;
 
 impl Writer {
     pub(crate) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
@@ -206,7 +206,7 @@ async fn transact(
         cache.forget();
         found.versions = look_up(connection, &row_of_ids(cache.unknown(batch))).await?;
     }
-    let mut admission = Admission::new(found.head);
+    let mut admission = Admission::new(found.head, found.n_redacted);
     for (originator_id, version) in cache.known(batch) {
         admission.set_version(originator_id, version);
     }
@@ -222,7 +222,9 @@ async fn transact(
     let mut positions = HashMap::new();
     let mut outcomes = Vec::with_capacity(batch.len());
     for append in batch {
-        let outcome = storable(append).and_then(|()| admission.admit(append));
+        let outcome = events_and_step_only(append)
+            .and_then(|()| storable(append))
+            .and_then(|()| admission.admit(append));
         if outcome.is_ok() {
             events.extend(&append.events);
             positions.extend(
@@ -353,6 +355,7 @@ pub(crate) async fn position(
         Ok(Position {
             epoch: row.try_get(0)?,
             id: unsigned(row.try_get(1)?)?,
+            event_id: None,
         })
     })
     .transpose()

@@ -201,7 +201,7 @@ async fn works(recorder: &dyn Recorder, head: u64) {
     let notifications = recorder.select_notifications(1, 10).await.unwrap();
     assert_eq!(notifications[0].event, append(1)[0].events[0]);
     let outcomes = recorder.record(&append(head + 1)).await.unwrap();
-    assert_eq!(*outcomes[0].as_ref().unwrap(), head + 1..head + 2);
+    assert_eq!(outcomes[0].as_ref().unwrap().ids, head + 1..head + 2);
     let values = recorder.key_value_store().unwrap();
     values.put("test", b"a", b"1").await.unwrap();
     assert_eq!(values.get("test", b"a").await.unwrap().unwrap(), "1");

@@ -173,7 +173,7 @@ async fn an_event_that_the_server_can_not_take_is_refused_and_not_those_beside_i
         panic!("{outcomes:?}")
     };
     assert!(reason.contains("max_allowed_packet"), "{reason}");
-    assert_eq!(outcomes[1].as_ref().unwrap(), &(1..2));
+    assert_eq!(outcomes[1].as_ref().unwrap().ids, 1..2);
 }
 
 #[tokio::test]
@@ -204,7 +204,8 @@ async fn record(
     topic: &str,
 ) -> Result<std::ops::Range<u64>, RecorderError> {
     let outcomes = recorder.record(&[append(topic, b"{}".to_vec())]).await?;
-    outcomes.into_iter().next().unwrap()
+    let appended = outcomes.into_iter().next().unwrap()?;
+    Ok(appended.ids)
 }
 
 async fn sql(url: &str, statement: &str) {

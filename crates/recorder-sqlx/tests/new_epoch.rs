@@ -84,18 +84,17 @@ async fn a_log_gets_a_new_epoch_and_keeps_the_rest(url: &str) {
     let recorder = open(url, orders).await.unwrap();
     assert_eq!(recorder.log().epoch, Uuid::from_u128(2));
     let mut outcomes = recorder.record(&[append(2)]).await.unwrap();
-    assert_eq!(outcomes.remove(0).unwrap(), 2..3);
+    assert_eq!(outcomes.remove(0).unwrap().ids, 2..3);
 
     // And it may have followed one that was restored.
-    let [before, after] = [(7, 40), (8, 25)].map(|(epoch, id)| Position {
-        epoch: Uuid::from_u128(epoch),
-        id,
-    });
+    let [before, after] =
+        [(7, 40), (8, 25)].map(|(epoch, id)| Position::new(Uuid::from_u128(epoch), id));
     let step = Tracking {
         follower: "stock".to_owned(),
         epoch: before.epoch,
         from: None,
         to: before.id,
+        event_id: None,
     };
     let outcomes = recorder
         .record(&[Append::default().with_tracking(step)])

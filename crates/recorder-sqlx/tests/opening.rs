@@ -245,7 +245,13 @@ async fn a_batch_that_the_database_refuses_is_refused_whole_and_the_next_one_is_
     assert_eq!(recorder.head().await.unwrap(), 1);
     folder.tamper("DROP TRIGGER stop").await;
     assert_eq!(
-        recorder.record(&three).await.unwrap().remove(0).unwrap(),
+        recorder
+            .record(&three)
+            .await
+            .unwrap()
+            .remove(0)
+            .unwrap()
+            .ids,
         2..5
     );
 }
@@ -287,7 +293,7 @@ async fn while_another_program_holds_the_write_lock_writing_waits_and_reading_do
         () = reading => {}
     }
     sqlx::query("COMMIT").execute(&mut other).await.unwrap();
-    assert_eq!(writing.await.unwrap().remove(0).unwrap(), 1..2);
+    assert_eq!(writing.await.unwrap().remove(0).unwrap().ids, 1..2);
 }
 
 #[tokio::test]

@@ -134,6 +134,7 @@ async fn what_postgresql_can_not_keep_is_refused_alone() {
         epoch: Uuid::nil(),
         from: None,
         to: 1,
+        event_id: None,
     });
     let outcomes = recorder.record(&[nul, step, append(2, 1)]).await.unwrap();
     assert!(

@@ -291,12 +291,13 @@ async fn write(file: &Path, process: &str, n_writers: usize, n_requests: usize) 
                     epoch: Uuid::nil(),
                     from: (version > 1).then(|| at(version - 1)),
                     to: version,
+                    event_id: None,
                 };
-                let ids = commit
+                let appended = commit
                     .append(Append::new(vec![event]).with_tracking(step))
                     .await
                     .expect("recorded");
-                eprintln!("recorded {} {event_id} end", ids.start);
+                eprintln!("recorded {} {event_id} end", appended.ids.start);
             }
         });
     }
@@ -305,10 +306,7 @@ async fn write(file: &Path, process: &str, n_writers: usize, n_requests: usize) 
 }
 
 fn at(id: u64) -> Position {
-    Position {
-        epoch: Uuid::nil(),
-        id,
-    }
+    Position::new(Uuid::nil(), id)
 }
 
 fn event(originator_id: Uuid, originator_version: u64) -> StoredEvent {

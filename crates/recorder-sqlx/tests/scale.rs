@@ -436,9 +436,9 @@ async fn hold(url: &str, originator: u64) {
 
 async fn append(commit: &GroupCommit, originator: u64, version: u64, topic: &'static str) {
     let events = (version..version + BATCH).map(|version| event(originator, version, topic));
-    let ids = commit.append(Append::new(events.collect())).await.unwrap();
+    let appended = commit.append(Append::new(events.collect())).await.unwrap();
     Acknowledged {
-        first: ids.start,
+        first: appended.ids.start,
         originator,
         version,
         n_events: BATCH,
@@ -456,9 +456,9 @@ async fn race(url: &str) {
         let version = recorded + 1;
         let request = Append::new(vec![event(0, version, "test.happened")]);
         match recorder.record(&[request]).await.unwrap().remove(0) {
-            Ok(ids) => {
+            Ok(appended) => {
                 Acknowledged {
-                    first: ids.start,
+                    first: appended.ids.start,
                     originator: 0,
                     version,
                     n_events: 1,

@@ -5,26 +5,51 @@ use std::collections::hash_map::Entry;
 
 use uuid::Uuid;
 
-use crate::{RecorderError, StoredEvent};
+use crate::{KeyValueWrite, RecorderError, StoredEvent, Tracking};
 
-/// Events to be recorded, and how far the box has come in another's log: all of it or nothing.
+/// What one transaction changes: events, streams that are deleted, values beside the log, and how far the box has
+/// come in another's log. All of it is recorded, or nothing.
+///
+/// Within one append the events come first, then the deletions, then the values: an aggregate that is created and
+/// deleted in one append takes its places in the log, redacted, and its id is spent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Append {
     /// The events, in the order in which they enter the log. They may belong to several aggregates; those of
     /// one aggregate have consecutive versions.
     pub events: Vec<StoredEvent>,
+    /// The streams that are deleted for good, as [`Recorder::delete_stream`](crate::Recorder::delete_stream)
+    /// describes. One that has no events is left as it is.
+    pub deletions: Vec<Uuid>,
+    /// The values that are written beside the log, in this order: each sees those before it.
+    pub key_values: Vec<KeyValueWrite>,
     /// The step in another's log that these events follow from, if they do.
     pub tracking: Option<Tracking>,
 }
 
 impl Append {
-    /// Events without tracking.
+    /// Events and nothing else.
     #[must_use]
     pub const fn new(events: Vec<StoredEvent>) -> Self {
         Self {
             events,
+            deletions: Vec::new(),
+            key_values: Vec::new(),
             tracking: None,
         }
+    }
+
+    /// The same, with a stream that is deleted.
+    #[must_use]
+    pub fn with_deletion(mut self, originator_id: Uuid) -> Self {
+        self.deletions.push(originator_id);
+        self
+    }
+
+    /// The same, with a value that is written beside the log.
+    #[must_use]
+    pub fn with_key_value(mut self, write: KeyValueWrite) -> Self {
+        self.key_values.push(write);
+        self
     }
 
     /// The same with a tracking step.
@@ -34,10 +59,17 @@ impl Append {
         self
     }
 
+    /// The aggregates that it adds events to or deletes, as often as it names them.
+    pub fn originator_ids(&self) -> impl Iterator<Item = Uuid> {
+        let events = self.events.iter().map(|event| event.originator_id);
+        events.chain(self.deletions.iter().copied())
+    }
+
     /// Whether some store could record it; says nothing about what any store holds.
     ///
     /// Versions count from 1, those of one aggregate are consecutive in the order of the events, none is
-    /// [redacted](StoredEvent::is_redacted), and a tracking step leads forward in one history. An append without events, without tracking, or without both is valid.
+    /// [redacted](StoredEvent::is_redacted), values and their keys are within [bounds](crate::KeyValueBounds), and a
+    /// tracking step leads forward in one history. An append of nothing is valid.
     ///
     /// # Errors
     ///
@@ -56,6 +88,9 @@ impl Append {
             [event] => version_from_1(event)?,
             events => consecutive(events)?,
         }
+        self.key_values
+            .iter()
+            .try_for_each(KeyValueWrite::validate)?;
         self.tracking.as_ref().map_or(Ok(()), Tracking::validate)
     }
 }
@@ -98,81 +133,24 @@ fn consecutive(events: &[StoredEvent]) -> Result<(), RecorderError> {
     Ok(())
 }
 
-/// A place in a log: valid only in the history that the epoch names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// The epoch of the log.
-    pub epoch: Uuid,
-    /// The id of the last notification that was read, 0 for none.
-    pub id: u64,
-}
-
-/// One step of a follower: from a position to a later one.
-///
-/// The step names where it begins, and it is taken only from there. That is what fences a follower: a
-/// second instance of it, or one that slept and woke, finds the position moved and records nothing. (To
-/// ask only that positions grow would not do: two instances that cut their batches differently could each
-/// move forward, and both record what follows from the same notification.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tracking {
-    /// Who follows: unique in the box. Usually the name of the upstream log.
-    pub follower: String,
-    /// The epoch of the upstream log.
-    pub epoch: Uuid,
-    /// The recorded position from which this step is taken; `None` if there is none yet.
-    pub from: Option<Position>,
-    /// The id of the last notification of this step; greater than the one in `from`.
-    pub to: u64,
-}
-
-impl Tracking {
-    /// Where the follower is after the step.
-    #[must_use]
-    pub const fn position(&self) -> Position {
-        Position {
-            epoch: self.epoch,
-            id: self.to,
-        }
-    }
-
-    fn validate(&self) -> Result<(), RecorderError> {
-        let from = self.from.map_or(0, |position| position.id);
-        if self.to <= from {
-            return Err(RecorderError::Invalid {
-                reason: format!(
-                    "the step of follower `{}` from {from} to {} does not lead forward",
-                    self.follower, self.to
-                ),
-            });
-        }
-        if let Some(from) = self.from.filter(|from| from.epoch != self.epoch) {
-            return Err(RecorderError::Invalid {
-                reason: format!(
-                    "the step of follower `{}` leads from epoch {} into epoch {}: they are different histories",
-                    self.follower, from.epoch, self.epoch
-                ),
-            });
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::event;
+    use crate::{MAX_VALUE_BYTES, Position};
 
     const EPOCH: Uuid = Uuid::from_u128(7);
     const A: Uuid = Uuid::from_u128(1);
     const B: Uuid = Uuid::from_u128(2);
 
     fn step(from: Option<u64>, to: u64) -> Append {
-        let from = from.map(|id| Position { epoch: EPOCH, id });
+        let from = from.map(|id| Position::new(EPOCH, id));
         Append::default().with_tracking(Tracking {
             follower: "orders".to_owned(),
             epoch: EPOCH,
             from,
             to,
+            event_id: None,
         })
     }
 
@@ -211,6 +189,20 @@ mod tests {
     fn nobody_appends_what_is_redacted() {
         let redacted = Append::new(vec![event(B, 1), event(A, 1).to_redacted()]);
         assert!(reason(&redacted).contains("marked as redacted"));
+    }
+
+    #[test]
+    fn values_are_within_the_bounds_of_the_key_value_store() {
+        let write = |space: &'static str, new: usize| KeyValueWrite {
+            space: space.into(),
+            key: "key".into(),
+            expected: None,
+            new: Some(vec![0; new].into()),
+        };
+        let append = |write| Append::default().with_key_value(write);
+        append(write("seal", MAX_VALUE_BYTES)).validate().unwrap();
+        assert!(reason(&append(write("seal", MAX_VALUE_BYTES + 1))).contains("a value of kind"));
+        assert!(reason(&append(write("Seal", 1))).contains("can't be a kind"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -37,6 +38,14 @@ pub enum RecorderError {
         /// The aggregate.
         originator_id: Uuid,
     },
+    /// An entry beside the log is not as the append expects: read it again, decide again.
+    #[error("the value of `{}` in `{space}` is not as expected", key.escape_ascii())]
+    KeyValueConflict {
+        /// The space of the entry: its kind.
+        space: String,
+        /// The key of the entry.
+        key: Bytes,
+    },
     /// What was asked can't be recorded by any store: mend the caller.
     #[error("what was asked is invalid: {reason}")]
     Invalid {
@@ -49,9 +58,20 @@ pub enum RecorderError {
         /// What was found, what was expected, and what to do.
         reason: String,
     },
-    /// The store does not answer, or not now: try later.
+    /// The store does not answer, or not now, and nothing was changed: try later.
     #[error("the store is unavailable: {reason}")]
     Unavailable {
+        /// What was tried.
+        reason: String,
+        /// What the store said.
+        #[source]
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+    /// The store did not say what became of the change, and could not be asked: it was made as a whole, or not at all.
+    /// What is there now shows it, when the store answers again. What was asked may be asked again as it is: a version, a
+    /// step or a value that was recorded is refused then.
+    #[error("it is not known whether it is recorded: {reason}")]
+    OutcomeUnknown {
         /// What was tried.
         reason: String,
         /// What the store said.
@@ -70,6 +90,17 @@ impl RecorderError {
         source: impl Error + Send + Sync + 'static,
     ) -> Self {
         Self::Unavailable {
+            reason: reason.into(),
+            source: Some(Arc::new(source)),
+        }
+    }
+
+    /// The store did not say what became of a change while `reason`.
+    pub fn outcome_unknown(
+        reason: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::OutcomeUnknown {
             reason: reason.into(),
             source: Some(Arc::new(source)),
         }

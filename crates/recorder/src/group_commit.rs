@@ -1,18 +1,18 @@
 //! Group commit.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::catch_panic::catch_panic;
 use crate::head::Head;
-use crate::{Append, Deletion, Recorder, RecorderError, StoredEvent};
+use crate::{Append, Appended, Deletion, Recorder, RecorderError, StoredEvent};
 
 /// How much one transaction may gather, and how much may wait for it.
 ///
@@ -84,7 +84,7 @@ struct Inner {
 
 /// What waits for the writer, and who waits for the answer.
 enum Request {
-    Append(Append, Answer<Range<u64>>),
+    Append(Append, Answer<Appended>),
     Delete(Uuid, Answer<Deletion>),
 }
 
@@ -149,11 +149,10 @@ impl GroupCommit {
         &self.inner.recorder
     }
 
-    /// Records the events and the tracking step of one request, both or neither; durable when it returns.
+    /// Records one request, all of it or nothing; durable when it returns.
     ///
-    /// Returns the notification ids of the events, ascending and consecutive: an empty range, which starts at
-    /// the id that comes next, for a request without events. A conflict refuses this request alone. A caller that
-    /// goes away while it waits for the answer does not take the request back.
+    /// Returns the notification ids of the events, and what became of the deletions. A conflict refuses this request
+    /// alone. A caller that goes away while it waits for the answer does not take the request back.
     ///
     /// # Errors
     ///
@@ -161,9 +160,12 @@ impl GroupCommit {
     /// - [`RecorderError::VersionConflict`] if a version does not follow the recorded one: load again, decide again.
     /// - [`RecorderError::TrackingMoved`] if the follower is not where the step begins: go on from there.
     /// - [`RecorderError::StreamDeleted`] if the stream of one of the events [was deleted](Self::delete_stream).
-    /// - [`RecorderError::Unavailable`] if the store does not answer: try later.
+    /// - [`RecorderError::KeyValueConflict`] if a value beside the log is not as the request expects: read it again.
+    /// - [`RecorderError::Unavailable`] if the store does not answer, and nothing is recorded: try later.
+    /// - [`RecorderError::OutcomeUnknown`] if it is recorded as a whole or not at all, and it is not known which: as
+    ///   [`Recorder::record`] says.
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
-    pub async fn append(&self, append: Append) -> Result<Range<u64>, RecorderError> {
+    pub async fn append(&self, append: Append) -> Result<Appended, RecorderError> {
         append.validate()?;
         self.ask(|answer| Request::Append(append, answer)).await
     }
@@ -173,7 +175,8 @@ impl GroupCommit {
     ///
     /// # Errors
     ///
-    /// - [`RecorderError::Unavailable`] if the store does not answer: do it again, also where it may have been done.
+    /// - [`RecorderError::Unavailable`] or [`RecorderError::OutcomeUnknown`] if the store does not answer: do it again,
+    ///   also where it may have been done.
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
     pub async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
         self.ask(|answer| Request::Delete(originator_id, answer))
@@ -280,10 +283,15 @@ impl Writer {
                 .iter()
                 .flatten()
                 .flatten()
-                .map(|ids| ids.end.saturating_sub(1))
+                .map(|appended| appended.ids.end.saturating_sub(1))
                 .max()
             {
                 self.head.advance(head);
+            }
+            let deletions = outcome.iter().flatten().flatten();
+            let deletions = deletions.flat_map(|appended| &appended.deletions);
+            if let Some(n_redacted) = deletions.map(|deletion| deletion.n_redacted).max() {
+                self.head.redact(n_redacted);
             }
             answer(outcome, &mut answers);
             appends.clear();
@@ -309,7 +317,7 @@ impl Writer {
     }
 
     /// Adds what waits to the first request, up to the bounds, or to a stream that is to be deleted.
-    fn gather(&mut self, appends: &mut Vec<Append>, answers: &mut Vec<Answer<Range<u64>>>) {
+    fn gather(&mut self, appends: &mut Vec<Append>, answers: &mut Vec<Answer<Appended>>) {
         let mut size = Size::default();
         appends.iter().for_each(|append| size.add(append));
         while let Ok(request) = self.requests.try_recv() {
@@ -351,12 +359,17 @@ struct Size {
 impl Size {
     fn add(&mut self, append: &Append) {
         let bytes = |event: &StoredEvent| event.state.len().saturating_add(event.metadata.len());
+        let values = append
+            .key_values
+            .iter()
+            .filter_map(|write| write.new.as_ref());
         self.requests = self.requests.saturating_add(1);
         self.events = self.events.saturating_add(append.events.len());
         self.bytes = append
             .events
             .iter()
             .map(bytes)
+            .chain(values.map(Bytes::len))
             .fold(self.bytes, usize::saturating_add);
     }
 
@@ -371,7 +384,7 @@ impl Size {
 async fn record(
     recorder: &dyn Recorder,
     batch: &[Append],
-) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
     let outcomes = catch_panic("recording", async { recorder.record(batch).await }).await?;
     if outcomes.len() != batch.len() {
         let reason = format!(
@@ -388,8 +401,8 @@ async fn record(
 }
 
 fn answer(
-    outcome: Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError>,
-    answers: &mut Vec<Answer<Range<u64>>>,
+    outcome: Result<Vec<Result<Appended, RecorderError>>, RecorderError>,
+    answers: &mut Vec<Answer<Appended>>,
 ) {
     // A caller that has gone away does not hear the answer, and that is all.
     match outcome {

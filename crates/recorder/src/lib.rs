@@ -4,16 +4,18 @@
 //! that the box has reached in the logs of others. It knows no domain type: to it an event is an
 //! originator, a version, a topic, and bytes.
 //!
-//! Reading order: [`StoredEvent`] is what is kept; [`StreamRange`] is a part of an aggregate's; [`Append`] is what is asked for, events and a
-//! [`Tracking`] together or neither; [`Recorder`] is the port that an engine implements; [`Admission`]
-//! decides for every engine which appends of a batch conflict; [`MemoryRecorder`] is the smallest engine;
+//! Reading order: [`StoredEvent`] is what is kept; [`StreamRange`] is a part of an aggregate's; [`Append`] is what is asked for: events,
+//! deletions, values ([`KeyValueWrite`]) and a [`Tracking`] from one [`Position`] to the next, all or nothing; [`Appended`] is the answer;
+//! [`Recorder`] is the port that an engine implements; [`Admission`]
+//! decides for every engine which appends of a batch conflict, [`Changes`] is what the others change; [`MemoryRecorder`] is the smallest engine;
 //! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction;
-//! [`Spool`] keeps appends on the disk while the store does not answer, for those who ask for it (`spool_file` and `spool_record`
-//! are its files); [`NotificationScan`] reads a whole log, page by page; a [`KeyValueStore`] keeps beside the log what is no event.
+//! [`NotificationScan`] reads a whole log, page by page; a [`KeyValueStore`] keeps beside the log what is no event.
 
 mod admission;
 mod append;
+mod appended;
 mod catch_panic;
+mod changes;
 mod deletion;
 mod error;
 #[cfg(test)]
@@ -21,32 +23,32 @@ mod fixture;
 mod group_commit;
 mod head;
 mod key_value_store;
+mod key_value_write;
 mod log_identity;
 mod memory;
 mod memory_key_value_store;
 mod notification_scan;
+mod position;
 mod recorder;
-mod spool;
-mod spool_error;
-mod spool_file;
-mod spool_record;
 mod stored_event;
 mod stream_range;
 
 pub use admission::Admission;
-pub use append::{Append, Position, Tracking};
+pub use append::Append;
+pub use appended::Appended;
+pub use changes::Changes;
 pub use deletion::Deletion;
 pub use error::RecorderError;
 pub use group_commit::{GroupCommit, GroupCommitBounds};
 pub use key_value_store::{
     Entry, KeyValueBounds, KeyValueStore, MAX_KEY_BYTES, MAX_KIND_BYTES, MAX_VALUE_BYTES,
 };
+pub use key_value_write::KeyValueWrite;
 pub use log_identity::{DEFAULT_PAGE_SIZE, LogIdentity};
 pub use memory::MemoryRecorder;
 pub use memory_key_value_store::MemoryKeyValueStore;
 pub use notification_scan::{NotificationScan, ScannedPage};
+pub use position::{Position, Tracking};
 pub use recorder::Recorder;
-pub use spool::{Accepted, Spool, SpoolBounds, SpoolState};
-pub use spool_error::SpoolError;
 pub use stored_event::{Encoding, Notification, StoredEvent};
 pub use stream_range::StreamRange;

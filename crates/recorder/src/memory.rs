@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::memory_key_value_store::Kinds;
 use crate::{
-    Admission, Append, Deletion, KeyValueStore, LogIdentity, MemoryKeyValueStore, Notification,
-    Position, Recorder, RecorderError, StoredEvent, StreamRange,
+    Admission, Append, Appended, Changes, KeyValueStore, LogIdentity, MemoryKeyValueStore,
+    Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 
 /// A store in the memory of this process: for tests, and for boxes whose past may end with the process.
@@ -54,15 +55,21 @@ impl MemoryRecorder {
 }
 
 impl Store {
-    fn admission(&self, batch: &[Append]) -> Admission {
-        let mut admission = Admission::new(self.head());
+    fn admission(&self, kinds: &Kinds, batch: &[Append]) -> Admission {
+        let mut admission = Admission::new(self.head(), self.n_redacted);
         for append in batch {
-            for event in &append.events {
-                if let Some(stream) = self.streams.get(&event.originator_id) {
-                    admission.set_version(event.originator_id, as_u64(stream.len()));
+            for originator_id in append.originator_ids() {
+                if let Some(stream) = self.streams.get(&originator_id) {
+                    admission.set_version(originator_id, as_u64(stream.len()));
                     if self.is_deleted(stream) {
-                        admission.set_deleted(event.originator_id);
+                        admission.set_deleted(originator_id);
                     }
+                }
+            }
+            for write in &append.key_values {
+                let entries = kinds.get(&*write.space);
+                if let Some(value) = entries.and_then(|entries| entries.get(&write.key)) {
+                    admission.set_value(&*write.space, write.key.clone(), value.clone());
                 }
             }
             if let Some(step) = &append.tracking
@@ -74,20 +81,38 @@ impl Store {
         admission
     }
 
-    fn insert(&mut self, append: &Append) {
-        for event in &append.events {
+    fn apply(&mut self, changes: Changes<'_>, kinds: &mut Kinds) {
+        for originator_id in changes.redacted {
+            self.redact(originator_id);
+        }
+        for event in changes.events {
             self.streams
                 .entry(event.originator_id)
                 .or_default()
                 .push(self.events.len());
             self.events.push(StoredEvent {
                 occurred_on: whole_microseconds(event.occurred_on),
-                ..event.clone()
+                ..event.into_owned()
             });
         }
-        if let Some(step) = &append.tracking {
-            self.positions
-                .insert(step.follower.clone(), step.position());
+        self.n_redacted = changes.n_redacted;
+        for (follower, position) in changes.positions {
+            self.positions.insert(follower.to_owned(), position);
+        }
+        for ((kind, key), value) in changes.key_values {
+            let entries = kinds.entry(kind.to_owned()).or_default();
+            match value {
+                Some(value) => entries.insert(Bytes::copy_from_slice(key), value.clone()),
+                None => entries.remove(key),
+            };
+        }
+    }
+
+    fn redact(&mut self, originator_id: Uuid) {
+        for place in self.streams.get(&originator_id).into_iter().flatten() {
+            if let Some(event) = self.events.get_mut(*place) {
+                *event = event.to_redacted();
+            }
         }
     }
 
@@ -99,25 +124,6 @@ impl Store {
     fn is_deleted(&self, stream: &[usize]) -> bool {
         let first = stream.first().and_then(|place| self.events.get(*place));
         first.is_some_and(StoredEvent::is_redacted)
-    }
-
-    fn delete(&mut self, originator_id: Uuid) -> Deletion {
-        let stream = self
-            .streams
-            .get(&originator_id)
-            .map_or(&[][..], Vec::as_slice);
-        if !self.is_deleted(stream) {
-            for place in stream {
-                if let Some(event) = self.events.get_mut(*place) {
-                    *event = event.to_redacted();
-                }
-            }
-            self.n_redacted = self.n_redacted.saturating_add(as_u64(stream.len()));
-        }
-        Deletion {
-            n_events: as_u64(stream.len()),
-            n_redacted: self.n_redacted,
-        }
     }
 
     fn range(&self, first: u64, limit: u64) -> &[StoredEvent] {
@@ -136,11 +142,13 @@ impl Recorder for MemoryRecorder {
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        let mut admission = store.admission(batch);
-        let admit = |append| admission.admit(append).inspect(|_| store.insert(append));
-        Ok(batch.iter().map(admit).collect())
+        let mut kinds = self.key_values.write();
+        let mut admission = store.admission(&kinds, batch);
+        let outcomes: Vec<_> = batch.iter().map(|append| admission.admit(append)).collect();
+        store.apply(admission.changes(batch, &outcomes), &mut kinds);
+        Ok(outcomes)
     }
 
     async fn select_events(
@@ -196,11 +204,6 @@ impl Recorder for MemoryRecorder {
                 event: event.clone(),
             })
             .collect())
-    }
-
-    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(store.delete(originator_id))
     }
 
     async fn n_redacted(&self) -> Result<u64, RecorderError> {

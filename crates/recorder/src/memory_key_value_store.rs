@@ -13,18 +13,21 @@ use crate::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
 /// Keys and values in the memory of this process. Clones are the same store.
 #[derive(Clone, Default)]
 pub struct MemoryKeyValueStore {
-    kinds: Arc<RwLock<BTreeMap<String, Entries>>>,
+    kinds: Arc<RwLock<Kinds>>,
 }
 
 type Entries = BTreeMap<Bytes, Bytes>;
 
+/// Entries by their kind.
+pub(crate) type Kinds = BTreeMap<String, Entries>;
+
 impl MemoryKeyValueStore {
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Entries>> {
+    fn read(&self) -> RwLockReadGuard<'_, Kinds> {
         // A map is whole between two of its operations.
         self.kinds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Entries>> {
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Kinds> {
         self.kinds.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

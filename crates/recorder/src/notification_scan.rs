@@ -221,7 +221,6 @@ async fn down(recorder: &dyn Recorder, last: u64, page_size: u64) -> Result<Read
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use async_trait::async_trait;
@@ -230,7 +229,7 @@ mod tests {
     use super::*;
     use crate::fixture::event;
     use crate::{
-        Append, DEFAULT_PAGE_SIZE, Deletion, LogIdentity, MemoryRecorder, Position, StoredEvent,
+        Append, Appended, DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder, Position, StoredEvent,
         StreamRange,
     };
 
@@ -278,7 +277,7 @@ mod tests {
         async fn record(
             &self,
             batch: &[Append],
-        ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+        ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
             self.recorder.record(batch).await
         }
 
@@ -310,10 +309,6 @@ mod tests {
             event_id: Uuid,
         ) -> Result<Option<Notification>, RecorderError> {
             self.recorder.select_event(event_id).await
-        }
-
-        async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-            self.recorder.delete_stream(originator_id).await
         }
 
         async fn n_redacted(&self) -> Result<u64, RecorderError> {

@@ -1,7 +1,6 @@
 //! The port that an engine implements.
 
 use std::fmt::Debug;
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +8,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    Append, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
+    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
     StoredEvent, StreamRange,
 };
 
@@ -36,10 +35,9 @@ pub trait Recorder: Debug + Send + Sync + 'static {
 
     /// Records the requests in their order, in one transaction; refuses those that conflict one by one.
     ///
-    /// For each request, in the order given: the notification ids of its events, ascending and consecutive
-    /// (an empty range that starts at the id that comes next for a request without events), or why it alone
-    /// was refused. A request sees those before it in the batch. When this returns `Ok`, all accepted requests
-    /// are durable.
+    /// For each request, in the order given: the notification ids of its events and what became of its deletions,
+    /// or why it alone was refused. A request sees those before it in the batch, also what they delete and write
+    /// beside the log. When this returns `Ok`, all accepted requests are durable.
     ///
     /// A caller that goes away while it waits leaves the batch wholly there or wholly not.
     ///
@@ -50,14 +48,19 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     /// - [`RecorderError::TrackingMoved`] if the follower is not where the step begins: go on from there.
     /// - [`RecorderError::StreamDeleted`] if the stream of one of its events [was deleted](Self::delete_stream): take
     ///   another id.
-    /// - [`RecorderError::Invalid`] if no store could record it.
+    /// - [`RecorderError::KeyValueConflict`] if a value beside the log is not as the request expects: read it again.
+    /// - [`RecorderError::Invalid`] if no store could record it, or this one can't: it names what.
     ///
-    /// For the whole batch, none of which is recorded then:
-    /// - [`RecorderError::Unavailable`] if the store does not answer: try later.
+    /// For the whole batch:
+    /// - [`RecorderError::Unavailable`] if the store does not answer, and none of the batch is recorded: try later.
+    /// - [`RecorderError::OutcomeUnknown`] if the transaction was to be committed, and nobody could say whether it was:
+    ///   all accepted requests are recorded, or none of them. Asking again is safe: requests that are recorded are
+    ///   refused then by their versions, their steps and their values. One that has nothing but deletions says the same
+    ///   again.
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError>;
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError>;
 
     /// The events of one aggregate: its stream, or the part of it that `range` names. None for one that has no events.
     ///
@@ -101,12 +104,23 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     /// Doing it again changes nothing and says the same. Deleting what has no events does nothing, and does not keep
     /// the id from being used later.
     ///
-    /// Callers delete through a [`GroupCommit`](crate::GroupCommit), as they append.
+    /// It is an [append with a deletion](Append::deletions) and nothing else, and an engine that keeps nothing of the past
+    /// in its own files needs nothing more. Callers delete through a [`GroupCommit`](crate::GroupCommit), as they append.
     ///
     /// # Errors
     ///
-    /// [`RecorderError::Unavailable`] if the store does not answer, and it is not known whether it is done: do it again.
-    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError>;
+    /// [`RecorderError::Unavailable`] or [`RecorderError::OutcomeUnknown`] if the store does not answer: do it again,
+    /// also where it may have been done.
+    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
+        let batch = [Append::default().with_deletion(originator_id)];
+        let appended = self.record(&batch).await?.pop().transpose()?;
+        appended
+            .and_then(|appended| appended.deletions.first().copied())
+            .ok_or_else(|| RecorderError::OutcomeUnknown {
+                reason: "the recorder gave no answer to a deletion".to_owned(),
+                source: None,
+            })
+    }
 
     /// How many notifications of the log are redacted. It only grows, and an answer costs the store next to nothing:
     /// by it other processes notice that a stream was deleted.

@@ -8,15 +8,15 @@
 )]
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, DEFAULT_PAGE_SIZE, Deletion, Encoding, GroupCommit, GroupCommitBounds, LogIdentity,
-    MemoryRecorder, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, Appended, DEFAULT_PAGE_SIZE, Deletion, Encoding, GroupCommit, GroupCommitBounds,
+    LogIdentity, MemoryRecorder, Notification, Position, Recorder, RecorderError, StoredEvent,
+    StreamRange,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ impl Recorder for Engine {
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         self.transactions.lock().unwrap().push(batch.len());
         self.gate.acquire().await.unwrap().forget();
         assert!(
@@ -166,7 +166,7 @@ async fn start(engine: &Arc<Engine>, bounds: GroupCommitBounds) -> GroupCommit {
     GroupCommit::start(recorder, bounds).await.unwrap()
 }
 
-type Outcome = Result<Range<u64>, RecorderError>;
+type Outcome = Result<Appended, RecorderError>;
 
 /// Asks without waiting for the answer.
 fn ask(commit: &GroupCommit, append: Append) -> JoinHandle<Outcome> {
@@ -206,11 +206,12 @@ async fn a_lone_caller_gets_the_ids_of_its_events() {
         commit
             .append(Append::new(vec![event(1, 1), event(1, 2)]))
             .await
-            .unwrap(),
+            .unwrap()
+            .ids,
         1..3
     );
-    assert_eq!(commit.append(Append::default()).await.unwrap(), 3..3);
-    assert_eq!(commit.append(one(2)).await.unwrap(), 3..4);
+    assert_eq!(commit.append(Append::default()).await.unwrap().ids, 3..3);
+    assert_eq!(commit.append(one(2)).await.unwrap().ids, 3..4);
 }
 
 #[tokio::test]
@@ -225,9 +226,9 @@ async fn what_waits_during_a_commit_shares_the_next_transaction() {
     let others: Vec<_> = (2..=50).map(|n| ask(&commit, one(n))).collect();
     settle().await;
     engine.let_through(2);
-    assert_eq!(answer(first).await.unwrap(), 1..2);
+    assert_eq!(answer(first).await.unwrap().ids, 1..2);
     for (id, other) in (2..).zip(others) {
-        assert_eq!(answer(other).await.unwrap(), id..id + 1);
+        assert_eq!(answer(other).await.unwrap().ids, id..id + 1);
     }
     assert_eq!(engine.transactions(), [1, 49]);
 }
@@ -282,7 +283,7 @@ async fn a_transaction_is_cut_at_each_of_its_bounds() {
         settle().await;
         engine.let_through(7);
         for (n, asked) in (0..).zip(asked) {
-            assert_eq!(answer(asked).await.unwrap(), 2 * n + 1..2 * n + 3);
+            assert_eq!(answer(asked).await.unwrap().ids, 2 * n + 1..2 * n + 3);
         }
         assert_eq!(engine.transactions(), [3, 3, 1], "{bounds:?}");
     }
@@ -307,9 +308,9 @@ async fn a_request_larger_than_a_transaction_is_recorded_alone() {
     let last = ask(&commit, one(3));
     settle().await;
     engine.let_through(3);
-    assert_eq!(answer(small).await.unwrap(), 1..2);
-    assert_eq!(answer(large).await.unwrap(), 2..7);
-    assert_eq!(answer(last).await.unwrap(), 7..8);
+    assert_eq!(answer(small).await.unwrap().ids, 1..2);
+    assert_eq!(answer(large).await.unwrap().ids, 2..7);
+    assert_eq!(answer(last).await.unwrap().ids, 7..8);
     assert_eq!(engine.transactions(), [1, 1, 1]);
 }
 
@@ -324,7 +325,7 @@ async fn a_conflict_is_answered_to_the_caller_that_has_it() {
     );
     settle().await;
     engine.let_through(1);
-    assert_eq!(answer(good).await.unwrap(), 1..2);
+    assert_eq!(answer(good).await.unwrap().ids, 1..2);
     assert!(matches!(
         answer(bad).await,
         Err(RecorderError::VersionConflict {
@@ -333,7 +334,7 @@ async fn a_conflict_is_answered_to_the_caller_that_has_it() {
             ..
         })
     ));
-    assert_eq!(answer(other).await.unwrap(), 2..3);
+    assert_eq!(answer(other).await.unwrap().ids, 2..3);
 }
 
 #[tokio::test]
@@ -349,7 +350,7 @@ async fn a_failed_transaction_fails_each_of_its_callers_and_the_next_one_is_trie
             matches!(answer(asked).await, Err(RecorderError::Unavailable { reason, .. }) if reason == "told to fail")
         );
     }
-    assert_eq!(commit.append(one(1)).await.unwrap(), 1..2);
+    assert_eq!(commit.append(one(1)).await.unwrap().ids, 1..2);
 }
 
 #[tokio::test]
@@ -361,7 +362,7 @@ async fn a_panic_in_the_engine_is_an_error_to_its_callers_and_to_no_other() {
     assert!(
         matches!(answer(asked).await, Err(RecorderError::Unavailable { reason, .. }) if reason.contains("panicked"))
     );
-    assert_eq!(commit.append(one(1)).await.unwrap(), 1..2);
+    assert_eq!(commit.append(one(1)).await.unwrap().ids, 1..2);
 }
 
 #[tokio::test]
@@ -378,7 +379,7 @@ async fn what_a_caller_asked_for_happens_though_it_went_away() {
     asked.abort();
     waiting.abort();
     engine.let_through(2);
-    assert_eq!(commit.append(one(3)).await.unwrap(), 3..4);
+    assert_eq!(commit.append(one(3)).await.unwrap().ids, 3..4);
 }
 
 #[tokio::test]
@@ -621,15 +622,15 @@ async fn a_stream_is_deleted_in_its_turn_between_what_was_asked_before_and_after
     let of_another = ask(&commit, Append::new(vec![event(2, 2)]));
     settle().await;
     engine.let_through(9);
-    assert_eq!(answer(before).await.unwrap(), 1..3);
-    assert_eq!(answer(more_before).await.unwrap(), 3..4);
+    assert_eq!(answer(before).await.unwrap().ids, 1..3);
+    assert_eq!(answer(more_before).await.unwrap().ids, 3..4);
     assert_eq!(deleted.await.unwrap().n_events, 2);
     assert_eq!(*n_redacted.borrow_and_update(), 2);
     assert!(matches!(
         answer(after).await,
         Err(RecorderError::StreamDeleted { .. })
     ));
-    assert_eq!(answer(of_another).await.unwrap(), 4..5);
+    assert_eq!(answer(of_another).await.unwrap().ids, 4..5);
     commit.close().await;
     assert!(matches!(
         commit.delete_stream(Uuid::from_u128(2)).await,

@@ -133,13 +133,11 @@ pub(crate) async fn import(
                 epoch: EPOCH,
                 from: position,
                 to: last,
+                event_id: None,
             };
             let stored = translation.stored(&rows, &events)?;
             record(recorder, &rows, stored, new_id, step).await?;
-            position = Some(Position {
-                epoch: EPOCH,
-                id: last,
-            });
+            position = Some(Position::new(EPOCH, last));
             report.recorded(rows.len());
         }
         for (row, event) in rows.iter().zip(&events) {

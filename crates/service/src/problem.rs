@@ -38,6 +38,7 @@ pub struct Problem(boxes_http::Problem);
 pub(crate) static OWN_KINDS: &[ProblemKind] = &[
     ALREADY_EXISTS,
     DELETED,
+    OUTCOME_UNKNOWN,
     UNEXPECTED_BODY,
     NOT_SEALED,
     MISDIRECTED,
@@ -56,6 +57,14 @@ const DELETED: ProblemKind = ProblemKind {
     status: StatusCode::GONE,
     title: "It was deleted",
     advice: "It will not come back, and what was known of it is gone. Its id is not used again: take another one for something new.",
+};
+
+/// Without `Retry-After`: sent again, a command that was recorded may be recorded twice.
+pub(crate) const OUTCOME_UNKNOWN: ProblemKind = ProblemKind {
+    slug: "outcome-unknown",
+    status: StatusCode::GATEWAY_TIMEOUT,
+    title: "It is not known whether the command was recorded",
+    advice: "It was recorded as a whole or not at all. Look at what it was to change before you send it again.",
 };
 
 pub(crate) const UNEXPECTED_BODY: ProblemKind = ProblemKind {
@@ -184,6 +193,17 @@ impl From<Error> for Problem {
                 )
                 .with_retry_after()
             }
+            Error::Store(RecorderError::OutcomeUnknown { .. }) => {
+                let cause: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    error = cause,
+                    "it is not known whether a command was recorded"
+                );
+                Self::new(
+                    &OUTCOME_UNKNOWN,
+                    "the store did not say whether the command was recorded",
+                )
+            }
             _ => Self::internal(&error),
         }
     }
@@ -264,6 +284,15 @@ mod tests {
                 503,
                 "store-unavailable",
                 "the store can't be used now",
+            ),
+            (
+                Error::Store(RecorderError::outcome_unknown(
+                    "committing to /secret/orders.db",
+                    AlreadyShipped,
+                )),
+                504,
+                "outcome-unknown",
+                "did not say whether the command was recorded",
             ),
             (
                 Error::Store(RecorderError::Closed),

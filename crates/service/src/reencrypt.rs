@@ -106,6 +106,7 @@ pub(crate) async fn reencrypt(
                 epoch: position.epoch,
                 from,
                 to: position.id,
+                event_id: position.event_id,
             };
             record(target, Append::default().with_tracking(step)).await?;
         }

@@ -84,13 +84,7 @@ pub(crate) async fn set_position(
         epoch,
         after,
     } = &options.own;
-    let (name, to) = (
-        of_box.name.as_str(),
-        Position {
-            epoch: *epoch,
-            id: *after,
-        },
-    );
+    let (name, to) = (of_box.name.as_str(), Position::new(*epoch, *after));
     let before: Option<Position> = match on(&of_box)? {
         #[cfg(feature = "sqlite")]
         On::Sqlite(file) => {

@@ -167,10 +167,7 @@ fn ids<'a>(notifications: impl IntoIterator<Item = &'a Notification>) -> Vec<u64
 }
 
 fn reader(log: &Arc<dyn NotificationLog>, after: u64, way: Navigation) -> NotificationLogReader {
-    let position = (after > 0).then_some(Position {
-        epoch: EPOCH,
-        id: after,
-    });
+    let position = (after > 0).then_some(Position::new(EPOCH, after));
     NotificationLogReader::new(Arc::clone(log), position).with_navigation(way)
 }
 
@@ -192,13 +189,7 @@ pub async fn an_empty_log_is_one_empty_section(through: impl Seen) {
         let mut reader = reader(&seen, 0, way);
         assert_eq!(reader.position(), None);
         assert_eq!(reader.next_batch().await.expect("nothing is wrong"), []);
-        assert_eq!(
-            reader.position(),
-            Some(Position {
-                epoch: EPOCH,
-                id: 0
-            })
-        );
+        assert_eq!(reader.position(), Some(Position::new(EPOCH, 0)));
         assert!(!reader.has_more());
     }
 }
@@ -406,10 +397,7 @@ pub async fn a_reader_gets_everything_after_its_position_once_and_in_order(throu
                 expected,
                 "{after} of {last}, {way:?}"
             );
-            let at_end = Position {
-                epoch: EPOCH,
-                id: last,
-            };
+            let at_end = Position::new(EPOCH, last);
             assert_eq!(reader.position(), Some(at_end));
             let identity = log.near().describe().await.expect("the log answers").log;
             assert_eq!(reader.log_identity(), Some(&identity));
@@ -453,10 +441,7 @@ pub async fn a_reader_ahead_of_the_log_is_told_so(through: impl Seen) {
 pub async fn a_reader_of_another_history_is_told_so(through: impl Seen) {
     let log = SmallLog::with(5, 13).await;
     let seen = through.seen(log.near()).await;
-    let position = Position {
-        epoch: Uuid::from_u128(99),
-        id: 3,
-    };
+    let position = Position::new(Uuid::from_u128(99), 3);
     for way in WAYS {
         let mut reader =
             NotificationLogReader::new(Arc::clone(&seen), Some(position)).with_navigation(way);

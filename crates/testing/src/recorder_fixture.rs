@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use boxes_recorder::{
-    Append, Encoding, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
-    Tracking,
+    Append, Appended, Encoding, Notification, Position, Recorder, RecorderError, StoredEvent,
+    StreamRange, Tracking,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ pub(crate) const C: Uuid = Uuid::from_u128(0xC);
 /// The epoch of a log that is followed.
 pub(crate) const UPSTREAM: Uuid = Uuid::from_u128(0x5b0c_0000_0000_4000_8000_0000_0000_0002);
 
-pub(crate) type Outcome = Result<Range<u64>, RecorderError>;
+pub(crate) type Outcome = Result<Appended, RecorderError>;
 
 pub(crate) fn event(originator_id: Uuid, originator_version: u64) -> StoredEvent {
     let state = format!(r#"{{"of":"{originator_id}","version":{originator_version}}}"#);
@@ -44,10 +44,7 @@ pub(crate) fn append(originator_id: Uuid, version: u64) -> Append {
 }
 
 pub(crate) fn at(id: u64) -> Position {
-    Position {
-        epoch: UPSTREAM,
-        id,
-    }
+    Position::new(UPSTREAM, id)
 }
 
 pub(crate) fn step(from: Option<u64>, to: u64) -> Tracking {
@@ -56,6 +53,7 @@ pub(crate) fn step(from: Option<u64>, to: u64) -> Tracking {
         epoch: UPSTREAM,
         from: from.map(at),
         to,
+        event_id: None,
     }
 }
 
@@ -71,7 +69,7 @@ pub(crate) async fn record_one(recorder: &dyn Recorder, append: Append) -> Outco
 
 /// Records what has to be accepted.
 pub(crate) async fn accepted(recorder: &dyn Recorder, append: Append) -> Range<u64> {
-    record_one(recorder, append).await.expect("accepted")
+    record_one(recorder, append).await.expect("accepted").ids
 }
 
 pub(crate) async fn whole_log(recorder: &dyn Recorder) -> Vec<Notification> {

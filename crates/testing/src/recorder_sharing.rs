@@ -158,8 +158,8 @@ async fn write(commit: GroupCommit, originator_id: Uuid, n_requests: u64) -> Vec
         let events = events(originator_id, next..next + 1 + request % 3);
         next += 1 + request % 3;
         let event_ids: Vec<_> = events.iter().map(|event| event.event_id).collect();
-        let ids = commit.append(Append::new(events)).await.expect("accepted");
-        acknowledged.extend(ids.zip(event_ids));
+        let appended = commit.append(Append::new(events)).await.expect("accepted");
+        acknowledged.extend(appended.ids.zip(event_ids));
     }
     acknowledged
 }

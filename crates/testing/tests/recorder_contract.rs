@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, DEFAULT_PAGE_SIZE, Deletion, LogIdentity, MemoryRecorder, Notification, Position,
-    Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, Appended, DEFAULT_PAGE_SIZE, Deletion, LogIdentity, MemoryRecorder, Notification,
+    Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use boxes_testing::recorder_contract::{self as contract, Store, run};
 use uuid::Uuid;
@@ -122,7 +121,7 @@ impl Recorder for Naive {
     async fn record(
         &self,
         batch: &[Append],
-    ) -> Result<Vec<Result<Range<u64>, RecorderError>>, RecorderError> {
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
         let lock = self.lock.lock().await;
         // The flaw is that it lets go of the lock before what it has numbered can be seen.
         let lock = (self.flaw != Flaw::CommitsOutOfOrder).then_some(lock);
@@ -149,7 +148,10 @@ impl Recorder for Naive {
                 .lock()
                 .unwrap()
                 .extend((first..).zip(append.events.iter().cloned()));
-            outcomes.push(Ok(first..first + n_events));
+            outcomes.push(outcome.map(|appended| Appended {
+                ids: first..first + n_events,
+                ..appended
+            }));
         }
         Ok(outcomes)
     }

@@ -174,10 +174,10 @@ impl Reader {
     async fn ask(&self, what: &str) {
         let log = self.log();
         let first: SectionId = "1,5".parse().unwrap();
-        let position = Position {
-            epoch: Uuid::from_u128(0x5b0c_0000_0000_4000_8000_0000_0000_0001),
-            id: 3,
-        };
+        let position = Position::new(
+            Uuid::from_u128(0x5b0c_0000_0000_4000_8000_0000_0000_0001),
+            3,
+        );
         let read = match what {
             "current" => log.current().await,
             "section" => log.section(&first.into()).await,

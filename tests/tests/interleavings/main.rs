@@ -168,7 +168,14 @@ impl Trial {
         }
         let answers = appends.iter().map(|(replica, append)| {
             let writer = &self.replicas[*replica].writer;
-            async { Outcome::from(writer.append(append.clone()).await) }
+            async {
+                Outcome::from(
+                    writer
+                        .append(append.clone())
+                        .await
+                        .map(|appended| appended.ids),
+                )
+            }
         });
         let reading = async {
             match &meanwhile {
@@ -244,6 +251,7 @@ impl Trial {
             epoch: Uuid::from_u128(0xfa),
             from,
             to: from.map_or(0, |position| position.id) + u64::from(step.length),
+            event_id: None,
         })
     }
 
@@ -338,10 +346,7 @@ impl Trial {
                     end >= *heads.start() && end <= *heads.end(),
                     "{end} of {heads:?}"
                 );
-                self.readers[*reader] = Some(Position {
-                    epoch: self.model.log.epoch,
-                    id: end,
-                });
+                self.readers[*reader] = Some(Position::new(self.model.log.epoch, end));
                 self.shown(place, end);
             }
             (reading, read) => panic!("{read:?} is no answer to {reading:?}"),

@@ -249,12 +249,12 @@ async fn another_process() {
             for version in (1..).take(EVENTS) {
                 let event = event(originator_id, version);
                 let append = Append::new(vec![event.clone()]);
-                let ids = loop {
-                    if let Some(ids) = answer(commit.append(append.clone()).await) {
-                        break ids;
+                let appended = loop {
+                    if let Some(appended) = answer(commit.append(append.clone()).await) {
+                        break appended;
                     }
                 };
-                eprintln!("recorded {} {} end", ids.start, event.event_id);
+                eprintln!("recorded {} {} end", appended.ids.start, event.event_id);
             }
         });
     }

@@ -38,7 +38,7 @@ async fn fill(recorder: &dyn Recorder) -> (u64, String) {
         match recorder.record(&[large(originator)]).await {
             Ok(outcomes) => {
                 acknowledged += 1;
-                assert_eq!(outcomes[0].clone().unwrap().start, acknowledged);
+                assert_eq!(outcomes[0].clone().unwrap().ids.start, acknowledged);
             }
             Err(RecorderError::Unavailable { reason, .. }) => return (acknowledged, reason),
             Err(other) => panic!("{other:?}"),
@@ -50,7 +50,7 @@ async fn fill(recorder: &dyn Recorder) -> (u64, String) {
 /// What was acknowledged is there, and nothing else; then there is space again.
 async fn goes_on(recorder: &dyn Recorder, acknowledged: u64) {
     let next = recorder.record(&[large(TOO_MANY)]).await.unwrap();
-    assert_eq!(next[0].clone().unwrap().start, acknowledged + 1);
+    assert_eq!(next[0].clone().unwrap().ids.start, acknowledged + 1);
     let log = recorder.select_notifications(1, u64::MAX).await.unwrap();
     let ids: Vec<_> = log.iter().map(|n| n.id).collect();
     assert_eq!(ids, (1..=acknowledged + 1).collect::<Vec<_>>());

@@ -121,10 +121,10 @@ async fn a_commit_that_is_held_open_delays_writers_and_no_reader_and_leaves_no_h
     assert!(!held.is_finished() && waiting.iter().all(|append| !append.is_finished()));
 
     gate.execute(&open).await;
-    assert_eq!(held.await.unwrap().unwrap(), 2..3);
+    assert_eq!(held.await.unwrap().unwrap().ids, 2..3);
     let mut acknowledged = Vec::new();
     for (originator, append) in (3..).zip(waiting) {
-        let id = append.await.unwrap().unwrap().start;
+        let id = append.await.unwrap().unwrap().ids.start;
         acknowledged.push((id, event(Uuid::from_u128(originator), 1).event_id));
     }
     ended.store(true, Ordering::SeqCst);
@@ -176,7 +176,7 @@ async fn a_commit_whose_answer_is_lost_is_found_and_not_done_twice(kind: Kind) {
     for version in 1..=5 {
         network.next(Fate::AnswerLost);
         let outcomes = recorder.record(&[append(1, version)]).await.unwrap();
-        assert_eq!(outcomes[0].clone().unwrap(), version..version + 1);
+        assert_eq!(outcomes[0].clone().unwrap().ids, version..version + 1);
     }
     assert_eq!(network.cuts(), 5);
     assert_eq!(database.whole_log().await.len(), 5);
@@ -187,7 +187,7 @@ async fn a_commit_that_the_server_never_heard_is_found_missing_and_done_once(kin
     for version in 1..=5 {
         network.next(Fate::NotHeard);
         let outcomes = recorder.record(&[append(1, version)]).await.unwrap();
-        assert_eq!(outcomes[0].clone().unwrap(), version..version + 1);
+        assert_eq!(outcomes[0].clone().unwrap().ids, version..version + 1);
     }
     assert_eq!(network.cuts(), 5);
     network.next(Fate::Passes);
@@ -209,10 +209,7 @@ async fn a_step_without_events_is_recognized_by_the_position(kind: Kind) {
 }
 
 const fn position(id: u64) -> Position {
-    Position {
-        epoch: Uuid::from_u128(7),
-        id,
-    }
+    Position::new(Uuid::from_u128(7), id)
 }
 
 /// From the position before, without events.
@@ -222,6 +219,7 @@ fn step(follower: &str, to: u64) -> Append {
         epoch: position(to).epoch,
         from: (to > 1).then(|| position(to - 1)),
         to,
+        event_id: None,
     })
 }
 
@@ -268,7 +266,7 @@ async fn a_deadlock_is_answered_by_doing_it_again(kind: Kind) {
     other.execute("COMMIT").await;
 
     let outcomes = writing.await.unwrap().unwrap();
-    assert_eq!(outcomes[0].clone().unwrap(), 1..2);
+    assert_eq!(outcomes[0].clone().unwrap().ids, 1..2);
     assert_eq!(
         recorder.tracking("follower7").await.unwrap(),
         Some(position(2))
@@ -307,7 +305,7 @@ async fn a_serialization_failure_is_answered_by_doing_it_again(kind: Kind) {
         ),
     };
     session.execute(&prepare).await;
-    assert_eq!(commit.append(append(1, 1)).await.unwrap(), 1..2);
+    assert_eq!(commit.append(append(1, 1)).await.unwrap().ids, 1..2);
     assert_eq!(session.number(&count).await, 3, "attempts");
     assert_eq!(database.whole_log().await.len(), 1);
 }
@@ -437,5 +435,5 @@ async fn a_lock_that_is_not_had_in_time_is_asked_for_again_on_mysql() {
     .await;
     other.execute("ROLLBACK").await;
     let outcomes = writing.await.unwrap().unwrap();
-    assert_eq!(outcomes[0].clone().unwrap(), 1..2);
+    assert_eq!(outcomes[0].clone().unwrap().ids, 1..2);
 }
