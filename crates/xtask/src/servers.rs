@@ -17,6 +17,10 @@ pub(crate) struct Servers {
 impl Servers {
     /// Starts them; installs what is missing where that is allowed (as root, with apt).
     pub(crate) fn start() -> Result<Self, String> {
+        // Commands of the documents, which the suite runs.
+        for program in ["curl", "openssl"] {
+            installed(program, program)?;
+        }
         let programs = vec![
             (
                 "BOXES_TEST_PYTHON",
