@@ -24,8 +24,8 @@ pub(crate) fn open_routes() -> DescribedRoutes<Arc<state::State>> {
         .description("Restart it if it does not answer.")
         .gives("text/plain", json!({ "type": "string" }));
     let readiness = Reading::new("getReadiness", "Whether it can work")
-        .description("Every box with its store, every follower with its position. What exactly is in the way is told only to \
-            those who may see the figures.")
+        .description("Where tokens are set, only those who may see the figures are told more than the status: every box with its \
+            store, every follower with its position, and what exactly is in the way.")
         .gives("application/json", json_schema::<Readiness<'_>>())
         .also_with(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -65,8 +65,8 @@ async fn healthz() -> Response {
 /// A follower that is held up or has stopped does not make the service unready: it takes commands and serves
 /// its log all the same, and taking it out of service would help nobody. The status is `degraded` then.
 ///
-/// Open to everyone, so that an orchestrator needs no token; but what exactly is in the way is told only to
-/// those who may see the figures.
+/// Open to everyone, so that an orchestrator needs no token; but only those who may see the figures are told more
+/// than the status.
 async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
     let in_detail = may_see_figures(&state.tokens.current(), &headers);
     let boxes = state.boxes.iter().map(|running| async {
@@ -75,10 +75,7 @@ async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> R
             name: running.app.name(),
             store: if head.is_ok() { "ok" } else { "unavailable" },
             head: head.as_ref().ok().copied(),
-            error: head
-                .err()
-                .filter(|_| in_detail)
-                .map(|error| error.to_string()),
+            error: head.err().map(|error| error.to_string()),
         }
     });
     // At once, so that an orchestrator hears of several stores that don't answer before it gives up.
@@ -98,7 +95,7 @@ async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> R
                 state: word,
                 position: status.position,
                 lag: follower.newest.get().saturating_sub(status.position),
-                error: error.filter(|_| in_detail),
+                error,
             }
         })
         .collect();
@@ -116,7 +113,7 @@ async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> R
                     "sealing"
                 },
                 sealed_through: status.sealed_through,
-                error: status.stopped.filter(|_| in_detail),
+                error: status.stopped,
             }
         })
         .collect();
@@ -138,18 +135,25 @@ async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> R
         [(CACHE_CONTROL, "no-store")],
         axum::Json(Readiness {
             status: word,
-            boxes,
-            followers,
-            sealers,
+            details: in_detail.then_some(Details {
+                boxes,
+                followers,
+                sealers,
+            }),
         }),
     )
         .into_response()
 }
 
 #[derive(Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
 struct Readiness<'a> {
     status: &'static str,
+    #[serde(flatten)]
+    details: Option<Details<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Details<'a> {
     boxes: Vec<BoxReport<'a>>,
     followers: Vec<FollowerReport<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

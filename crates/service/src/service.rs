@@ -22,7 +22,7 @@ use crate::plan::{Place, Plan, PlannedBox};
 use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
-use crate::state::{ObservedLog, RunningBox, RunningFollower, State};
+use crate::state::{ObservedLog, RunningBox, RunningFollower, State, StoreProbe};
 use crate::subject_keys::KeyStores;
 use crate::tokens::AcceptedTokens;
 use crate::{
@@ -256,6 +256,7 @@ impl Started {
             app,
             writer,
             head_at_start,
+            probe: StoreProbe::default(),
         });
         Ok(())
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use boxes_application::{App, FollowerState, FollowerStatus};
 use boxes_integrity::{SealerStatus, StoredSeals};
 use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
 use boxes_recorder::{GroupCommit, LogIdentity, Position, RecorderError};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -44,7 +44,19 @@ pub(crate) struct RunningBox {
     pub(crate) writer: GroupCommit,
     /// The newest notification when the service started.
     pub(crate) head_at_start: u64,
+    /// What the store said last of its head.
+    pub(crate) probe: StoreProbe,
 }
+
+/// What a store said last, and when: however often somebody asks after it, the store is asked now and then.
+#[derive(Debug, Default)]
+pub(crate) struct StoreProbe(Mutex<Option<Probed>>);
+
+/// When a store said what its head is.
+type Probed = (Instant, Result<u64, Arc<RecorderError>>);
+
+/// How long what a store said holds for those who ask whether it is there.
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// One log.
 #[derive(Debug, Clone)]
@@ -88,15 +100,36 @@ impl RunningFollower {
 }
 
 impl RunningBox {
-    /// The newest notification, if the store tells it in time.
-    pub(crate) async fn head(&self) -> Result<u64, RecorderError> {
-        match tokio::time::timeout(STORE_TIMEOUT, self.writer.recorder().head()).await {
-            Ok(head) => head,
-            Err(_) => Err(RecorderError::Unavailable {
+    /// The newest notification, if the store tells it in time; as of at most a quarter of a second ago.
+    pub(crate) async fn head(&self) -> Result<u64, Arc<RecorderError>> {
+        let recorder = self.writer.recorder();
+        self.probe.head(Instant::now(), || recorder.head()).await
+    }
+}
+
+impl StoreProbe {
+    /// What the store said last, if that was just before `now`, or else what it answers.
+    async fn head<F>(&self, now: Instant, ask: impl Fn() -> F) -> Result<u64, Arc<RecorderError>>
+    where
+        F: Future<Output = Result<u64, RecorderError>>,
+    {
+        // Held while the store is asked, so that all who come in the meantime get that answer.
+        let mut last = self.0.lock().await;
+        if let Some((at, head)) = &*last
+            && now.saturating_duration_since(*at) < PROBE_INTERVAL
+        {
+            return head.clone();
+        }
+        let asked = tokio::time::timeout(STORE_TIMEOUT, ask()).await;
+        let head = asked.unwrap_or_else(|_| {
+            Err(RecorderError::Unavailable {
                 reason: format!("it does not answer within {STORE_TIMEOUT:?}"),
                 source: None,
-            }),
-        }
+            })
+        });
+        let head = head.map_err(Arc::new);
+        *last = Some((now, head.clone()));
+        head
     }
 }
 
@@ -189,5 +222,28 @@ impl NotificationLog for ObservedLog {
 
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
         self.log.wait(after, timeout).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_is_asked_at_most_four_times_a_second_whether_it_answers_or_not() {
+        for answers in [true, false] {
+            let (probe, n_asked) = (StoreProbe::default(), AtomicU64::new(0));
+            let ask = || async {
+                let n = n_asked.fetch_add(1, Ordering::Relaxed);
+                answers.then_some(n).ok_or(RecorderError::Closed)
+            };
+            let start = Instant::now();
+            for milliseconds in [0, 0, 100, 249, 250, 499, 500] {
+                let now = start + Duration::from_millis(milliseconds);
+                let head = probe.head(now, ask).await;
+                assert_eq!(head.ok(), answers.then_some(milliseconds / 250));
+            }
+            assert_eq!(n_asked.load(Ordering::Relaxed), 3);
+        }
     }
 }
