@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use boxes_http::ProblemKind;
+use futures::StreamExt as _;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
+use tokio::sync::watch;
 
 use crate::tokens::Grant;
-use crate::{Problem, Scope, Tokens, state};
+use crate::{Problem, Scope, Token, Tokens, state};
 
 /// Who sends a request, as far as its token tells: an extension of requests, where tokens are set.
 #[derive(Debug, Clone)]
@@ -50,19 +53,56 @@ impl Needed {
     }
 }
 
+/// The token that a request shows, and the tokens that are accepted while it is answered.
+#[derive(Debug, Clone)]
+struct Presented {
+    token: Arc<Token>,
+    tokens: watch::Receiver<Arc<Tokens>>,
+}
+
+impl Presented {
+    fn caller(&mut self) -> Caller {
+        let tokens = Arc::clone(&self.tokens.borrow_and_update());
+        tokens
+            .check(self.token.expose())
+            .map_or(Caller::Stranger, |grant| Caller::Known(Arc::clone(grant)))
+    }
+
+    /// Waits until the token does not allow `scope` any more, and returns the answer to that.
+    async fn revoked(mut self, scope: Option<Scope>) -> Response {
+        loop {
+            if self.tokens.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            if let Some(refusal) = refusal(&self.caller(), scope.as_ref()) {
+                return refusal;
+            }
+        }
+    }
+}
+
 /// Finds out who sends a request, for those who ask further in.
 pub(crate) async fn identify(
     State(state): State<Arc<state::State>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match presented_token(request.headers()) {
+    if request.headers().get_all(AUTHORIZATION).iter().count() > 1 {
+        return Problem::bad_request("there are several Authorization headers: send one")
+            .into_response();
+    }
+    let caller = match presented_token(request.headers()).map(Token::new) {
         None => Caller::Anonymous,
-        Some(token) => state
-            .tokens
-            .current()
-            .check(token)
-            .map_or(Caller::Stranger, |grant| Caller::Known(Arc::clone(grant))),
+        Some(Err(_)) => Caller::Stranger,
+        Some(Ok(token)) => {
+            let mut presented = Presented {
+                token: Arc::new(token),
+                tokens: state.tokens.subscribe(),
+            };
+            let caller = presented.caller();
+            request.extensions_mut().insert(presented);
+            caller
+        }
     };
     request.extensions_mut().insert(caller);
     next.run(request).await
@@ -70,31 +110,57 @@ pub(crate) async fn identify(
 
 /// Lets a request pass whose caller may do what it asks for.
 ///
-/// Without or with an unknown token the answer is 401, with one that is not enough 403, with the scope that is missing.
+/// Without or with an unknown token the answer is 401, with one that is not enough 403, with the scope that is missing. What
+/// is read is given only as long as the token counts: one that is revoked ends a wait and a stream at once. A command that
+/// has begun is finished.
 pub(crate) async fn authorize(
     State(needed): State<Arc<Needed>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let grant = match request.extensions().get::<Caller>() {
-        Some(Caller::Known(grant)) => grant,
-        Some(Caller::Stranger) => {
-            return unauthenticated(
+    let scope = needed.scope(request.method());
+    let caller = request.extensions().get::<Caller>();
+    if let Some(refusal) = refusal(caller.unwrap_or(&Caller::Anonymous), scope.as_ref()) {
+        return refusal;
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let presented = request.extensions().get::<Presented>().filter(|_| reads);
+    let Some(presented) = presented.cloned() else {
+        return next.run(request).await;
+    };
+    let mut revoked = Box::pin(presented.revoked(scope));
+    let response = tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        refusal = &mut revoked => return refusal,
+    };
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let body = body.into_data_stream().take_until(revoked);
+    Response::from_parts(parts, Body::from_stream(body))
+}
+
+/// Why the caller may not do what needs `scope`, if it may not.
+fn refusal(caller: &Caller, scope: Option<&Scope>) -> Option<Response> {
+    let grant = match caller {
+        Caller::Known(grant) => grant,
+        Caller::Stranger => {
+            return Some(unauthenticated(
                 "the token is not one of this service",
                 r#"Bearer realm="boxes", error="invalid_token""#,
-            );
+            ));
         }
-        Some(Caller::Anonymous) | None => {
-            return unauthenticated(
+        Caller::Anonymous => {
+            return Some(unauthenticated(
                 "send a token: `Authorization: Bearer …`",
                 r#"Bearer realm="boxes""#,
-            );
+            ));
         }
     };
-    match needed.scope(request.method()) {
-        Some(scope) if !grant.scopes().allow(&scope) => forbidden(grant, &scope),
-        _ => next.run(request).await,
-    }
+    let missing = scope.filter(|scope| !grant.scopes().allow(scope))?;
+    Some(forbidden(grant, missing))
 }
 
 /// Whether the request shows that its sender may see the figures of the service, where that is asked for at all.

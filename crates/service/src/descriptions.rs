@@ -40,8 +40,11 @@ pub(crate) struct Described {
 }
 
 /// The problems that any route may be answered with where tokens are set.
-pub(crate) const OF_TOKENS: [&ProblemKind; 2] =
-    [&ProblemKind::UNAUTHENTICATED, &ProblemKind::FORBIDDEN];
+pub(crate) const OF_TOKENS: [&ProblemKind; 3] = [
+    &ProblemKind::MALFORMED_REQUEST,
+    &ProblemKind::UNAUTHENTICATED,
+    &ProblemKind::FORBIDDEN,
+];
 
 /// The problems that what stands before a box's own routes answers with.
 const OF_OWN_ROUTES: [&ProblemKind; 8] = [

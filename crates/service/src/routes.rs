@@ -198,6 +198,7 @@ fn described(
         let kinds = &[&MISDIRECTED];
         (closed.with_answers(kinds), open.with_answers(kinds))
     } else {
+        let open = open.with_answers(&[&ProblemKind::MALFORMED_REQUEST]);
         (closed.with_answers(&OF_TOKENS), open)
     };
     let open = open.open_to_everyone();

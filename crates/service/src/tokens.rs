@@ -1,8 +1,9 @@
 //! The tokens that a service accepts: who has them, and what they allow.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use subtle::{ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
 use crate::{Scopes, Token};
 
@@ -81,6 +82,21 @@ impl Tokens {
         self.accepted.is_empty()
     }
 
+    /// Two clients that have the same token, if there are any.
+    pub(crate) fn shared(&self) -> Option<(&str, &str)> {
+        let mut rest = self.accepted.as_slice();
+        while let [(token, grant), others @ ..] = rest {
+            let same = others.iter().find(|(other, of)| {
+                of.client != grant.client && bool::from(other.ct_eq(token.as_ref()))
+            });
+            if let Some((_, other)) = same {
+                return Some((grant.client(), other.client()));
+            }
+            rest = others;
+        }
+        None
+    }
+
     /// The boxes and logs that their scopes name, with the client.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.accepted.iter().flat_map(|(_, grant)| {
@@ -110,19 +126,24 @@ impl Tokens {
 
 /// The tokens that are accepted now; others may take their place while requests are served.
 #[derive(Debug)]
-pub(crate) struct AcceptedTokens(RwLock<Arc<Tokens>>);
+pub(crate) struct AcceptedTokens(watch::Sender<Arc<Tokens>>);
 
 impl AcceptedTokens {
     pub(crate) fn new(tokens: Tokens) -> Self {
-        Self(RwLock::new(Arc::new(tokens)))
+        Self(watch::Sender::new(Arc::new(tokens)))
     }
 
     pub(crate) fn current(&self) -> Arc<Tokens> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Those that are accepted now, and from now on those that take their place.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Tokens>> {
+        self.0.subscribe()
     }
 
     pub(crate) fn replace(&self, tokens: Tokens) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        self.0.send_replace(Arc::new(tokens));
     }
 }
 

@@ -200,6 +200,92 @@ async fn a_follower_shows_each_upstream_the_token_that_it_was_given_for_it() {
 }
 
 #[tokio::test]
+async fn a_request_with_two_tokens_is_refused() {
+    let running = start(with_tokens()).await;
+    let asked = request(&running, Method::GET, OF_NOTES[0]);
+    let asked = asked.bearer_auth(OLD).bearer_auth(COLLECTOR);
+    let refused = asked.send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(
+        problem(refused).await["detail"]
+            .as_str()
+            .unwrap()
+            .contains("Authorization")
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_loses_its_streams_and_its_waits_and_no_other_does() {
+    let running = start(with_tokens()).await;
+    write_notes(&running, 1, 1).await;
+    let stream = async |text| {
+        let path = "/notes/notifications/stream?after=0";
+        let mut stream = get_with(&running, path, text).await;
+        let mut read = Vec::new();
+        while !read.windows(5).any(|part| part == b"id: 1") {
+            read.extend_from_slice(&stream.chunk().await.unwrap().unwrap());
+        }
+        stream
+    };
+    let page = get_with(&running, OF_NOTES[0], NEW).await;
+    let tag = header(&page, "etag");
+    let wait = async |text| {
+        let waiting = request(&running, Method::GET, OF_NOTES[0]).bearer_auth(text);
+        let waiting = waiting.header("prefer", "wait=30");
+        waiting.header("if-none-match", &tag).send().await.unwrap()
+    };
+    let (mut revoked, mut kept) = (stream(OLD).await, stream(NEW).await);
+    let waiting = async { tokio::join!(wait(OLD), wait(NEW)) };
+    let revoking = async {
+        let under_way = || async {
+            let figures = get_with(&running, "/metrics", COLLECTOR).await;
+            let figures = figures.text().await.unwrap();
+            figures.contains("\nboxes_http_requests_under_way 3\n")
+        };
+        eventually("both wait", under_way).await;
+        let without = [
+            ("reader", "read:notes", NEW),
+            ("collector", "metrics", COLLECTOR),
+        ];
+        let without = without
+            .into_iter()
+            .fold(Tokens::default(), |tokens, given| {
+                tokens.with(given.0, given.1.parse().unwrap(), token(given.2))
+            });
+        running.replace_tokens(without).unwrap();
+        while revoked.chunk().await.unwrap().is_some() {}
+        write_notes(&running, 1, 1).await;
+    };
+    let ((of_revoked, of_kept), ()) = tokio::join!(waiting, revoking);
+    assert_eq!(
+        (of_revoked.status().as_u16(), of_kept.status().as_u16()),
+        (401, 200)
+    );
+    let mut read = Vec::new();
+    while !read.windows(5).any(|part| part == b"id: 2") {
+        read.extend_from_slice(&kept.chunk().await.unwrap().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn readiness_is_told_in_detail_only_to_those_who_may_see_the_figures() {
+    let running = start(with_tokens()).await;
+    let asked = async |token: Option<&str>| -> serde_json::Value {
+        let answer = match token {
+            Some(text) => get_with(&running, "/readyz", text).await,
+            None => get_without(&running, "/readyz").await,
+        };
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    let nothing_else = serde_json::json!({ "status": "ready" });
+    assert_eq!(asked(None).await, nothing_else);
+    assert_eq!(asked(Some(NEW)).await, nothing_else);
+    let told = asked(Some(COLLECTOR)).await;
+    assert_eq!(told["boxes"][0]["box"], "notes");
+    assert_eq!(told["followers"][0]["upstream"], "notes");
+}
+
+#[tokio::test]
 async fn a_scope_of_a_box_that_the_program_does_not_have_is_refused() {
     let tokens = Tokens::default().with("reader", "read:note".parse().unwrap(), token(NEW));
     let refused = try_start(Config { tokens, ..config() }).await.unwrap_err();
