@@ -208,7 +208,7 @@ fn the_unit_starts_the_program_with_the_files_that_are_there() {
         .map(|(_, name)| name)
         .collect();
     assert_eq!(credentials, told);
-    assert_eq!(credentials.len(), 3);
+    assert_eq!(credentials, ["clients", "upstream-token"]);
     let seconds: u64 = all("TimeoutStopSec")[0].parse().unwrap();
     assert!(seconds > Config::default().shutdown_timeout.as_secs());
 }
@@ -268,10 +268,19 @@ fn the_image_is_built_from_what_is_there_and_does_not_run_as_root() {
 #[test]
 fn every_service_of_compose_runs_one_box_with_a_volume_of_its_own() {
     let compose = read("deploy/compose.yaml");
-    assert!(
-        root().join("deploy/tokens.env.example").is_file()
-            && compose.contains("env_file: tokens.env\n")
-    );
+    // Each secret is one of the files that the README makes, where the settings say that it is.
+    for (secret, file, variable) in [
+        ("clients", "clients.toml", "BOXES_CLIENTS_FILE"),
+        (
+            "upstream-token",
+            "upstream-token",
+            "BOXES_UPSTREAM_TOKEN_FILE",
+        ),
+    ] {
+        assert!(compose.contains(&format!("\n  {secret}: {{ file: {file} }}\n")));
+        assert!(compose.contains(&format!("\n  {variable}: /run/secrets/{secret}\n")));
+    }
+    assert!(compose.contains("\n  secrets: [clients, upstream-token]\n"));
     assert!(compose.contains("context: ..\n    dockerfile: deploy/Dockerfile\n"));
     for (name, port) in PORTS {
         let service = format!("\n  {name}:\n    <<: *box\n    command: [serve, {name}]\n");
@@ -301,18 +310,28 @@ fn every_service_of_compose_runs_one_box_with_a_volume_of_its_own() {
 }
 
 #[test]
-fn the_example_of_tokens_names_all_that_are_needed_and_gives_none_away() {
-    let tokens = environment("deploy/tokens.env.example");
-    let names: Vec<_> = tokens.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        ["BOXES_READ_TOKENS", "BOXES_TOKENS", "BOXES_UPSTREAM_TOKEN"]
-    );
-    assert!(tokens.values().all(String::is_empty));
-    assert!(load(tokens).tokens.is_empty());
-    assert!(
-        read("deploy/.gitignore")
-            .lines()
-            .any(|line| line == "tokens.env")
-    );
+fn the_example_of_clients_is_taken_once_it_has_tokens_and_gives_none_away() {
+    let example = read("deploy/clients.toml.example");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clients.toml");
+    let load = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap().to_owned();
+        let variables = [("BOXES_CLIENTS_FILE".to_owned(), path)];
+        Config::load(&ServeOptions::default(), variables)
+    };
+    let error = load(&example).unwrap_err().to_string();
+    assert!(error.contains("no usable token"), "{error}");
+    // As the README makes it.
+    let (token, reader) = ("11".repeat(32), "22".repeat(32));
+    let made = example.replace("COMMAND_TOKEN", &token);
+    let config = load(&made.replace("READ_TOKEN", &reader)).unwrap();
+    config.check().unwrap();
+    let allows = |token: &str| config.tokens.check(token).unwrap().scopes().to_string();
+    assert_eq!(allows(&token), "command:*");
+    assert_eq!(allows(&reader), "read:*");
+    let ignored = read("deploy/.gitignore");
+    for file in ["clients.toml", "upstream-token"] {
+        assert!(ignored.lines().any(|line| line == file), "{file}");
+    }
 }

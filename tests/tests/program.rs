@@ -287,7 +287,12 @@ fn what_is_wrong_is_one_sentence_on_standard_error_and_the_exit_code_says_whose_
             2,
             "error: BOXES_DELIVERY is `slow`: expected `concurrent` or `synchronous`",
         ),
-        (&["--bind", "0.0.0.0:0"], &[], 2, "set BOXES_TOKENS"),
+        (
+            &["--bind", "0.0.0.0:0"],
+            &[],
+            2,
+            "--clients-file (BOXES_CLIENTS_FILE)",
+        ),
         (&["serve", "cellar"], &[], 2, "there is no box `cellar`"),
         (
             &["--data", data, "--bind", &taken],

@@ -2,19 +2,67 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::read_secret_file;
+use subtle::ConstantTimeEq as _;
+
+use crate::clients_file::read_clients;
 use crate::layers::{Given, Layers, is_box_name};
 use crate::scope::SCOPE;
+use crate::secret_file::read_secret_file;
 use crate::setting::{self, Setting};
 use crate::{ConfigError, Scopes, Token, Tokens};
 
-/// The tokens that are accepted: those without a name, those that may only read, and those whose scopes stand by name.
+/// The settings that the file of clients replaces.
+const BEFORE_CLIENTS: [Setting; 5] = [
+    setting::TOKENS,
+    setting::TOKENS_FILE,
+    setting::READ_TOKENS,
+    setting::READ_TOKENS_FILE,
+    setting::SCOPES,
+];
+
+/// Where those that are given stand, with commas between.
+fn before_clients(layers: &Layers) -> Result<Option<String>, ConfigError> {
+    let mut origins = Vec::new();
+    for setting in &BEFORE_CLIENTS {
+        if let Some(given) = layers.list(setting)?.first() {
+            origins.push(given.origin.to_string());
+        }
+    }
+    Ok((!origins.is_empty()).then(|| origins.join(", ")))
+}
+
+/// What to say of settings that the file of clients replaces, if any are given.
+pub(crate) fn warning(layers: &Layers) -> Result<Option<String>, ConfigError> {
+    Ok(before_clients(layers)?.map(|origins| {
+        format!(
+            "the old settings of tokens and scopes are still read ({origins}): move the clients to one file, and name it with --clients-file"
+        )
+    }))
+}
+
+/// The tokens that are accepted: those of the file of clients, or of the settings that it replaces.
 pub(crate) fn accepted_tokens(layers: &Layers) -> Result<Tokens, ConfigError> {
+    let Some(file) = layers.one(&setting::CLIENTS_FILE)? else {
+        return tokens_before_clients(layers);
+    };
+    match before_clients(layers)? {
+        None => read_clients(&file),
+        Some(origins) => Err(ConfigError::Together {
+            reason: format!(
+                "clients are given by {} and by {origins}: move all of them into the file",
+                file.origin
+            ),
+        }),
+    }
+}
+
+/// The tokens without a name, those that may only read, and those whose scopes are given by name.
+fn tokens_before_clients(layers: &Layers) -> Result<Tokens, ConfigError> {
     let scopes = scopes(layers)?;
     let (mut command, mut named) = (Vec::new(), Vec::new());
     for given in given_tokens(layers, &setting::TOKENS, &setting::TOKENS_FILE)? {
         let Some((name, text)) = split_name(&given.text) else {
-            command.push(given.token(&given.text)?);
+            push_new(&mut command, given.token(&given.text)?);
             continue;
         };
         let Some(scopes) = scopes.get(name) else {
@@ -29,7 +77,7 @@ pub(crate) fn accepted_tokens(layers: &Layers) -> Result<Tokens, ConfigError> {
     }
     let mut read = Vec::new();
     for given in given_tokens(layers, &setting::READ_TOKENS, &setting::READ_TOKENS_FILE)? {
-        read.push(given.token(&given.text)?);
+        push_new(&mut read, given.token(&given.text)?);
     }
     let tokens = Tokens::new(command, read);
     Ok(named
@@ -37,6 +85,13 @@ pub(crate) fn accepted_tokens(layers: &Layers) -> Result<Tokens, ConfigError> {
         .fold(tokens, |tokens, (name, scopes, token)| {
             tokens.with(name, scopes, token)
         }))
+}
+
+/// Adds a token that is not there yet: to write one twice changes nothing.
+fn push_new(tokens: &mut Vec<Token>, token: Token) {
+    if !tokens.iter().any(|other| other.ct_eq(&token).into()) {
+        tokens.push(token);
+    }
 }
 
 /// A token for each upstream: a variable before a file, one by name before the one for all.

@@ -15,6 +15,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError as Refusal, InconsistentKeys, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
+use crate::secret_file::check_writers;
+
 /// How long before it expires a certificate is warned of.
 const WARN_BEFORE_EXPIRY: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
@@ -138,6 +140,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Certificate
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    check_writers(path).map_err(|reason| unusable(path, format!("is a file that {reason}")))?;
     let text = zeroize::Zeroizing::new(read_file(path)?);
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound => {

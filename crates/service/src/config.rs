@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ use thiserror::Error;
 use url::Url;
 use uuid::Uuid;
 
-use crate::access::{accepted_tokens, upstream_tokens};
+use crate::access::{self, accepted_tokens, upstream_tokens};
 use crate::encryption;
-use crate::layers::{Given, Layers, is_box_name, is_log_name, read_bounded};
+use crate::layers::{Layers, is_box_name, is_log_name};
 use crate::sealing::{self, Sealing};
+use crate::secret_file::{self, read_secret_file};
 use crate::setting::{self, Setting};
 use crate::store::Store;
 use crate::telemetry::LogFormat;
@@ -115,6 +116,8 @@ pub struct Config {
     pub log: String,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What an operator should know of these settings, a sentence each: a program's `run` logs them.
+    pub warnings: Vec<String>,
 }
 
 /// When boxes of one process learn of each other's events.
@@ -217,12 +220,10 @@ impl Default for Config {
             page_cache: NotificationLogOptions::DEFAULT_CACHE_BYTES,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            warnings: Vec::new(),
         }
     }
 }
-
-/// The largest file of tokens, keys or certificates, in bytes.
-const MAX_SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
 impl Config {
     /// What the command line, the environment and the configuration file say, in that order of precedence.
@@ -417,6 +418,8 @@ impl Config {
             &mut config.values_folder,
         )?;
         config.sealing = sealing::sealing(&layers)?;
+        config.warnings = secret_file::warnings(&layers)?;
+        config.warnings.extend(access::warning(&layers)?);
         Ok(config)
     }
 
@@ -424,12 +427,19 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Together`], if an address that others can reach is to be bound without tokens.
+    /// [`ConfigError::Together`], if an address that others can reach is to be bound without tokens, or two clients have
+    /// the same token.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.bind.ip().is_loopback() && self.tokens.is_empty() {
             let reason = format!(
-                "{} can be reached from other machines and no tokens are set: set BOXES_TOKENS or --tokens-file to ask for a token, or bind to 127.0.0.1",
+                "{} can be reached from other machines and no clients are set: name a file of clients and their tokens with --clients-file (BOXES_CLIENTS_FILE), or bind to 127.0.0.1",
                 self.bind
+            );
+            return Err(ConfigError::Together { reason });
+        }
+        if let Some((one, other)) = self.tokens.shared() {
+            let reason = format!(
+                "the clients `{one}` and `{other}` have the same token: give each its own, so that they can be told apart"
             );
             return Err(ConfigError::Together { reason });
         }
@@ -658,15 +668,6 @@ impl Reader<'_> {
             }),
         }
     }
-}
-
-pub(crate) fn read_secret_file(given: &Given) -> Result<zeroize::Zeroizing<String>, ConfigError> {
-    let path = Path::new(&given.value);
-    let text = read_bounded(path, MAX_SECRET_FILE_BYTES).map_err(|reason| ConfigError::Value {
-        origin: given.origin.to_string(),
-        problem: format!("names {}, which can't be read: {reason}", path.display()),
-    })?;
-    Ok(zeroize::Zeroizing::new(text))
 }
 
 /// A path that is not empty.

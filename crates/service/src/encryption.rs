@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use boxes_mapper::{Encryption, Keys, KeysError, Mapper};
 
-use crate::config::read_secret_file;
 use crate::layers::{Given, Layers, is_box_name};
+use crate::secret_file::read_secret_file;
 use crate::setting;
 use crate::{ConfigError, StateFormat};
 

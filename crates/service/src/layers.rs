@@ -1,6 +1,6 @@
 //! Flags before variables before the file: which value holds, and where it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +41,8 @@ impl fmt::Display for Origin {
 pub(crate) struct Given {
     pub(crate) value: String,
     pub(crate) origin: Origin,
+    /// Whether it may be a piece of a URL that holds a password with a comma, so that no error may repeat it.
+    pub(crate) is_fragment: bool,
 }
 
 impl Given {
@@ -53,12 +55,28 @@ impl Given {
         read(self.value.trim()).ok_or_else(|| self.wrong(expected))
     }
 
+    /// The error that a source has two values for one name.
+    fn twice(&self, name: &str) -> ConfigError {
+        let name = if self.is_fragment { HIDDEN } else { name };
+        let of = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" for `{name}`")
+        };
+        ConfigError::Value {
+            origin: self.origin.to_string(),
+            problem: format!("has two values{of}: leave one of them out"),
+        }
+    }
+
     /// The error that the value is not what was expected.
     pub(crate) fn wrong(&self, expected: &str) -> ConfigError {
-        let quoted: String = without_password(&self.value)
-            .chars()
-            .take(MAX_QUOTED)
-            .collect();
+        let shown = if self.is_fragment {
+            HIDDEN.to_owned()
+        } else {
+            without_password(&self.value)
+        };
+        let quoted: String = shown.chars().take(MAX_QUOTED).collect();
         ConfigError::Value {
             origin: self.origin.to_string(),
             problem: format!("is `{quoted}`: expected {expected}"),
@@ -66,15 +84,27 @@ impl Given {
     }
 }
 
-/// What an error may repeat of a value that may be the URL of a database, or a piece of one: a password with a comma
-/// falls apart in a list.
+/// What is shown in the place of what may be secret.
+const HIDDEN: &str = "***";
+
+/// What an error may repeat of a value that may be a URL, or meant to be one: nothing in which a password may be.
 fn without_password(value: &str) -> String {
-    match (value.split_once("://"), value.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://***@{place}"),
-        (None, Some((_, place))) => format!("***@{place}"),
-        (Some((scheme, _)), None) if scheme.contains("postgres") => format!("{scheme}://***"),
+    if let Some((scheme, _)) = value.split_once("://") {
+        return format!("{scheme}://{HIDDEN}");
+    }
+    match value.split_once(':') {
+        Some((scheme, _)) if is_database(scheme) || value.contains('@') => {
+            format!("{scheme}:{HIDDEN}")
+        }
+        _ if value.contains('@') => HIDDEN.to_owned(),
         _ => value.to_owned(),
     }
+}
+
+fn is_database(scheme: &str) -> bool {
+    ["postgres", "mysql", "mariadb"]
+        .iter()
+        .any(|database| scheme.contains(database))
 }
 
 /// The three sources, strongest first.
@@ -130,7 +160,13 @@ impl Layers {
     ) -> Result<BTreeMap<String, Given>, ConfigError> {
         let mut entries = BTreeMap::new();
         for source in self.sources(setting)?.into_iter().rev() {
-            entries.extend(source);
+            let mut names = BTreeSet::new();
+            for (name, given) in source {
+                if !names.insert(name.clone()) {
+                    return Err(given.twice(&name));
+                }
+                entries.insert(name, given);
+            }
         }
         Ok(entries)
     }
@@ -140,8 +176,8 @@ impl Layers {
         let flag = setting
             .flag
             .map_or(Origin::Positional(setting.value), Origin::Flag);
-        let flags = self.flags.get(setting.id()).into_iter().flatten().cloned();
-        let flags = named(setting, flags, &flag)?;
+        let flags = self.flags.get(setting.id()).into_iter().flatten();
+        let flags = named(setting, flags.map(|text| (text.clone(), false)), &flag)?;
 
         let origin = Origin::Variable(setting.variable);
         // An empty variable is one that a file of variables left blank: as if it were not there.
@@ -152,14 +188,10 @@ impl Layers {
             .filter(|text| !text.trim().is_empty());
         let variables = match (text, setting.shape) {
             (None, _) => Vec::new(),
-            (Some(text), Shape::One) => named(setting, std::iter::once(text.to_owned()), &origin)?,
-            (Some(text), _) => {
-                let parts = text
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|part| !part.is_empty());
-                named(setting, parts.map(ToOwned::to_owned), &origin)?
+            (Some(text), Shape::One) => {
+                named(setting, std::iter::once((text.to_owned(), false)), &origin)?
             }
+            (Some(text), _) => named(setting, split(text).into_iter(), &origin)?,
         };
         Ok([flags, variables, self.file_values(setting)?])
     }
@@ -183,14 +215,17 @@ impl Layers {
             toml::Value::String(text) => Ok(Given {
                 value: text.clone(),
                 origin: origin(key),
+                is_fragment: false,
             }),
             toml::Value::Integer(number) => Ok(Given {
                 value: number.to_string(),
                 origin: origin(key),
+                is_fragment: false,
             }),
             toml::Value::Float(number) => Ok(Given {
                 value: number.to_string(),
                 origin: origin(key),
+                is_fragment: false,
             }),
             _ => Err(wrong(key, setting.value)),
         };
@@ -216,17 +251,39 @@ impl Layers {
     }
 }
 
+/// The parts of a list in a variable, each with whether it may be a fragment of a URL whose password holds a comma: that
+/// begins without a host in one part, and ends with one in another.
+fn split(text: &str) -> Vec<(String, bool)> {
+    let parts = text.split(',').map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    let mut found: Vec<(String, bool)> = Vec::new();
+    let mut open = None;
+    for (index, part) in parts.into_iter().enumerate() {
+        found.push((part.to_owned(), false));
+        match (part.split_once("://"), open) {
+            (Some((_, rest)), _) => open = (!rest.contains('@')).then_some(index),
+            (None, Some(begin)) if part.contains('@') => {
+                let fragments = found.iter_mut().skip(begin);
+                fragments.for_each(|(_, is_fragment)| *is_fragment = true);
+            }
+            (None, _) => {}
+        }
+    }
+    found
+}
+
 /// Splits `NAME=VALUE` where the setting has values by name.
 fn named(
     setting: &Setting,
-    values: impl Iterator<Item = String>,
+    values: impl Iterator<Item = (String, bool)>,
     origin: &Origin,
 ) -> Result<Vec<(String, Given)>, ConfigError> {
     let mut found = Vec::new();
-    for text in values {
+    for (text, is_fragment) in values {
         let given = |value: &str| Given {
             value: value.to_owned(),
             origin: origin.clone(),
+            is_fragment,
         };
         let entry = match setting.shape {
             Shape::One | Shape::List => (String::new(), given(&text)),

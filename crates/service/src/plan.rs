@@ -472,6 +472,6 @@ mod tests {
             bind: "0.0.0.0:0".parse().unwrap(),
             ..Config::default()
         };
-        assert!(refusal(program(), &config).contains("BOXES_TOKENS"));
+        assert!(refusal(program(), &config).contains("BOXES_CLIENTS_FILE"));
     }
 }

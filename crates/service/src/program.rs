@@ -210,6 +210,9 @@ async fn try_serve(
     let mut signal = StopSignal::listen()?;
     let config = Config::load(options, environment())?;
     init_telemetry(&config.log, config.log_format);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     for variable in
         unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
     {

@@ -6,8 +6,8 @@ use boxes_integrity::{Sealer, SigningKey, StoredSeals};
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::RecorderError;
 
-use crate::config::read_secret_file;
 use crate::layers::Layers;
+use crate::secret_file::read_secret_file;
 use crate::state::{RunningBox, RunningSealer};
 use crate::{ConfigError, StartError, setting};
 

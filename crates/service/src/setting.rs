@@ -126,30 +126,35 @@ settings! {
         default: "concurrent",
         help: "When boxes of this process learn of each other's events: meanwhile, or before the command that caused them returns",
     }
+    CLIENTS_FILE {
+        key: Some("clients_file"), flag: Some("clients-file"), variable: "BOXES_CLIENTS_FILE", value: "FILE", shape: Shape::One,
+        default: "none: everyone who reaches the address may read and command",
+        help: "File (TOML) of the clients that may use this service: a table `[clients.NAME]` for each, with its `tokens` and its `scopes`: `read:BOX` for its logs and what its routes show, `read:LOG` for one log, `command:BOX` to command and read it, `*` for every box, `metrics`. Read again at SIGHUP",
+    }
     TOKENS {
         key: None, flag: None, variable: "BOXES_TOKENS", value: "[NAME=]TOKEN", shape: Shape::List,
-        default: "none: everyone who reaches the address may read and command",
-        help: "Bearer tokens that may read and command, or with `NAME=` do what --scopes says of that name; several, separated by commas, also of one name, while one replaces another",
+        default: "none",
+        help: "Replaced by --clients-file, and read with a warning: bearer tokens that may read and command, or with `NAME=` do what --scopes says of that name; several are separated by commas",
     }
     TOKENS_FILE {
         key: Some("tokens_file"), flag: Some("tokens-file"), variable: "BOXES_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
-        help: "File of bearer tokens, one a line as in BOXES_TOKENS, beside which they count. Read again at SIGHUP",
+        help: "Replaced by --clients-file, and read with a warning: file of bearer tokens, one per line, same format as BOXES_TOKENS; used in addition to it",
     }
     READ_TOKENS {
         key: None, flag: None, variable: "BOXES_READ_TOKENS", value: "TOKEN", shape: Shape::List,
         default: "none",
-        help: "Bearer tokens that may only read (GET and HEAD), for the services that follow this one",
+        help: "Replaced by --clients-file, and read with a warning: bearer tokens that may only read (GET and HEAD)",
     }
     READ_TOKENS_FILE {
         key: Some("read_tokens_file"), flag: Some("read-tokens-file"), variable: "BOXES_READ_TOKENS_FILE", value: "FILE", shape: Shape::One,
         default: "none",
-        help: "File of bearer tokens that may only read, one a line; they count beside those of BOXES_READ_TOKENS",
+        help: "Replaced by --clients-file, and read with a warning: file of bearer tokens that may only read, one per line; used in addition to BOXES_READ_TOKENS",
     }
     SCOPES {
         key: Some("scopes"), flag: Some("scopes"), variable: "BOXES_SCOPES", value: "NAME=SCOPES", shape: Shape::Entries,
         default: "none",
-        help: "What the tokens of a name allow, with spaces between: `read:BOX` its logs and what its routes show, `read:LOG` one log, `command:BOX` to command it and read it, `*` for every box, `metrics`. Repeatable",
+        help: "Replaced by --clients-file, and read with a warning: what the tokens of a name allow, scopes with spaces between them. Repeatable",
     }
     UPSTREAM_TOKEN {
         key: None, flag: None, variable: "BOXES_UPSTREAM_TOKEN", value: "[BOX=]TOKEN", shape: Shape::EntriesOrAll,

@@ -316,7 +316,13 @@ fn an_error_about_a_store_does_not_repeat_a_password() {
     for given in [
         "orders=postgres://shop:secret@db:port/shop",
         "orders=postgres://shop:sec,ret@db/shop",
+        "orders=mysql://shop:sec,ret@db/shop",
+        "orders=mysql://shop:12,sec,ret@db/shop",
+        "orders=mariadb://shop:12,sec=ret,ret@db/shop",
+        "orders=postgres://shop:1,sec=x,sec=y,ret@db/shop",
+        "orders=mysql:/shop:secret",
         "postgres://shop:secret@db/shop",
+        "postgres//shop:secret@db/shop",
     ] {
         let error = load(&[], &[("BOXES_STORE", given)])
             .unwrap_err()
@@ -501,6 +507,202 @@ fn tokens_with_a_name_allow_what_the_scopes_of_that_name_say() {
     }
 }
 
+const CLIENTS: &str = r#"
+[clients.shipping]
+tokens = ["shipping-0123456789-old", "shipping-0123456789-new"]
+scopes = "read:orders command:payments"
+
+[clients.prometheus]
+tokens = ["prometheus-0123456789"]
+scopes = ["metrics"]
+"#;
+
+#[test]
+fn one_file_lists_the_clients_with_their_tokens_and_scopes() {
+    let (_folder, path) = file(CLIENTS);
+    for (flags, variables) in [
+        (vec!["--clients-file", &*path], vec![]),
+        (vec![], vec![("BOXES_CLIENTS_FILE", &*path)]),
+    ] {
+        let config = load(&flags, &variables).unwrap();
+        let found = |token: &str| {
+            let grant = config.tokens.check(token)?;
+            Some(format!("{}: {}", grant.client(), grant.scopes()))
+        };
+        let shipping = Some("shipping: read:orders command:payments".to_owned());
+        assert_eq!(found("shipping-0123456789-old"), shipping);
+        assert_eq!(found("shipping-0123456789-new"), shipping);
+        let prometheus = Some("prometheus: metrics".to_owned());
+        assert_eq!(found("prometheus-0123456789"), prometheus);
+        assert_eq!(found("shipping-0123456789"), None);
+        assert!(
+            !config
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("old settings"))
+        );
+    }
+}
+
+#[test]
+fn a_file_of_clients_is_taken_as_a_whole_or_refused_without_repeating_a_token() {
+    let secret = "secret-0123456789";
+    let one = |tokens: &str, scopes: &str| {
+        format!("[clients.shipping]\ntokens = {tokens}\nscopes = {scopes}\n")
+    };
+    let tokens = format!("['{secret}']");
+    for (text, said) in [
+        (String::new(), "missing field `clients`"),
+        ("[clients]\n".to_owned(), "names no client"),
+        (
+            one(&tokens, "'write:orders'"),
+            "has the scopes `write:orders` for `shipping`",
+        ),
+        (
+            one(&tokens, "''"),
+            "for `shipping`: expected one or more of",
+        ),
+        (
+            one("['secret']", "'read:*'"),
+            "holds no usable token for `shipping`",
+        ),
+        (one("[]", "'read:*'"), "has no token for `shipping`"),
+        (
+            one(&format!("'{secret}'"), "'read:*'"),
+            "line 2: expected tables",
+        ),
+        (
+            format!("[clients.Shipping]\ntokens = {tokens}\nscopes = '*'"),
+            "`Shipping`",
+        ),
+        (
+            format!("[clients.shipping]\ntokens = {tokens}\nscope = '*'"),
+            "unknown field `scope`",
+        ),
+        (
+            format!("[clients.shipping]\ntokens = {tokens}\n"),
+            "missing field `scopes`",
+        ),
+        (format!("tokens = {tokens}"), "unknown field `tokens`"),
+        (format!("[clients.shipping\ntokens = {tokens}"), "line 1: "),
+        (
+            format!("[clients.shipping]\ntokens = ['{secret}"),
+            "line 2: ",
+        ),
+    ] {
+        let (_folder, path) = file(&text);
+        let error = load(&["--clients-file", &path], &[]).unwrap_err();
+        assert!(
+            error.starts_with("--clients-file (") && error.contains(said),
+            "{said} is missing in: {error}"
+        );
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn two_clients_with_one_token_are_refused() {
+    let (_folder, path) = file(
+        "[clients.one]\ntokens = ['same-0123456789abcdef']\nscopes = 'read:*'\n\
+         [clients.other]\ntokens = ['same-0123456789abcdef']\nscopes = 'command:*'\n",
+    );
+    let config = load(&["--clients-file", &path], &[]).unwrap();
+    let error = config.check().unwrap_err().to_string();
+    assert!(
+        error.contains("`one` and `other`") && !error.contains("same-"),
+        "{error}"
+    );
+    let variables = [("BOXES_TOKENS", TOKEN), ("BOXES_READ_TOKENS", TOKEN)];
+    let error = load(&[], &variables).unwrap().check().unwrap_err();
+    assert!(error.to_string().contains("the same token"), "{error}");
+    // A line too many in an old file is no second client.
+    let twice = format!("{TOKEN},{TOKEN}");
+    let config = load(&[], &[("BOXES_TOKENS", &twice)]).unwrap();
+    config.check().unwrap();
+}
+
+#[test]
+fn the_settings_before_the_file_of_clients_are_read_with_a_warning_and_not_beside_it() {
+    let (_folder, path) = file(CLIENTS);
+    for (flags, variable) in [
+        (vec![], ("BOXES_TOKENS", TOKEN)),
+        (vec![], ("BOXES_READ_TOKENS", TOKEN)),
+        (vec!["--scopes", "shipping=read:*"], ("BOXES_NONE", "")),
+    ] {
+        let config = load(&flags, &[variable]).unwrap();
+        let warnings = config.warnings.join("\n");
+        assert!(warnings.contains("--clients-file"), "{warnings}");
+        let both: Vec<_> = flags
+            .iter()
+            .chain(&["--clients-file", &*path])
+            .copied()
+            .collect();
+        let error = load(&both, &[variable]).unwrap_err();
+        assert!(error.contains("move all of them into the file"), "{error}");
+    }
+    assert_eq!(load(&[], &[]).unwrap().warnings, [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_file_that_others_can_write_is_refused_and_one_that_they_can_read_is_warned_of() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (_tokens, tokens) = file(&format!("{TOKEN}\n"));
+    let (_clients, clients) = file(CLIENTS);
+    let (_keys, keys) = file(&format!("1:{KEY}\n"));
+    let (_seal_key, seal_key) = file(SEAL_KEY);
+    for (flag, path) in [
+        ("--clients-file", &clients),
+        ("--tokens-file", &tokens),
+        ("--read-tokens-file", &tokens),
+        ("--upstream-token-file", &tokens),
+        ("--keys-file", &keys),
+        ("--seal-key-file", &seal_key),
+    ] {
+        let with_mode = |mode| {
+            set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            load(&[flag, path], &[])
+        };
+        for mode in [0o602, 0o666] {
+            let error = with_mode(mode).unwrap_err();
+            assert!(
+                error.starts_with(&format!(
+                    "{flag} names {path}, which other users can write to"
+                )),
+                "{error}"
+            );
+        }
+        let readable = |warnings: &[String]| {
+            let about = format!("{flag} names {path}, which other users can read");
+            warnings.iter().any(|warning| warning.starts_with(&about))
+        };
+        assert!(readable(&with_mode(0o644).unwrap().warnings), "{flag}");
+        assert!(!readable(&with_mode(0o640).unwrap().warnings), "{flag}");
+        assert!(!readable(&with_mode(0o600).unwrap().warnings), "{flag}");
+    }
+}
+
+#[test]
+fn a_name_with_two_values_in_one_place_is_refused() {
+    for (flags, variables) in [
+        (
+            vec!["--store", "orders=memory:", "--store", "orders=sqlite:a.db"],
+            vec![],
+        ),
+        (
+            vec![],
+            vec![("BOXES_STORE", "orders=memory:,orders=memory:")],
+        ),
+        (vec!["--format", "json", "--format", "messagepack"], vec![]),
+        (vec![], vec![("BOXES_FOLLOW", "a=http://x/a,a=http://x/b")]),
+    ] {
+        let error = load(&flags, &variables).unwrap_err();
+        assert!(error.contains("has two values"), "{error}");
+    }
+}
+
 #[test]
 fn an_upstream_may_have_a_token_of_its_own() {
     let (_folder, path) = file(&format!("{TOKEN}-file\n"));
@@ -576,7 +778,9 @@ fn an_address_that_others_can_reach_needs_tokens() {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains(bind) && error.contains("BOXES_TOKENS") && error.contains("127.0.0.1"),
+            error.contains(bind)
+                && error.contains("BOXES_CLIENTS_FILE")
+                && error.contains("127.0.0.1"),
             "{error}"
         );
         load(&["--bind", bind], &[("BOXES_TOKENS", TOKEN)])

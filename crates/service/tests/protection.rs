@@ -85,20 +85,25 @@ async fn a_client_that_sends_too_many_requests_is_told_when_to_come_back() {
 
 #[tokio::test]
 async fn without_tokens_clients_are_told_apart_by_address_and_can_not_make_it_up() {
-    let running = start(limited(3)).await;
+    // More than the seconds for which this takes, as each gives one request back.
+    let burst = 200;
+    let running = start(limited(burst)).await;
+    let burst = usize::try_from(burst).unwrap();
     let (n, _) = n_admitted(|| forwarded_for(&running, "198.51.100.1")).await;
-    assert!(n >= 3);
-    assert_eq!(forwarded_for(&running, "198.51.100.2").await.status(), 429);
+    assert!(n >= burst);
+    let (n, _) = n_admitted(|| forwarded_for(&running, "198.51.100.2")).await;
+    assert!(n < burst, "{n}");
 
     let trusting = start(Config {
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
-        ..limited(3)
+        ..limited(200)
     })
     .await;
     n_admitted(|| forwarded_for(&trusting, "198.51.100.1")).await;
     assert_eq!(forwarded_for(&trusting, "198.51.100.2").await.status(), 200);
     let made_up = "203.0.113.7, 198.51.100.1";
-    assert_eq!(forwarded_for(&trusting, made_up).await.status(), 429);
+    let (n, _) = n_admitted(|| forwarded_for(&trusting, made_up)).await;
+    assert!(n < burst, "{n}");
 }
 
 async fn of_origin(running: &Running, method: Method, path: &str, origin: &str) -> Response {
