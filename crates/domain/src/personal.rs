@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The member under which a sealed part stands in the state of an event.
 const SEALED: &str = "$personal";
@@ -177,10 +177,10 @@ impl fmt::Debug for Sealed {
 }
 
 /// What became of a part that was sealed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Opened {
-    /// It is known.
-    Known(Subject, Value),
+    /// It is known: whom it is about, and what it says.
+    Known(Subject, Box<RawValue>),
     /// It is forgotten.
     Forgotten,
     /// It is passed on as it is.
@@ -200,12 +200,12 @@ impl fmt::Debug for Opened {
 
 /// How personal parts are sealed where an event is written, and opened where it is read: for the mapper, which has the keys.
 pub trait PersonalSeal {
-    /// The sealed form of a part, or `None` to leave it out, as if it were forgotten.
+    /// The sealed form of a part, whose value is given as JSON, or `None` to leave it out, as if it were forgotten.
     ///
     /// # Errors
     ///
     /// In a sentence, which becomes that of the serializer.
-    fn seal(&self, subject: &Subject, value: Value) -> Result<Option<String>, String>;
+    fn seal(&self, subject: &Subject, value: &RawValue) -> Result<Option<String>, String>;
 
     /// What became of the part that was sealed.
     ///
@@ -216,6 +216,11 @@ pub trait PersonalSeal {
 
     /// Whether parts that are passed on unread may be written: only where they stay within their event.
     fn passes_on(&self) -> bool {
+        false
+    }
+
+    /// Whether parts are written as they are, with subject and value: only where nobody keeps it.
+    fn shows(&self) -> bool {
         false
     }
 }
@@ -253,9 +258,15 @@ impl<T: Serialize> Serialize for Personal<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let seal = current_seal().ok_or_else(|| S::Error::custom(OUTSIDE))?;
         let sealed = match self {
+            Self::Known { subject, value } if seal.shows() => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("subject", subject)?;
+                map.serialize_entry("value", value)?;
+                return map.end();
+            }
             Self::Known { subject, value } => {
-                let value = serde_json::to_value(value).map_err(S::Error::custom)?;
-                seal.seal(subject, value).map_err(S::Error::custom)?
+                let value = serde_json::value::to_raw_value(value).map_err(S::Error::custom)?;
+                seal.seal(subject, &value).map_err(S::Error::custom)?
             }
             Self::Forgotten => None,
             Self::Sealed(Sealed(sealed)) if seal.passes_on() => Some(sealed.clone()),
@@ -326,7 +337,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for PersonalVisitor<T> {
                 let opened = seal.open(&sealed).map_err(A::Error::custom)?;
                 match opened {
                     Opened::Known(subject, value) => {
-                        let value = serde_json::from_value(value).map_err(A::Error::custom)?;
+                        let value = serde_json::from_str(value.get()).map_err(A::Error::custom)?;
                         Ok(Personal::Known { subject, value })
                     }
                     Opened::Forgotten => Ok(Personal::Forgotten),
@@ -349,12 +360,12 @@ mod tests {
     struct Clear;
 
     impl PersonalSeal for Clear {
-        fn seal(&self, subject: &Subject, value: Value) -> Result<Option<String>, String> {
-            Ok(Some(json!([subject, value]).to_string()))
+        fn seal(&self, subject: &Subject, value: &RawValue) -> Result<Option<String>, String> {
+            Ok(Some(serde_json::to_string(&(subject, value)).unwrap()))
         }
 
         fn open(&self, sealed: &str) -> Result<Opened, String> {
-            let (subject, value): (Subject, Value) =
+            let (subject, value): (Subject, Box<RawValue>) =
                 serde_json::from_str(sealed).map_err(|error| error.to_string())?;
             Ok(match subject.as_str() {
                 "gone" => Opened::Forgotten,

@@ -13,6 +13,7 @@ mod cipher;
 mod content_id;
 mod encryption;
 mod error;
+mod fingerprint;
 mod keys;
 mod legacy_cipher;
 mod mapper;
@@ -32,6 +33,7 @@ mod value;
 mod variant_de;
 mod variant_ser;
 mod without_values;
+mod written;
 mod zlib;
 
 pub use cipher::Cipher;

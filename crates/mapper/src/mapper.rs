@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use boxes_domain::{Event, EventType, ValueTypeError, ValueTypes, large_ids_of, with_value_types};
-use boxes_recorder::{Encoding, StoredEvent};
+use boxes_recorder::StoredEvent;
 use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::any_value::AnyValue;
 use crate::personal::{Parts, Whose, with_parts};
 use crate::ready_value_types::ready_value_types;
-use crate::state::{OnlyContent, from_content, from_json, from_older, to_json};
-use crate::transcoder::{self, Content, Transcoder, TranscoderError};
+use crate::state::{from_content, from_json, from_older};
+use crate::transcoder::{self, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
 use crate::without_values::without_values;
 use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, SubjectKeyring};
@@ -47,7 +47,7 @@ use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, Subject
 #[derive(Debug, Clone)]
 pub struct Mapper {
     pub(crate) transcoding: Transcoding,
-    parts: Parts,
+    pub(crate) parts: Parts,
     pub(crate) value_types: ValueTypes,
     pub(crate) content_ids: bool,
 }
@@ -242,8 +242,10 @@ impl Mapper {
     ///
     /// # Errors
     ///
-    /// - [`MapperError::Encode`] if the event can't be written: its type is not an enum with a plain derived
-    ///   `Serialize`, or it holds a value that the format has no form for (in JSON a map whose keys are no strings).
+    /// - [`MapperError::Encode`] if the event can't be written so that it is read back as it is: its type is not an enum with
+    ///   a plain derived `Serialize`, or it holds what the format has no form for (in JSON a map whose keys are no strings, in
+    ///   all formats a number that is not finite, and values nested deeper than 127 levels), or its types write what they
+    ///   don't read.
     /// - [`MapperError::ValueType`] if it holds a named value that this mapper could not read again.
     /// - [`MapperError::Encrypt`] if its state is too long to be encrypted.
     /// - [`MapperError::MissingSubjectKeys`] if keys for its personal parts have to be fetched first.
@@ -260,27 +262,7 @@ impl Mapper {
             originator_version: envelope.originator_version,
             topic: event_type.topic.into(),
         };
-        let write = || {
-            let encode = || match &self.transcoding.writer {
-                None => (Encoding::JSON, to_json(event)),
-                Some(transcoder) => (
-                    Encoding::new(transcoder.mark()),
-                    transcoder.encode(&Content::new(&OnlyContent(event))),
-                ),
-            };
-            let ((encoding, state), wrong) = with_value_types(&self.value_types, encode);
-            let state = state.map_err(|source| match wrong {
-                Some(source) => MapperError::ValueType {
-                    topic: event_type.topic.to_owned(),
-                    source,
-                },
-                None => MapperError::Encode {
-                    topic: event_type.topic,
-                    source,
-                },
-            })?;
-            Ok((encoding, state))
-        };
+        let write = || self.write_state(event);
         let (written, mut values) = large_ids_of(|| with_parts(&self.parts, whose, write));
         let (encoding, state) = written?;
         let metadata = if values.is_empty() {
@@ -372,9 +354,12 @@ impl Mapper {
         };
         with_parts(&self.parts, whose, || {
             let decode = || match format {
-                Format::Json => {
-                    from_json(&state, event_type, upcasts).map_err(TranscoderError::from)
+                Format::Json if upcasts.is_empty() => {
+                    from_json(&state, event_type).map_err(TranscoderError::from)
                 }
+                Format::Json => serde_json::from_slice(&state)
+                    .and_then(|state| from_older(state, event_type, upcasts))
+                    .map_err(TranscoderError::from),
                 Format::Of(transcoder) => transcoder::decode(transcoder, &state, |content| {
                     if upcasts.is_empty() {
                         return from_content(content, event_type);

@@ -10,6 +10,9 @@ const MAX_DEPTH: usize = 128;
 /// Values have the forms that they have in JSON (a UUID is text, an enum a map of its variant), so that
 /// [`Upcast`](boxes_domain::Upcast) steps and readers in other languages find the same; but numbers, and bytes as
 /// `serde_bytes` writes them, are binary. Every mapper reads it. Its mark is `messagepack`.
+///
+/// It has no integers of 128 bits, and no form for raw JSON (`serde_json::value::RawValue`): a [`Mapper`](crate::Mapper) that writes it
+/// leaves events that hold such values in JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MessagePack;
 
@@ -19,6 +22,10 @@ impl Transcoder for MessagePack {
     }
 
     fn encode(&self, content: &Content<'_>) -> Result<Vec<u8>, TranscoderError> {
+        if content.has_wide_integers() {
+            // rmp-serde would write them as bytes, which nobody can tell from other bytes without the event's type.
+            return Err("MessagePack has no integers of 128 bits".into());
+        }
         let mut state = Vec::with_capacity(crate::state::STATE_CAPACITY);
         let mut serializer = rmp_serde::Serializer::new(&mut state)
             .with_struct_map()

@@ -10,7 +10,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use boxes_domain::{Opened, PersonalSeal, Subject, sealed_by};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -48,6 +48,8 @@ struct PartsOfEvent {
     parts: Parts,
     whose: Whose,
     n_sealed: Cell<u32>,
+    /// What was sealed here, each with what it says: it is read back before it is stored.
+    sealed: RefCell<Vec<(String, String)>>,
     missing: RefCell<MissingSubjectKeys>,
     /// Boxed, because there is seldom one, and every event has these parts.
     failure: RefCell<Option<Box<MapperError>>>,
@@ -67,6 +69,7 @@ pub(crate) fn with_parts<T>(
         parts: parts.clone(),
         whose,
         n_sealed: Cell::new(0),
+        sealed: RefCell::default(),
         missing: RefCell::default(),
         failure: RefCell::default(),
     });
@@ -136,7 +139,7 @@ impl PartsOfEvent {
 }
 
 impl PersonalSeal for PartsOfEvent {
-    fn seal(&self, subject: &Subject, value: Value) -> Result<Option<String>, String> {
+    fn seal(&self, subject: &Subject, value: &RawValue) -> Result<Option<String>, String> {
         if self.passes_on() {
             return Ok(None);
         }
@@ -145,16 +148,18 @@ impl PersonalSeal for PartsOfEvent {
             // Never seen: the whole event is refused for what is missing.
             return Ok(None);
         };
-        let text = serde_json::to_vec(&(subject, value)).map_err(|error| error.to_string())?;
+        let text = serde_json::to_string(&(subject, value)).map_err(|error| error.to_string())?;
         let nonce = self.next_nonce();
         let payload = Payload {
-            msg: &text,
+            msg: text.as_bytes(),
             aad: &self.associated_data(id),
         };
         match gcm_siv(&key).encrypt(&Nonce::from(nonce), payload) {
             Ok(sealed) => {
                 let record = [&[VERSION], &id.0.as_bytes()[..], &nonce, &sealed].concat();
-                Ok(Some(STANDARD.encode(record)))
+                let sealed = STANDARD.encode(record);
+                self.sealed.borrow_mut().push((sealed.clone(), text));
+                Ok(Some(sealed))
             }
             Err(_) => self.fail(MapperError::Encrypt {
                 topic: self.whose.topic.to_string(),
@@ -166,6 +171,10 @@ impl PersonalSeal for PartsOfEvent {
     fn open(&self, sealed: &str) -> Result<Opened, String> {
         if self.passes_on() {
             return Ok(Opened::Unread);
+        }
+        let of_this = self.sealed.borrow();
+        if let Some((_, text)) = of_this.iter().find(|(text, _)| text == sealed) {
+            return opened(text.as_bytes());
         }
         let keys = self.keys()?;
         let record = STANDARD.decode(sealed).unwrap_or_default();
@@ -187,12 +196,39 @@ impl PersonalSeal for PartsOfEvent {
         let Ok(text) = gcm_siv(&key).decrypt(&Nonce::from(nonce), payload) else {
             return self.not_authentic();
         };
-        let (subject, value) = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        Ok(Opened::Known(subject, value))
+        opened(&text)
     }
 
     fn passes_on(&self) -> bool {
         matches!(self.parts, Parts::PassedOn)
+    }
+}
+
+/// What the text within a sealed part says.
+fn opened(text: &[u8]) -> Result<Opened, String> {
+    let (subject, value): (_, &RawValue) =
+        serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    Ok(Opened::Known(subject, value.to_owned()))
+}
+
+/// Does `work`, in which personal parts are written as they are, for what is not kept.
+pub(crate) fn shown<T>(work: impl FnOnce() -> T) -> T {
+    sealed_by(Rc::new(Shown), work)
+}
+
+struct Shown;
+
+impl PersonalSeal for Shown {
+    fn seal(&self, _: &Subject, _: &RawValue) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
+    fn open(&self, _: &str) -> Result<Opened, String> {
+        Ok(Opened::Unread)
+    }
+
+    fn shows(&self) -> bool {
+        true
     }
 }
 

@@ -29,14 +29,7 @@ pub(crate) fn to_json<E: Event>(event: &E) -> Result<Vec<u8>, TranscoderError> {
     Ok(state)
 }
 
-pub(crate) fn from_json<E: Event>(
-    state: &[u8],
-    event_type: &EventType,
-    upcasts: &[Upcast],
-) -> serde_json::Result<E> {
-    if !upcasts.is_empty() {
-        return from_older(serde_json::from_slice(state)?, event_type, upcasts);
-    }
+pub(crate) fn from_json<E: Event>(state: &[u8], event_type: &EventType) -> serde_json::Result<E> {
     let mut json = serde_json::Deserializer::from_slice(state);
     let event = from_content(&mut json, event_type)?;
     json.end().map(|()| event)

@@ -89,17 +89,34 @@ impl<T: Transcoder + ?Sized> Transcoder for Arc<T> {
 }
 
 /// What an event says, without its type: a value to serialize.
-pub struct Content<'a>(&'a dyn erased_serde::Serialize);
+pub struct Content<'a> {
+    value: &'a dyn erased_serde::Serialize,
+    has_wide_integers: bool,
+}
 
 impl<'a> Content<'a> {
-    pub(crate) fn new(content: &'a impl Serialize) -> Self {
-        Self(content)
+    pub(crate) fn new(value: &'a impl Serialize) -> Self {
+        Self {
+            value,
+            has_wide_integers: false,
+        }
+    }
+
+    pub(crate) const fn with_wide_integers(mut self, has_wide_integers: bool) -> Self {
+        self.has_wide_integers = has_wide_integers;
+        self
+    }
+
+    /// Whether there are integers of a type of 128 bits in it, for formats that have none.
+    #[must_use]
+    pub const fn has_wide_integers(&self) -> bool {
+        self.has_wide_integers
     }
 }
 
 impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        erased_serde::serialize(self.0, serializer)
+        erased_serde::serialize(self.value, serializer)
     }
 }
 

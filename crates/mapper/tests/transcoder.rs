@@ -349,7 +349,18 @@ fn a_transcoder_that_gives_nothing_to_read_is_an_error() {
         }
     }
     let mapper = Mapper::default().transcoded(Forgetful).unwrap();
-    let stored = store(&mapper, &Everything::Unit);
+    let refused = mapper.to_stored(&Everything::Unit, &Envelope::default());
+    let cause = std::error::Error::source(&refused.unwrap_err())
+        .unwrap()
+        .to_string();
+    assert_eq!(
+        cause,
+        "it could not be read back: the transcoder `forgetful` has read nothing"
+    );
+    let stored = StoredEvent {
+        encoding: boxes_recorder::Encoding::new("forgetful"),
+        ..store(&message_pack(), &Everything::Unit)
+    };
     let error = mapper.to_event::<Everything>(&stored).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(cause, "the transcoder `forgetful` has read nothing");
