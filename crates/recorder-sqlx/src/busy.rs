@@ -26,12 +26,7 @@ impl Patience {
 
     /// Waits and says yes if it is worth another try.
     pub(crate) async fn wait_after(&self, error: &sqlx::Error) -> bool {
-        is_busy(error) && self.wait_for_readers().await
-    }
-
-    /// Waits and says yes if it is worth another try, where SQLite said that others read what is in the way.
-    pub(crate) async fn wait_for_readers(&self) -> bool {
-        if Instant::now() >= self.until {
+        if !is_busy(error) || Instant::now() >= self.until {
             return false;
         }
         tokio::time::sleep(RETRY_INTERVAL).await;

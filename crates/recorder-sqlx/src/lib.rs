@@ -10,7 +10,9 @@
 //!
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows, `sqlite_deletion`
-//! makes them redacted ones; `sqlite_key_values` is what is kept beside the log; `busy` waits for other processes;
+//! makes them redacted ones, and `sqlite_erasure` takes what they held out of the files; `sqlite_location` is where the file is,
+//! `sqlite_file` watches it, `sqlite_connection` opens it for writing; `sqlite_key_values` is what is kept beside the log; `busy`
+//! waits for other processes;
 //! `sqlite_error` says what went wrong in words of the port.
 //!
 //! [`NewEpoch`] is what a log that was restored gets; `sqlite_repair` and `server_repair` give it, and set the
@@ -115,13 +117,21 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
+mod sqlite_connection;
+#[cfg(feature = "sqlite")]
 mod sqlite_deletion;
+#[cfg(feature = "sqlite")]
+mod sqlite_erasure;
 #[cfg(feature = "sqlite")]
 mod sqlite_error;
 #[cfg(feature = "sqlite")]
 mod sqlite_event;
 #[cfg(feature = "sqlite")]
+mod sqlite_file;
+#[cfg(feature = "sqlite")]
 mod sqlite_key_values;
+#[cfg(feature = "sqlite")]
+mod sqlite_location;
 #[cfg(feature = "sqlite")]
 mod sqlite_readers;
 #[cfg(feature = "sqlite")]

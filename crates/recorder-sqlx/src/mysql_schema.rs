@@ -55,9 +55,7 @@ async fn find(
     connection: &mut MySqlConnection,
     statements: &Statements,
 ) -> Result<Option<Found>, sqlx::Error> {
-    let described = sqlx::query(statements.describe.text())
-        .fetch_optional(connection)
-        .await;
+    let described = statements.describe.query().fetch_optional(connection).await;
     let row = match described {
         Err(error) if is_missing_table(&error) => None,
         described => described?,
@@ -73,7 +71,7 @@ async fn make(
     for (_, step) in steps_from(&statements.schema_steps, 0) {
         take(connection, step).await?;
     }
-    let insert = sqlx::query(statements.insert_log.text());
+    let insert = statements.insert_log.query();
     made.bind::<MySql>(insert).execute(connection).await?;
     Ok(made)
 }
@@ -85,7 +83,9 @@ async fn migrate(
 ) -> Result<(), sqlx::Error> {
     for (to, step) in steps_from(&statements.schema_steps, from) {
         take(connection, step).await?;
-        sqlx::query(statements.set_schema_version.text())
+        statements
+            .set_schema_version
+            .query()
             .bind(i64::from(to))
             .execute(&mut *connection)
             .await?;

@@ -31,7 +31,9 @@ pub(crate) fn insert(
     let encodings: Vec<&str> = events.iter().map(|event| event.encoding.as_str()).collect();
     let states: Vec<&[u8]> = events.iter().map(|event| &*event.state).collect();
     let metadata: Vec<&[u8]> = events.iter().map(|event| &*event.metadata).collect();
-    Ok(sqlx::query(statements.insert.text())
+    Ok(statements
+        .insert
+        .query()
         .bind(ids)
         .bind(column(events, |event| event.originator_id))
         .bind(versions)

@@ -60,7 +60,9 @@ async fn find(
     if table.is_none() {
         return Ok(None);
     }
-    let row = sqlx::query(statements.describe.text())
+    let row = statements
+        .describe
+        .query()
         .fetch_optional(connection)
         .await?;
     row.as_ref().map(Found::decode::<Postgres>).transpose()
@@ -86,7 +88,7 @@ async fn make(
     for (_, step) in steps_from(&statements.schema_steps, 0) {
         sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
     }
-    let insert = sqlx::query(statements.insert_log.text());
+    let insert = statements.insert_log.query();
     made.bind::<Postgres>(insert).execute(connection).await?;
     Ok(made)
 }
@@ -99,7 +101,9 @@ async fn migrate(
     for (_, step) in steps_from(&statements.schema_steps, from) {
         sqlx::raw_sql(step.text()).execute(&mut *connection).await?;
     }
-    sqlx::query(statements.set_schema_version.text())
+    statements
+        .set_schema_version
+        .query()
         .bind(i64::from(SCHEMA_VERSION))
         .execute(connection)
         .await?;

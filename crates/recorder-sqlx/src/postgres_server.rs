@@ -101,7 +101,7 @@ impl Server for Postgres {
     }
 
     fn versions(statements: &Statements, originator_ids: &[Uuid]) -> Filled<Self> {
-        sqlx::query(statements.versions.text()).bind(originator_ids)
+        statements.versions.query().bind(originator_ids)
     }
 
     fn positions(statements: &Statements, followers: &[&str]) -> Filled<Self> {
@@ -111,7 +111,7 @@ impl Server for Postgres {
             .copied()
             .filter(|follower| !follower.contains('\0'))
             .collect();
-        sqlx::query(statements.positions.text()).bind(followers)
+        statements.positions.query().bind(followers)
     }
 
     fn follower(row: &PgRow) -> Result<String, sqlx::Error> {
@@ -126,7 +126,9 @@ impl Server for Postgres {
         let epochs: Vec<Uuid> = positions.iter().map(|(_, at)| at.epoch).collect();
         let ids = positions.iter().map(|(_, at)| signed(at.id));
         let ids: Vec<i64> = ids.collect::<Result<_, _>>()?;
-        Ok(sqlx::query(statements.save_positions.text())
+        Ok(statements
+            .save_positions
+            .query()
             .bind(followers)
             .bind(epochs)
             .bind(ids))

@@ -16,12 +16,12 @@ pub(crate) async fn delete<S: Server>(
     statements: &Statements<S>,
     originator_id: Uuid,
 ) -> Result<Deletion, sqlx::Error> {
-    let of_stream = |sql: &Sql| S::bind_uuid(sqlx::query(sql.text()), originator_id);
+    let of_stream = |sql: &Sql| S::bind_uuid(sql.query(), originator_id);
     // Counted before: what a change tells of itself differs from server to server.
     let [n_readable] = numbers::<S, 1>(connection, of_stream(&statements.n_readable)).await?;
     if n_readable > 0 {
         S::fetch_all(of_stream(&statements.redact), connection).await?;
-        let count = sqlx::query(statements.count_redacted.text());
+        let count = statements.count_redacted.query();
         S::fetch_all(S::bind_number(count, n_readable), connection).await?;
     }
     let [n_events, n_redacted] =

@@ -9,7 +9,14 @@ use crate::server::Server;
 /// The text names what was done and the kind of failure; SQL, addresses and driver texts are left to the source, which is
 /// for the log and not for those who asked.
 pub(crate) fn unavailable<S: Server>(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
-    move |error| RecorderError::unavailable(format!("{doing}: {}", S::kind(&error)), error)
+    move |error| {
+        let reason = format!("{doing}: {}", S::kind(&error));
+        if is_unreadable(&error) {
+            tracing::error!(%error, "{reason}");
+            return RecorderError::Broken { reason };
+        }
+        RecorderError::unavailable(reason, error)
+    }
 }
 
 /// The same while opening, when what the configuration or an administrator has to mend is told from what passes.
@@ -51,6 +58,14 @@ fn is_disbelief(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a row is not what this program writes: trying again changes nothing.
+const fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
+    )
+}
+
 /// The kind of failure where the server itself says nothing.
 pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
     match error {
@@ -63,9 +78,7 @@ pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
             "the connection to the server is lost, or can't be made"
         }
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            "a row is not what this program writes"
-        }
+        error if is_unreadable(error) => "a row is not what this program writes",
         _ => "the database driver failed",
     }
 }

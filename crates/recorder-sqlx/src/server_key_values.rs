@@ -197,7 +197,7 @@ impl<S: KeyValueServer> KeyValueStore for ServerKeyValues<S> {
         KeyValueBounds::check_entry(kind, key, from)?;
         KeyValueBounds::check_entry(kind, key, to)?;
         let query = || {
-            let to = S::bind_bytes(sqlx::query(self.statements.replace.text()), to);
+            let to = S::bind_bytes(self.statements.replace.query(), to);
             S::bind_bytes(S::bind_bytes(S::bind_kind(to, kind), key), from)
         };
         Ok(self.execute("replacing a value", query).await? > 0)
@@ -251,7 +251,7 @@ impl<S: KeyValueServer> KeyValueStore for ServerKeyValues<S> {
 
 /// A statement with kind and key in its first places.
 fn of_key<S: KeyValueServer>(statement: &Sql, kind: &str, key: &[u8]) -> Filled<S> {
-    S::bind_bytes(S::bind_kind(sqlx::query(statement.text()), kind), key)
+    S::bind_bytes(S::bind_kind(statement.query(), kind), key)
 }
 
 // Written out: the options hold a password.

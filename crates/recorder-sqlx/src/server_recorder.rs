@@ -115,7 +115,7 @@ impl<S: KeyValueServer> ServerRecorder<S> {
         };
         let (since, until) = range.microseconds();
         let query = || {
-            let query = S::bind_uuid(sqlx::query(statement.text()), originator_id);
+            let query = S::bind_uuid(statement.query(), originator_id);
             let query = with_numbers::<S>(query, [range.after, range.until].map(at_most));
             let query = with_numbers::<S>(query, [since, until, at_most(range.limit)]);
             S::bind_uuid(query, originator_id)
@@ -133,7 +133,7 @@ impl<S: KeyValueServer> ServerRecorder<S> {
         event_id: Uuid,
     ) -> Result<Option<Notification>, RecorderError> {
         const DOING: &str = "reading an event";
-        let query = || S::bind_uuid(sqlx::query(self.statements.event.text()), event_id);
+        let query = || S::bind_uuid(self.statements.event.query(), event_id);
         let rows = self.readers.rows(DOING, query).await?;
         let found = rows.first().map(decode::<S>).transpose();
         found.map_err(unavailable::<S>(DOING))
@@ -147,14 +147,14 @@ impl<S: KeyValueServer> ServerRecorder<S> {
     }
 
     pub(crate) async fn n_redacted(&self) -> Result<u64, RecorderError> {
-        let query = || sqlx::query(self.statements.n_redacted.text());
+        let query = || self.statements.n_redacted.query();
         let doing = "reading how much of the log is redacted";
         self.number(doing, query).await
     }
 
     pub(crate) async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
         let query = || {
-            let query = sqlx::query(self.statements.n_redacted_in.text());
+            let query = self.statements.n_redacted_in.query();
             with_numbers::<S>(query, [first, last].map(at_most))
         };
         self.number("counting redacted notifications", query).await
@@ -167,7 +167,7 @@ impl<S: KeyValueServer> ServerRecorder<S> {
     ) -> Result<Vec<Notification>, RecorderError> {
         const DOING: &str = "reading notifications";
         let query = || {
-            let query = sqlx::query(self.statements.notifications.text());
+            let query = self.statements.notifications.query();
             with_numbers::<S>(query, [first, limit].map(at_most))
         };
         let rows = self.readers.rows(DOING, query).await?;
@@ -178,7 +178,7 @@ impl<S: KeyValueServer> ServerRecorder<S> {
     }
 
     pub(crate) async fn head(&self) -> Result<u64, RecorderError> {
-        let query = || sqlx::query(self.statements.head.text());
+        let query = || self.statements.head.query();
         self.number("reading the head of the log", query).await
     }
 

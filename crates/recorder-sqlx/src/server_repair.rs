@@ -26,7 +26,7 @@ pub(crate) async fn set_epoch<S: Server>(
             Ok(repair) => repair,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let query = sqlx::query(repair.statements.set_epoch.text());
+        let query = repair.statements.set_epoch.query();
         S::fetch_all(S::bind_uuid(query, epoch), &mut repair.connection).await?;
         let renewed = NewEpoch {
             before: repair.epoch,
@@ -96,7 +96,7 @@ impl<S: Server> Repair<S> {
             return Ok(Err(no_log(name)));
         };
         let (epoch, head) = (S::uuid(row, 0)?, unsigned(S::number(row, 1)?)?);
-        let names = S::fetch_all(sqlx::query(statements.name.text()), &mut connection).await?;
+        let names = S::fetch_all(statements.name.query(), &mut connection).await?;
         let found = names.first().map_or(Ok(""), |row| S::text(row, 0))?;
         if found != name {
             return Ok(Err(other_log(name, found)));

@@ -441,7 +441,7 @@ impl<S: Server> Writer<S> {
             Mark::None => true,
             Mark::Event { id, .. } if *id > head => false,
             Mark::Event { id, event_id } => {
-                let query = sqlx::query(self.statements.is_recorded.text());
+                let query = self.statements.is_recorded.query();
                 let query = S::bind_uuid(S::bind_number(query, signed(*id)?), *event_id);
                 !S::fetch_all(query, &mut connection).await?.is_empty()
             }

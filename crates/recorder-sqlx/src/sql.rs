@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use boxes_recorder::{Append, RecorderError};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Database};
+
+use crate::columns::Filled;
 
 /// A statement in which nothing but quoted names and the number of a lock was filled in.
 #[derive(Clone)]
@@ -15,14 +17,19 @@ impl Sql {
         Self(text.into())
     }
 
-    /// One in which nothing had to be filled in.
+    /// A statement in which nothing had to be filled in.
     pub(crate) fn fixed(text: &'static str) -> Self {
         Self(text.into())
     }
 
-    /// For the driver, which takes only texts that somebody vouches for.
+    /// For the driver, which takes only texts that someone vouches for.
     pub(crate) fn text(&self) -> AssertSqlSafe<Arc<str>> {
         AssertSqlSafe(Arc::clone(&self.0))
+    }
+
+    /// A query whose places are still to be filled.
+    pub(crate) fn query<DB: Database>(&self) -> Filled<DB> {
+        sqlx::query(self.text())
     }
 }
 

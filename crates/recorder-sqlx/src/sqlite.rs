@@ -1,6 +1,5 @@
 //! A recorder on one SQLite file.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +9,20 @@ use boxes_recorder::{
     RecorderError, StoredEvent, StreamRange,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
+use sqlx::{Connection, Row, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::event_row::{decode, event_columns};
+use crate::found_log::Found;
 use crate::numbers::{at_most, unsigned};
+use crate::sqlite_connection::connect_to_write;
 use crate::sqlite_deletion::n_redacted;
+use crate::sqlite_erasure::Erasure;
 use crate::sqlite_error::{is_no_database, unavailable};
+use crate::sqlite_file::DatabaseFile;
 use crate::sqlite_key_values::SqliteKeyValues;
+use crate::sqlite_location::{mismatch, parse};
 use crate::sqlite_readers::Readers;
 use crate::sqlite_repair;
 use crate::sqlite_schema;
@@ -88,12 +92,6 @@ const NOTIFICATIONS: &str = concat!(
     " FROM stored_event WHERE id >= ? ORDER BY id LIMIT ?"
 );
 
-/// The last parameter of the location, which bounds the file.
-const MAX_MIB: &str = "?max_mib=";
-
-/// SQLite's pages have 4 KiB unless the file was made otherwise.
-const PAGES_PER_MIB: u32 = 256;
-
 /// A store of one box in one SQLite file.
 ///
 /// It writes ahead (WAL) and flushes each commit to the disk (`synchronous = FULL`), so what was recorded survives
@@ -116,6 +114,7 @@ pub struct SqliteRecorder {
     log: LogIdentity,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
+    erasure: Arc<Erasure>,
 }
 
 impl SqliteRecorder {
@@ -130,10 +129,20 @@ impl SqliteRecorder {
     ///   (another box's, another page size, a newer schema, no database): mend the configuration.
     /// - [`RecorderError::Unavailable`] if the file can't be opened or made: try later.
     pub async fn open(location: &str, log: OpenLog) -> Result<Self, RecorderError> {
-        let options = file(location)?;
+        let options = parse(location)?;
+        let path = options.get_filename().to_owned();
+        if log.epoch.is_some() && !path.exists() {
+            // No file is left behind by what is refused.
+            Found::made(&log)?;
+        }
+        DatabaseFile::prepare(&path).map_err(|error| {
+            RecorderError::unavailable(
+                "opening the database: the database file can't be opened (does its folder exist, and may it be read and written?)",
+                error,
+            )
+        })?;
         let writing = options
             .clone()
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             // Waiting is done by `Patience`.
@@ -150,9 +159,9 @@ impl SqliteRecorder {
             .pragma("query_only", "ON");
 
         let patience = Patience::of(OPEN_TIMEOUT);
-        let (connection, log) = loop {
+        let (mut connection, log) = loop {
             match connect(&writing, &log).await {
-                Ok((connection, log)) => break (connection, log?),
+                Ok(opened) => break opened?,
                 Err(error) if patience.wait_after(&error).await => {}
                 Err(error) if is_no_database(&error) => {
                     return Err(mismatch(format!("{location} is not a SQLite database")));
@@ -160,10 +169,23 @@ impl SqliteRecorder {
                 Err(error) => return Err(unavailable("opening the database")(error)),
             }
         };
+        let deletions = n_redacted(&mut connection).await;
+        let has_deletions = deletions.map_err(unavailable("opening the database"))? > 0;
+        let file = DatabaseFile::watch(&path).map_err(|error| {
+            RecorderError::unavailable("opening the database: its file is gone again", error)
+        })?;
+        let file = Arc::new(file);
+        let writer = Arc::new(Writer::new(writing, Arc::clone(&file), connection));
+        let erasure = Arc::new(Erasure::new(Arc::clone(&writer)));
+        if has_deletions && file.has_write_ahead_log() {
+            // A process may have been killed after a deletion, before what it deleted was out of the files.
+            erasure.request();
+        }
         Ok(Self {
             log,
-            writer: Arc::new(Writer::new(writing, connection)),
-            readers: Arc::new(Readers::new(reading, MAX_READERS)),
+            writer,
+            readers: Arc::new(Readers::new(reading, file, MAX_READERS)),
+            erasure,
         })
     }
 
@@ -177,7 +199,7 @@ impl SqliteRecorder {
     /// - [`RecorderError::Mismatch`] if there is no log, or that of another box.
     /// - [`RecorderError::Unavailable`] if the file can't be opened, or some process has it open: stop the box.
     pub async fn new_epoch(location: &str, log: &OpenLog) -> Result<NewEpoch, RecorderError> {
-        sqlite_repair::set_epoch(file(location)?, log).await
+        sqlite_repair::set_epoch(parse(location)?, log).await
     }
 
     /// Sets the position of a follower of the box `name`, and gives the one that it had: where an upstream was restored, to where its
@@ -195,7 +217,7 @@ impl SqliteRecorder {
         follower: &str,
         position: Position,
     ) -> Result<Option<Position>, RecorderError> {
-        sqlite_repair::set_position(file(location)?, name, follower, position).await
+        sqlite_repair::set_position(parse(location)?, name, follower, position).await
     }
 
     /// Closes the file, so that what stands in the write-ahead log is moved into it, and nothing else is left.
@@ -221,45 +243,13 @@ impl SqliteRecorder {
 async fn connect(
     options: &SqliteConnectOptions,
     log: &OpenLog,
-) -> Result<(SqliteConnection, Result<LogIdentity, RecorderError>), sqlx::Error> {
-    let mut connection = options.connect().await?;
+) -> Result<Result<(SqliteConnection, LogIdentity), RecorderError>, sqlx::Error> {
+    let mut connection = match connect_to_write(options).await? {
+        Ok(connection) => connection,
+        Err(refused) => return Ok(Err(refused)),
+    };
     let log = sqlite_schema::open(&mut connection, log).await?;
-    Ok((connection, log))
-}
-
-fn file(location: &str) -> Result<SqliteConnectOptions, RecorderError> {
-    if location.is_empty() || location.contains(":memory:") || location.contains("mode=memory") {
-        return Err(mismatch(format!(
-            "`{location}` names no file: give the path of one, or use the memory recorder if nothing has to last"
-        )));
-    }
-    let (location, limit) = match location.rsplit_once(MAX_MIB) {
-        Some((location, mib)) => (location, Some(mib)),
-        None => (location, None),
-    };
-    let mut options = if location.starts_with("sqlite:") {
-        SqliteConnectOptions::from_str(location).map_err(|error| {
-            mismatch(format!(
-                "`{location}` is not the URL of a SQLite file: {error}"
-            ))
-        })?
-    } else {
-        SqliteConnectOptions::new().filename(location)
-    };
-    if let Some(mib) = limit {
-        let pages = mib
-            .parse::<u32>()
-            .ok()
-            .filter(|mib| *mib > 0)
-            .and_then(|mib| mib.checked_mul(PAGES_PER_MIB))
-            .ok_or_else(|| mismatch("`max_mib` is a number of MiB from 1".to_owned()))?;
-        options = options.pragma("max_page_count", pages.to_string());
-    }
-    Ok(options.disable_statement_logging())
-}
-
-const fn mismatch(reason: String) -> RecorderError {
-    RecorderError::Mismatch { reason }
+    Ok(log.map(|log| (connection, log)))
 }
 
 #[async_trait]
@@ -272,7 +262,12 @@ impl Recorder for SqliteRecorder {
         &self,
         batch: &[Append],
     ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
-        self.writer.record(batch).await
+        let outcomes = self.writer.record(batch).await?;
+        let mut appended = outcomes.iter().flatten();
+        if appended.any(|appended| appended.deletions.iter().any(|of| of.n_events > 0)) {
+            self.erasure.request();
+        }
+        Ok(outcomes)
     }
 
     async fn select_events(
@@ -332,7 +327,24 @@ impl Recorder for SqliteRecorder {
     }
 
     async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        self.writer.delete_stream(originator_id).await
+        let deletion = self.writer.delete_stream(originator_id).await?;
+        if deletion.n_events > 0 {
+            self.erasure.request();
+        }
+        Ok(deletion)
+    }
+
+    async fn erase_deleted(&self) -> Result<(), RecorderError> {
+        self.erasure.wait().await
+    }
+
+    async fn check_writable(&self) -> Result<(), RecorderError> {
+        const WRITE: &str = "UPDATE notification_log SET n_redacted = n_redacted";
+        let query = || sqlx::query(WRITE);
+        self.writer
+            .execute("writing to see whether it can be done", query)
+            .await?;
+        Ok(())
     }
 
     async fn n_redacted(&self) -> Result<u64, RecorderError> {
@@ -374,6 +386,7 @@ impl Recorder for SqliteRecorder {
         Some(Arc::new(SqliteKeyValues {
             writer: Arc::clone(&self.writer),
             readers: Arc::clone(&self.readers),
+            erasure: Arc::clone(&self.erasure),
         }))
     }
 }

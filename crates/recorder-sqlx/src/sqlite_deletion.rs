@@ -6,9 +6,6 @@ use uuid::Uuid;
 
 use crate::numbers::{signed, unsigned};
 
-/// Done when the write-ahead log, which still has the pages as they were, is cut.
-pub(crate) const CUT_THE_WRITE_AHEAD_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
-
 /// Under the write lock, which the caller has taken, and without the commit, which is the caller's.
 pub(crate) async fn delete(
     connection: &mut SqliteConnection,

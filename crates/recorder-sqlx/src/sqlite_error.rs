@@ -26,7 +26,27 @@ const PRIMARY: i32 = 0xff;
 /// The text names what was done and the kind of failure; SQL, paths and driver texts are left to the source, which
 /// is for the log and not for those who asked.
 pub(crate) fn unavailable(doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
-    move |error| RecorderError::unavailable(format!("{doing}: {}", kind(&error)), error)
+    move |error| {
+        let reason = format!("{doing}: {}", kind(&error));
+        if is_damage(&error) || is_unreadable(&error) {
+            tracing::error!(%error, "{reason}");
+            return RecorderError::Broken { reason };
+        }
+        RecorderError::unavailable(reason, error)
+    }
+}
+
+/// Whether SQLite says that the file is damaged: trying again changes nothing.
+pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(code::CORRUPT | code::NOTADB))
+}
+
+/// Whether a row is not what this program writes.
+const fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
+    )
 }
 
 /// Whether another connection is in the way, so that the same may succeed a moment later.
@@ -54,18 +74,16 @@ fn kind(error: &sqlx::Error) -> &'static str {
         Some(code::READONLY) => "the database file may not be written",
         Some(code::PERM) => "access to the database file is not allowed",
         Some(code::IOERR) => "the disk failed to read or write",
-        Some(code::CORRUPT | code::NOTADB) => "the database file is damaged",
+        Some(code::CORRUPT | code::NOTADB) => {
+            "the database file is damaged: restore it from a backup, or repair it with `sqlite3 FILE .recover`"
+        }
         Some(code::NOMEM) => "there is not enough memory",
         Some(code::TOOBIG) => "an event is larger than SQLite can hold",
         Some(code::CONSTRAINT) => "the tables hold what this program can't have written",
         Some(_) => "SQLite failed",
-        None => match error {
-            sqlx::Error::Io(_) => "the disk failed to read or write",
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-                "a row is not what this program writes"
-            }
-            _ => "the database driver failed",
-        },
+        None if is_unreadable(error) => "a row is not what this program writes",
+        None if matches!(error, sqlx::Error::Io(_)) => "the disk failed to read or write",
+        None => "the database driver failed",
     }
 }
 

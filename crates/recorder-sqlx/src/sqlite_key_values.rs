@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sqlx::{Row, SqliteConnection};
 
 use crate::numbers::at_most;
+use crate::sqlite_erasure::Erasure;
 use crate::sqlite_readers::Readers;
 use crate::sqlite_writer::Writer;
 
@@ -22,15 +23,12 @@ const LIST: &str = "SELECT entry_key, value FROM key_value WHERE kind = ? AND en
 const LIST_KEYS: &str =
     "SELECT entry_key FROM key_value WHERE kind = ? AND entry_key > ? ORDER BY entry_key LIMIT ?";
 
-/// Moves what was written ahead into the database, where what was deleted is overwritten, and cuts the file in which it
-/// stood.
-const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
-
 /// The key-value store of one SQLite file, by the connections of its recorder.
 #[derive(Debug)]
 pub(crate) struct SqliteKeyValues {
     pub(crate) writer: Arc<Writer>,
     pub(crate) readers: Arc<Readers>,
+    pub(crate) erasure: Arc<Erasure>,
 }
 
 #[async_trait]
@@ -94,12 +92,8 @@ impl KeyValueStore for SqliteKeyValues {
 
     async fn erase(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
         self.delete(kind, key).await?;
-        self.writer
-            .checkpoint(
-                "erasing a deleted value from the write-ahead log",
-                CHECKPOINT,
-            )
-            .await
+        self.erasure.request();
+        self.erasure.wait().await
     }
 
     async fn list(

@@ -1,6 +1,6 @@
 //! The connections that read.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use boxes_recorder::RecorderError;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::Semaphore;
 
 use crate::sqlite_error::unavailable;
+use crate::sqlite_file::DatabaseFile;
 
 /// Connections that only read: opened when they are needed, kept, and lent to one reader at a time.
 ///
@@ -16,6 +17,7 @@ use crate::sqlite_error::unavailable;
 #[derive(Debug)]
 pub(crate) struct Readers {
     options: SqliteConnectOptions,
+    file: Arc<DatabaseFile>,
     max_readers: u32,
     idle: Mutex<Vec<SqliteConnection>>,
     permits: Semaphore,
@@ -23,9 +25,14 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// At most so many connections; further readers wait for one.
-    pub(crate) fn new(options: SqliteConnectOptions, max_readers: u32) -> Self {
+    pub(crate) fn new(
+        options: SqliteConnectOptions,
+        file: Arc<DatabaseFile>,
+        max_readers: u32,
+    ) -> Self {
         Self {
             options,
+            file,
             max_readers,
             idle: Mutex::default(),
             permits: Semaphore::new(usize::try_from(max_readers).unwrap_or(Semaphore::MAX_PERMITS)),
@@ -41,6 +48,7 @@ impl Readers {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(RecorderError::Closed);
         };
+        self.file.check()?;
         let idle = self.idle().pop();
         let mut connection = match idle {
             Some(connection) => connection,

@@ -1,21 +1,24 @@
 //! The connection that writes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_recorder::{Admission, Append, Appended, Deletion, Position, RecorderError, StoredEvent};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Row, Sqlite, SqliteConnection};
+use sqlx::{Row, Sqlite, SqliteConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::numbers::{signed, unsigned};
 use crate::sql::events_and_step_only;
-use crate::sqlite_deletion::{CUT_THE_WRITE_AHEAD_LOG, delete};
-use crate::sqlite_error::unavailable;
+use crate::sqlite_connection::connect_to_write;
+use crate::sqlite_deletion::delete;
+use crate::sqlite_error::{is_busy, is_damage, unavailable};
 use crate::sqlite_event::insert_and_commit;
+use crate::sqlite_file::DatabaseFile;
 use crate::version_cache::VersionCache;
 
 /// The newest version of each aggregate in ?1, a row of ids of 16 bytes, and whether it was deleted; those without events are
@@ -51,10 +54,16 @@ const BEGIN_AND_VERSIONS: &str = concat!(
 
 const VERSIONS: &str = versions!();
 
+/// Moves what was written ahead into the database, where what was deleted is overwritten, and cuts the file in which it
+/// was.
+const CUT_THE_WRITE_AHEAD_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// The one connection that writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    /// They make no file: one that is gone is an error.
     options: SqliteConnectOptions,
+    file: Arc<DatabaseFile>,
     state: Mutex<State>,
 }
 
@@ -70,13 +79,18 @@ struct State {
 type Outcomes = Vec<Result<Appended, RecorderError>>;
 
 impl Writer {
-    pub(crate) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
+    pub(crate) fn new(
+        options: SqliteConnectOptions,
+        file: Arc<DatabaseFile>,
+        connection: SqliteConnection,
+    ) -> Self {
         let state = State {
             connection: Some(connection),
             ..State::default()
         };
         Self {
             options,
+            file,
             state: Mutex::new(state),
         }
     }
@@ -86,35 +100,28 @@ impl Writer {
         let mut connection = self.take_connection(&mut state).await?;
         let outcomes = transact(&mut connection, &mut state.cache, batch)
             .await
-            .map_err(unavailable("recording"))?;
-        state.connection = Some(connection);
+            .map_err(self.failed("recording"))?;
+        self.committed(&mut state, connection)?;
         Ok(outcomes)
     }
 
-    /// Deletes a stream, and erases what it held from the write-ahead log as well.
+    /// Deletes a stream. What it held is in the write-ahead log until that is cut.
     pub(crate) async fn delete_stream(
         &self,
         originator_id: Uuid,
     ) -> Result<Deletion, RecorderError> {
-        let deletion = {
-            let mut state = self.state.lock().await;
-            let mut connection = self.take_connection(&mut state).await?;
-            // Whatever comes of it, what is known may be out of date.
-            state.cache.forget();
-            let deleting = async {
-                begin(&mut connection, &[]).await?;
-                let deletion = delete(&mut connection, originator_id).await?;
-                sqlx::query("COMMIT").execute(&mut connection).await?;
-                Ok(deletion)
-            };
-            let deletion = deleting.await.map_err(unavailable("deleting a stream"))?;
-            state.connection = Some(connection);
-            deletion
+        let mut state = self.state.lock().await;
+        let mut connection = self.take_connection(&mut state).await?;
+        // Whatever comes of it, what is known may be out of date.
+        state.cache.forget();
+        let deleting = async {
+            begin(&mut connection, &[]).await?;
+            let deletion = delete(&mut connection, originator_id).await?;
+            sqlx::query("COMMIT").execute(&mut connection).await?;
+            Ok(deletion)
         };
-        if deletion.n_events > 0 {
-            let doing = "erasing a deleted stream from the write-ahead log";
-            self.checkpoint(doing, CUT_THE_WRITE_AHEAD_LOG).await?;
-        }
+        let deletion = deleting.await.map_err(self.failed("deleting a stream"))?;
+        self.committed(&mut state, connection)?;
         Ok(deletion)
     }
 
@@ -132,43 +139,30 @@ impl Writer {
             match query().execute(&mut connection).await {
                 Ok(done) => break done,
                 Err(error) if patience.wait_after(&error).await => {}
-                Err(error) => return Err(unavailable(doing)(error)),
+                Err(error) => return Err(self.failed(doing)(error)),
             }
         };
-        state.connection = Some(connection);
+        self.committed(&mut state, connection)?;
         Ok(done.rows_affected())
     }
 
-    /// Moves what was written ahead into the database, as soon as nobody reads what was there before.
-    pub(crate) async fn checkpoint(
-        &self,
-        doing: &'static str,
-        statement: &'static str,
-    ) -> Result<(), RecorderError> {
+    /// Cuts the write-ahead log, unless someone reads what was there before. It is one short attempt, so those who
+    /// record are not held up.
+    pub(crate) async fn try_to_cut_the_log(&self) -> Result<bool, RecorderError> {
         let mut state = self.state.lock().await;
         let mut connection = self.take_connection(&mut state).await?;
-        let patience = Patience::of(LOCK_TIMEOUT);
-        loop {
-            let done = sqlx::query(statement)
-                .fetch_one(&mut connection)
-                .await
-                // It fails by saying that somebody was in the way, not by an error.
-                .and_then(|row| Ok(row.try_get::<i64, _>(0)? == 0));
-            match done {
-                Ok(true) => break,
-                Ok(false) if patience.wait_for_readers().await => {}
-                Ok(false) => {
-                    return Err(RecorderError::Unavailable {
-                        reason: format!("{doing}: somebody reads what was there before"),
-                        source: None,
-                    });
-                }
-                Err(error) if patience.wait_after(&error).await => {}
-                Err(error) => return Err(unavailable(doing)(error)),
-            }
-        }
-        state.connection = Some(connection);
-        Ok(())
+        let tried = sqlx::query(CUT_THE_WRITE_AHEAD_LOG)
+            .fetch_one(&mut connection)
+            .await
+            // It fails by saying that somebody was in the way, not by an error.
+            .and_then(|row| Ok(row.try_get::<i64, _>(0)? == 0));
+        let is_cut = match tried {
+            Ok(is_cut) => is_cut,
+            Err(error) if is_busy(&error) => false,
+            Err(error) => return Err(self.failed("cutting the write-ahead log")(error)),
+        };
+        self.committed(&mut state, connection)?;
+        Ok(is_cut)
     }
 
     /// The connection, or a new one. One that is not put back is closed, and SQLite rolls back what it did.
@@ -176,13 +170,38 @@ impl Writer {
         if state.closed {
             return Err(RecorderError::Closed);
         }
-        match state.connection.take() {
-            Some(connection) => Ok(connection),
-            None => self
-                .options
-                .connect()
-                .await
-                .map_err(unavailable("opening the database")),
+        self.file.check()?;
+        if let Some(connection) = state.connection.take() {
+            return Ok(connection);
+        }
+        let connected = connect_to_write(&self.options).await;
+        let connection = connected.map_err(self.failed("opening the database"))??;
+        self.file.check()?;
+        self.file.reconnected();
+        Ok(connection)
+    }
+
+    /// Puts the connection back after a commit.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Broken`] if what was committed is in no file that a next start finds.
+    fn committed(
+        &self,
+        state: &mut State,
+        connection: SqliteConnection,
+    ) -> Result<(), RecorderError> {
+        state.connection = Some(connection);
+        self.file.check_written()
+    }
+
+    /// What went wrong while `doing`, in words of the port. Nothing is written into a damaged file any more.
+    fn failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
+        move |error| {
+            if is_damage(&error) {
+                return self.file.damaged();
+            }
+            unavailable(doing)(error)
         }
     }
 

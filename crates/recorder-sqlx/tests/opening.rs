@@ -264,10 +264,13 @@ async fn a_damaged_row_is_told_and_not_guessed() {
     folder
         .tamper("UPDATE stored_event SET event_id = x'00'")
         .await;
-    let text = unavailable(recorder.select_notifications(1, 1).await);
+    let read = recorder.select_notifications(1, 1).await;
+    let Err(RecorderError::Broken { reason }) = read else {
+        panic!("{read:?}")
+    };
     assert!(
-        text.contains("a row is not what this program writes"),
-        "{text}"
+        reason.contains("a row is not what this program writes"),
+        "{reason}"
     );
 }
 

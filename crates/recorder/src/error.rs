@@ -78,6 +78,13 @@ pub enum RecorderError {
         #[source]
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
+    /// The store can't be used any more, because its file was removed, replaced or damaged, or holds what no program
+    /// wrote. Trying again changes nothing: an administrator has to see to the store.
+    #[error("the store is broken: {reason}")]
+    Broken {
+        /// What was found, and what to do.
+        reason: String,
+    },
     /// The recorder was closed.
     #[error("the recorder is closed")]
     Closed,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::catch_panic::catch_panic;
 use crate::head::Head;
+use crate::write_failure::WriteFailure;
 use crate::{Append, Appended, Deletion, Recorder, RecorderError, StoredEvent};
 
 /// How much one transaction may gather, and how much may wait for it.
@@ -76,6 +77,7 @@ struct Inner {
     recorder: Arc<dyn Recorder>,
     waiting: mpsc::Sender<Request>,
     head: Head,
+    write_failure: WriteFailure,
     closing: Arc<Closing>,
     /// Its sender is gone when the writer has ended, however it did.
     writer_ended: watch::Receiver<()>,
@@ -114,12 +116,14 @@ impl GroupCommit {
         );
         let (ended, writer_ended) = watch::channel(());
         let closing = Arc::new(Closing::default());
+        let write_failure = WriteFailure::default();
         let writer = Writer {
             recorder: Arc::clone(&recorder),
             bounds,
             requests,
             held_over: None,
             head: head.clone(),
+            write_failure: write_failure.clone(),
             closing: Arc::clone(&closing),
         };
         tokio::spawn(async move {
@@ -136,6 +140,7 @@ impl GroupCommit {
                 recorder,
                 waiting,
                 head,
+                write_failure,
                 closing,
                 writer_ended,
                 head_poll,
@@ -171,16 +176,21 @@ impl GroupCommit {
     }
 
     /// Deletes the stream of one aggregate, for good, as [`Recorder::delete_stream`] says, in its turn and in a transaction
-    /// of its own. A caller that goes away while it waits for the answer does not take the request back.
+    /// of its own, and waits until what it held is [erased](Recorder::erase_deleted). A caller that goes away while it waits for
+    /// the answer does not take the request back.
     ///
     /// # Errors
     ///
-    /// - [`RecorderError::Unavailable`] or [`RecorderError::OutcomeUnknown`] if the store does not answer: do it again,
-    ///   also where it may have been done.
+    /// - [`RecorderError::Unavailable`] or [`RecorderError::OutcomeUnknown`] if the store does not answer, or what was deleted
+    ///   could not be erased from its files yet: do it again, also where it may have been done.
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
     pub async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        self.ask(|answer| Request::Delete(originator_id, answer))
-            .await
+        let deletion = self
+            .ask(|answer| Request::Delete(originator_id, answer))
+            .await?;
+        // Here and not by the writer: a long read holds up who waits for the erasure, and nobody else.
+        self.inner.recorder.erase_deleted().await?;
+        Ok(deletion)
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, RecorderError> {
@@ -210,6 +220,14 @@ impl GroupCommit {
     #[must_use]
     pub fn watch_redacted(&self) -> watch::Receiver<u64> {
         self.inner.head.watch_redacted()
+    }
+
+    /// Why the store did not take the last write, if it did not: a full disk, for example, while reading goes on.
+    ///
+    /// As long as nobody writes, the store is [asked](Recorder::check_writable) every few seconds whether it does again.
+    #[must_use]
+    pub fn write_failure(&self) -> Option<RecorderError> {
+        self.inner.write_failure.get()
     }
 
     /// Takes no new request, records those that wait, and returns when the last one is answered.
@@ -260,6 +278,7 @@ struct Writer {
     /// Did not fit into the previous transaction.
     held_over: Option<Request>,
     head: Head,
+    write_failure: WriteFailure,
     closing: Arc<Closing>,
 }
 
@@ -279,6 +298,7 @@ impl Writer {
             answers.push(answer_to_first);
             self.gather(&mut appends, &mut answers);
             let outcome = record(self.recorder.as_ref(), &appends).await;
+            self.write_failure.saw(&outcome);
             if let Some(head) = outcome
                 .iter()
                 .flatten()
@@ -309,6 +329,7 @@ impl Writer {
                 biased;
                 () = self.closing.writer.notified() => self.requests.close(),
                 request = self.requests.recv() => break request?,
+                () = self.write_failure.is_due() => self.check_writable().await,
             }
         };
         // Those that were answered a moment ago get to run, and to ask again, before the transaction is cut.
@@ -341,11 +362,18 @@ impl Writer {
     async fn delete(&self, originator_id: Uuid, answer: Answer<Deletion>) {
         let deleting = async { self.recorder.delete_stream(originator_id).await };
         let deleted = catch_panic("deleting a stream", deleting).await;
+        self.write_failure.saw(&deleted);
         if let Ok(deletion) = &deleted {
             self.head.redact(deletion.n_redacted);
         }
         // A caller that has gone away does not hear the answer, and that is all.
         drop(answer.send(deleted));
+    }
+
+    async fn check_writable(&self) {
+        let checking = async { self.recorder.check_writable().await };
+        let checked = catch_panic("writing", checking).await;
+        self.write_failure.saw(&checked);
     }
 }
 

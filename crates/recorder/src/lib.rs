@@ -8,7 +8,8 @@
 //! deletions, values ([`KeyValueWrite`]) and a [`Tracking`] from one [`Position`] to the next, all or nothing; [`Appended`] is the answer;
 //! [`Recorder`] is the port that an engine implements; [`Admission`]
 //! decides for every engine which appends of a batch conflict, [`Changes`] is what the others change; [`MemoryRecorder`] is the smallest engine;
-//! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction;
+//! [`GroupCommit`] is what callers use: it gathers concurrent appends into one transaction (`write_failure` remembers whether the
+//! store took the last one);
 //! [`NotificationScan`] reads a whole log, page by page; a [`KeyValueStore`] keeps beside the log what is no event.
 
 mod admission;
@@ -32,6 +33,7 @@ mod position;
 mod recorder;
 mod stored_event;
 mod stream_range;
+mod write_failure;
 
 pub use admission::Admission;
 pub use append::Append;

@@ -53,6 +53,8 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     ///
     /// For the whole batch:
     /// - [`RecorderError::Unavailable`] if the store does not answer, and none of the batch is recorded: try later.
+    /// - [`RecorderError::Broken`] if the store was lost or is damaged, and with it whatever was recorded: an administrator has
+    ///   to see to it.
     /// - [`RecorderError::OutcomeUnknown`] if the transaction was to be committed, and nobody could say whether it was:
     ///   all accepted requests are recorded, or none of them. Asking again is safe: requests that are recorded are
     ///   refused then by their versions, their steps and their values. One that has nothing but deletions says the same
@@ -120,6 +122,30 @@ pub trait Recorder: Debug + Send + Sync + 'static {
                 reason: "the recorder gave no answer to a deletion".to_owned(),
                 source: None,
             })
+    }
+
+    /// Waits until what was [deleted](Self::delete_stream) before this call is in none of the files that the engine has in its own
+    /// hands, as far as it has any.
+    ///
+    /// A deletion is done when it is committed; taking what it deleted out of the files may have to wait for those who read
+    /// an older state of the store, such as a backup. Neither holds up those who record. The engine goes on with it also
+    /// when nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if something was in the way for too long: what was deleted is deleted, and still in
+    /// the files.
+    async fn erase_deleted(&self) -> Result<(), RecorderError> {
+        Ok(())
+    }
+
+    /// Writes something that changes nothing, durably: whether the store takes writes again after one failed.
+    ///
+    /// # Errors
+    ///
+    /// As [`record`](Self::record).
+    async fn check_writable(&self) -> Result<(), RecorderError> {
+        self.record(&[]).await.map(drop)
     }
 
     /// How many notifications of the log are redacted. It only grows, and an answer costs the store next to nothing:

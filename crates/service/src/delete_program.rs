@@ -47,6 +47,7 @@ pub(crate) async fn delete(contexts: &[BoundedContext], options: &DeleteOptions)
         return Err(refused(preview(&*recorder, name, id).await?));
     }
     let deletion = recorder.delete_stream(id).await?;
+    recorder.erase_deleted().await?;
     if deletion.n_events == 0 {
         return Err(refused(nothing(name, id)));
     }

@@ -29,7 +29,7 @@ pub(crate) fn open_routes() -> DescribedRoutes<Arc<state::State>> {
         .gives("application/json", json_schema::<Readiness<'_>>())
         .also_with(
             StatusCode::SERVICE_UNAVAILABLE,
-            "A store does not answer, or the service is stopping: send it no requests",
+            "A store does not answer or does not take writes, or the service is stopping: send it no requests",
         );
     DescribedRoutes::new()
         .read("/healthz", health, healthz)
@@ -60,7 +60,7 @@ async fn healthz() -> Response {
         .into_response()
 }
 
-/// `GET /readyz`: 200 if every store answers, 503 if one does not, or the service is stopping.
+/// `GET /readyz`: 200 if every store answers and took the last write, 503 if one did not, or the service is stopping.
 ///
 /// A follower that is held up or has stopped does not make the service unready: it takes commands and serves
 /// its log all the same, and taking it out of service would help nobody. The status is `degraded` then.
@@ -70,12 +70,15 @@ async fn healthz() -> Response {
 async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> Response {
     let in_detail = may_see_figures(&state.tokens.current(), &headers);
     let boxes = state.boxes.iter().map(|running| async {
-        let head = running.head().await;
+        let (store, head, error) = match running.head_if_usable().await {
+            Ok(head) => ("ok", Some(head), None),
+            Err((store, error)) => (store, None, Some(error)),
+        };
         BoxReport {
             name: running.app.name(),
-            store: if head.is_ok() { "ok" } else { "unavailable" },
-            head: head.as_ref().ok().copied(),
-            error: head.err().map(|error| error.to_string()),
+            store,
+            head,
+            error: error.map(|error| error.to_string()),
         }
     });
     // At once, so that an orchestrator hears of several stores that don't answer before it gives up.

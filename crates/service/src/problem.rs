@@ -30,6 +30,7 @@ use crate::known_host::MISDIRECTED;
 /// | [`Error::AlreadyExists`] | 409 | `already-exists` |
 /// | [`Error::Conflict`] | 409, with `Retry-After` | `conflict` |
 /// | [`Error::Store`], the store not answering | 503, with `Retry-After` | `store-unavailable` |
+/// | [`Error::Store`], the store lost or damaged | 503 | `store-unavailable` |
 /// | all others | 500 | `internal` |
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem(boxes_http::Problem);
@@ -204,6 +205,11 @@ impl From<Error> for Problem {
                     "the store did not say whether the command was recorded",
                 )
             }
+            // Logged where it is found, once: it stays so until the box is started again.
+            Error::Store(RecorderError::Broken { .. }) => Self::new(
+                &ProblemKind::STORE_UNAVAILABLE,
+                "the store is broken: an administrator has to see to it",
+            ),
             _ => Self::internal(&error),
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use boxes_recorder::RecorderError;
 use clap::{Args, Command, FromArgMatches, Subcommand};
 
 use crate::config::unknown_variables;
@@ -47,11 +48,17 @@ impl Failure {
         self.0.downcast_ref()
     }
 
+    /// Whether the same would fail again: what is configured, or the store that it names, has to be seen to first.
     fn is_of_configuration(&self) -> bool {
+        let of_store = match self.downcast_ref() {
+            Some(StartError::Config(_) | StartError::Certificate(_)) => return true,
+            Some(StartError::Store { source, .. }) => Some(source),
+            _ => self.downcast_ref::<RecorderError>(),
+        };
         self.downcast_ref::<ConfigError>().is_some()
             || matches!(
-                self.downcast_ref(),
-                Some(StartError::Config(_) | StartError::Certificate(_))
+                of_store,
+                Some(RecorderError::Mismatch { .. } | RecorderError::Broken { .. })
             )
     }
 }

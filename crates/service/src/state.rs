@@ -105,6 +105,19 @@ impl RunningBox {
         let recorder = self.writer.recorder();
         self.probe.head(Instant::now(), || recorder.head()).await
     }
+
+    /// The newest notification, or why the store can't be used: it does not answer, or it did not take the last write.
+    pub(crate) async fn head_if_usable(&self) -> Result<u64, (&'static str, Arc<RecorderError>)> {
+        let head = self.head().await.map_err(|error| match &*error {
+            RecorderError::Broken { .. } => ("broken", error),
+            _ => ("unavailable", error),
+        })?;
+        match self.writer.write_failure() {
+            None => Ok(head),
+            Some(error @ RecorderError::Broken { .. }) => Err(("broken", Arc::new(error))),
+            Some(error) => Err(("not-writable", Arc::new(error))),
+        }
+    }
 }
 
 impl StoreProbe {

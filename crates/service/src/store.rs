@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Store {
                     .parent()
                     .filter(|folder| !folder.as_os_str().is_empty())
                 {
-                    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+                    make_private(folder).map_err(|source| StartError::Folder {
                         path: folder.to_owned(),
                         source,
                     })?;
@@ -73,9 +73,17 @@ impl Store {
     }
 }
 
+/// Makes a folder that its owner alone may enter, and those above it that are missing; one that is there is left as it is.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 #[cfg(feature = "sqlite")]
 async fn open_sqlite(
-    file: &std::path::Path,
+    file: &Path,
     name: &str,
     page_size: Option<NonZeroU32>,
     epoch: Option<Uuid>,
@@ -94,7 +102,7 @@ async fn open_sqlite(
 #[cfg(not(feature = "sqlite"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
 async fn open_sqlite(
-    _: &std::path::Path,
+    _: &Path,
     _: &str,
     _: Option<NonZeroU32>,
     _: Option<Uuid>,
