@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::after_commit::{AfterCommit, DELIVERING};
-use crate::follower::{Follower, FollowerError};
+use crate::{Follower, FollowerError};
 
 /// How often all followers are asked in turn before a cycle of boxes is taken for one that never ends.
 const MAX_ROUNDS: u32 = 10_000;
@@ -15,9 +15,9 @@ const MAX_ROUNDS: u32 = 10_000;
 /// The followers run in turn, in the order in which they were given, each to the end of its log, until a
 /// whole round brought nothing new. Commands that come meanwhile wait for their own round.
 ///
-/// A follower whose policy fails is stopped, as [`Follower::status`] then says; one that is held up by a store
-/// is tried again with the next command. The others go on. The command that caused it is committed and does not
-/// fail.
+/// A follower that fails is tried again with the next command, once it has failed as often in a row as its options
+/// allow; until then [`Follower::status`] says what is in its way. The others continue. The command that caused it is
+/// committed and does not fail.
 #[derive(Debug)]
 pub struct SynchronousDelivery {
     followers: Mutex<Vec<Follower>>,
@@ -36,7 +36,7 @@ impl SynchronousDelivery {
     ///
     /// # Errors
     ///
-    /// The error of the first follower that stopped in this call.
+    /// The error of the first follower that failed in this call.
     pub async fn settle(&self) -> Result<(), FollowerError> {
         if DELIVERING.try_with(|()| ()).is_ok() {
             return Ok(());
@@ -50,7 +50,7 @@ async fn settle_all(followers: &mut [Follower]) -> Result<(), FollowerError> {
     let mut first_error = None;
     for _ in 0..MAX_ROUNDS {
         let mut n_handled = 0;
-        for follower in followers.iter_mut().filter(|f| !f.is_stopped()) {
+        for follower in followers.iter_mut() {
             match follower.catch_up().await {
                 Ok(n) => n_handled += n,
                 Err(error) => first_error = first_error.or(Some(error)),

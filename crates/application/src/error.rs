@@ -15,6 +15,13 @@ pub enum Error {
     /// The domain refused the command: mend the command. The text is the domain's own.
     #[error("{0}")]
     Rejected(Rejection),
+    /// Something that this depends on has not happened yet, such as an event of another upstream: try again later.
+    /// A follower waits for it as it waits for a store that is away.
+    #[error("not yet: {reason}")]
+    NotYet {
+        /// What has not happened yet.
+        reason: String,
+    },
     /// There is no such aggregate: mend the id, or create it.
     #[error("{aggregate} {id} does not exist")]
     NotFound {
@@ -117,12 +124,29 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a policy returns when something that it depends on has not happened yet: the notification is tried again
+    /// for as long as it takes. `reason` is shown in `/readyz` and in the log.
+    ///
+    /// ```
+    /// use boxes_application::Error;
+    ///
+    /// let error = Error::not_yet("the price list has not been read");
+    /// assert!(error.is_transient());
+    /// ```
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self::NotYet {
+            reason: reason.into(),
+        }
+    }
+
     /// Whether trying the same again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Conflict { .. } | Self::Store(RecorderError::Unavailable { .. })
+            Self::NotYet { .. }
+                | Self::Conflict { .. }
+                | Self::Store(RecorderError::Unavailable { .. })
         )
     }
 

@@ -2,141 +2,19 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boxes_mapper::{Mapper, Metadata};
-use boxes_notification_log::{Backoff, LogError, NotificationLog, NotificationLogReader};
+use boxes_notification_log::{NotificationLog, NotificationLogReader};
 use boxes_recorder::{Append, Notification, Position, RecorderError, Tracking};
 use futures::FutureExt;
-use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::conflict::{conflict_backoff, wait_after_conflict};
+use crate::hold_up::HoldUp;
 use crate::policy::Policy;
-use crate::{App, Error, Policies};
-
-/// How a follower works.
-#[derive(Debug, Clone)]
-pub struct FollowerOptions {
-    /// How long it waits for news before it looks for itself: the slow poll beneath prompts and long polls.
-    pub poll_interval: Duration,
-    /// How many notifications share a transaction while it catches up, at most (and one section more).
-    pub max_batch: usize,
-    /// The first wait after a failure.
-    pub first_retry: Duration,
-    /// The longest wait after a failure.
-    pub max_retry: Duration,
-    /// How often a policy that fails is tried before the follower stops. Failures of the store or of the
-    /// other box are no failures of the policy: they are waited out.
-    pub max_attempts: u32,
-}
-
-impl Default for FollowerOptions {
-    fn default() -> Self {
-        Self {
-            poll_interval: Duration::from_secs(20),
-            max_batch: 256,
-            first_retry: Duration::from_millis(100),
-            max_retry: Duration::from_secs(30),
-            max_attempts: 5,
-        }
-    }
-}
-
-/// What a follower is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FollowerState {
-    /// It has not yet been in touch with the other box.
-    Starting,
-    /// It reads what is there already.
-    CatchingUp,
-    /// It has seen everything, and waits for more.
-    Following,
-    /// Something is in the way, and it tries again.
-    Retrying {
-        /// What is in the way.
-        error: String,
-    },
-    /// It has stopped, for a person to look at it; after that, start the box again.
-    Stopped {
-        /// Why.
-        error: String,
-    },
-}
-
-/// Where a follower is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FollowerStatus {
-    /// What it is doing.
-    pub state: FollowerState,
-    /// The last notification whose effects are recorded, 0 for none.
-    pub position: u64,
-}
-
-/// What can keep a follower from going on.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum FollowerError {
-    /// The other box's log can't be read, or must not be read on.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// This box's own store can't be used now.
-    #[error(transparent)]
-    Store(#[from] RecorderError),
-    /// A policy failed on a notification.
-    #[error("notification {id} ({topic}) can't be handled: {source}")]
-    Policy {
-        /// The notification.
-        id: u64,
-        /// Its topic.
-        topic: String,
-        /// What the policy returned.
-        source: Error,
-    },
-    /// A policy panicked on a notification.
-    #[error("notification {id} ({topic}) can't be handled: the policy panicked")]
-    Panicked {
-        /// The notification.
-        id: u64,
-        /// Its topic.
-        topic: String,
-    },
-    /// Boxes kept reacting to each other, and it was given up in one process.
-    #[error("after {n_rounds} rounds the boxes still react to each other")]
-    Endless {
-        /// How many rounds were tried.
-        n_rounds: u32,
-    },
-}
-
-impl FollowerError {
-    /// Whether it is waited out for as long as it takes.
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Log(error) => error.is_transient(),
-            Self::Store(error) => matches!(
-                error,
-                RecorderError::Unavailable { .. } | RecorderError::OutcomeUnknown { .. }
-            ),
-            Self::Policy { source, .. } => source.is_transient(),
-            Self::Panicked { .. } | Self::Endless { .. } => false,
-        }
-    }
-
-    /// Whether it is the policy's own failure, which is tried a few times.
-    const fn is_of_policy(&self) -> bool {
-        matches!(self, Self::Policy { .. } | Self::Panicked { .. })
-    }
-
-    const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Log(LogError::Unavailable { retry_after, .. }) => *retry_after,
-            _ => None,
-        }
-    }
-}
+use crate::{App, FollowerError, FollowerOptions, FollowerState, FollowerStatus, Policies};
 
 /// Reads another box's log and runs this box's policies on it.
 ///
@@ -157,8 +35,7 @@ pub struct Follower {
     options: FollowerOptions,
     /// There once the recorded position is known; gone when that has to be looked up again.
     reading: Option<Reading>,
-    /// How often in a row a policy failed; what was waited out in between counts neither way.
-    n_policy_failures: u32,
+    hold_up: HoldUp,
     status: watch::Sender<FollowerStatus>,
 }
 
@@ -191,19 +68,16 @@ impl Follower {
         // A log beside the box's own one has events of that box.
         let of_box = upstream.split('/').next().unwrap_or_default();
         let mapper = app.mapper().clone().of_box(of_box);
-        let status = watch::Sender::new(FollowerStatus {
-            state: FollowerState::Starting,
-            position: 0,
-        });
+        let status = watch::Sender::new(FollowerStatus::starting());
         Self {
             app,
             upstream,
             mapper,
             policies,
             log,
+            hold_up: HoldUp::new(&options),
             options,
             reading: None,
-            n_policy_failures: 0,
             status,
         }
     }
@@ -226,16 +100,12 @@ impl Follower {
         self.status.subscribe()
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        matches!(self.status.borrow().state, FollowerState::Stopped { .. })
-    }
-
-    /// Follows until it is cancelled or has to stop; between two transactions, never within one.
+    /// Follows until it is cancelled; that takes effect between two transactions, never within one.
     ///
-    /// What fails is tried again, as the options say; what must not be read on stops it. Then it says so in
-    /// its status and in the log, and returns.
+    /// No failure is final: what fails is tried again for as long as it takes, with growing, jittered waits that
+    /// the options bound, and each failure is in the status and in the log. Where the log contradicts what was
+    /// read of it before, nothing is recorded until the contradiction is gone.
     pub async fn run(mut self, cancelled: CancellationToken) {
-        let mut backoff = self.backoff();
         while !cancelled.is_cancelled() {
             // A read may take as long as the other box does, and loses nothing when it is dropped.
             let read = tokio::select! {
@@ -247,20 +117,17 @@ impl Follower {
                 Err(error) => Err(error),
             };
             if result.is_ok() && !self.has_more() {
-                self.report(FollowerState::Following);
+                self.succeeded(FollowerState::Following);
                 result = tokio::select! {
                     () = cancelled.cancelled() => return,
                     waited = self.wait(self.options.poll_interval) => waited.map(|_| 0),
                 };
             }
             let Err(error) = result else {
-                backoff.reset();
-                self.n_policy_failures = 0;
+                self.hold_up.end();
                 continue;
             };
-            let Some(wait) = self.wait_after(&error, &mut backoff) else {
-                return;
-            };
+            let wait = self.held_up(&error);
             tokio::select! {
                 () = cancelled.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
@@ -268,14 +135,13 @@ impl Follower {
         }
     }
 
-    /// Follows to the end of the log. Returns how many notifications it has come on.
+    /// Follows to the end of the log. Returns how many notifications it has taken.
     ///
     /// # Errors
     ///
-    /// What stopped it, after the retries that the options allow. For what `run` would wait out for as long as
-    /// it takes, that is the same number of retries.
+    /// A contradiction of the log at once, and anything else after as many failures in a row as
+    /// [`max_attempts`](FollowerOptions::max_attempts). Called again, it tries once more, and goes on from where it is.
     pub async fn catch_up(&mut self) -> Result<u64, FollowerError> {
-        let mut backoff = self.backoff();
         let mut n_handled = 0;
         loop {
             let result = match self.has_news().await {
@@ -284,7 +150,8 @@ impl Follower {
                     Err(error) => Err(error),
                 },
                 Ok(false) => {
-                    self.report(FollowerState::Following);
+                    self.hold_up.end();
+                    self.succeeded(FollowerState::Following);
                     return Ok(n_handled);
                 }
                 Err(error) => Err(error),
@@ -292,15 +159,16 @@ impl Follower {
             match result {
                 Ok(n) => {
                     n_handled += n;
-                    backoff.reset();
-                    self.n_policy_failures = 0;
+                    self.hold_up.end();
                 }
-                Err(error) => match self.wait_after(&error, &mut backoff) {
-                    Some(wait) if backoff.n_failures() < self.options.max_attempts => {
-                        tokio::time::sleep(wait).await;
+                Err(error) => {
+                    let wait = self.held_up(&error);
+                    let is_last = self.hold_up.n_failures() >= self.options.max_attempts;
+                    if is_last || error.is_contradiction() {
+                        return Err(error);
                     }
-                    _ => return Err(error),
-                },
+                    tokio::time::sleep(wait).await;
+                }
             }
         }
     }
@@ -429,8 +297,12 @@ impl Follower {
                     reading.recorded = Some(Position::new(epoch, last.id));
                     self.status.send_modify(|status| {
                         status.position = last.id;
-                        // What was in the way is so no more, though the end may still be far.
-                        if matches!(status.state, FollowerState::Retrying { .. }) {
+                        status.last_success = Instant::now();
+                        // What was in the way is gone, though the end may still be far.
+                        if matches!(
+                            status.state,
+                            FollowerState::Retrying { .. } | FollowerState::Stopped { .. }
+                        ) {
                             status.state = FollowerState::CatchingUp;
                         }
                     });
@@ -463,31 +335,34 @@ impl Follower {
         }
     }
 
-    /// How long to wait after a failure; `None` if it must stop. Says which in status and log.
-    fn wait_after(&mut self, error: &FollowerError, backoff: &mut Backoff) -> Option<Duration> {
-        let wait = backoff.next_wait(error.retry_after());
-        let is_tried_again =
-            error.is_transient() || (error.is_of_policy() && self.may_fail_again());
-        let text = chain(error);
-        if is_tried_again {
-            tracing::warn!(name = self.app.name(), upstream = self.upstream, error = text, retry_in = ?wait, "following is held up");
-            self.report(FollowerState::Retrying { error: text });
-            return Some(wait);
-        }
-        tracing::error!(
-            name = self.app.name(),
-            upstream = self.upstream,
-            error = text,
-            "following has stopped"
-        );
-        self.report(FollowerState::Stopped { error: text });
-        None
+    /// Says in status and log what is in the way, and returns how long to wait.
+    fn held_up(&mut self, error: &FollowerError) -> Duration {
+        let position = self.status.borrow().position;
+        let wait = self.hold_up.next_wait(error, position);
+        let (name, upstream, text) = (self.app.name(), &self.upstream, error.chain());
+        let state = if error.is_contradiction() {
+            tracing::error!(name, upstream, error = text, look_again_in = ?wait, "following has stopped");
+            FollowerState::Stopped { error: text }
+        } else {
+            tracing::warn!(name, upstream, error = text, retry_in = ?wait, "following is held up");
+            FollowerState::Retrying { error: text }
+        };
+        // Whatever was known of the log or of the own position may be what is wrong.
+        self.reading = None;
+        self.status.send_modify(|status| {
+            status.state = state;
+            status.n_failures = status.n_failures.saturating_add(1);
+        });
+        wait
     }
 
-    /// Counts a failure of a policy, and says whether the policy is tried again after it.
-    const fn may_fail_again(&mut self) -> bool {
-        self.n_policy_failures = self.n_policy_failures.saturating_add(1);
-        self.n_policy_failures < self.options.max_attempts
+    fn succeeded(&self, state: FollowerState) {
+        self.report(state);
+        // Not worth waking anyone for.
+        self.status.send_if_modified(|status| {
+            status.last_success = Instant::now();
+            false
+        });
     }
 
     fn report(&self, state: FollowerState) {
@@ -496,10 +371,6 @@ impl Follower {
             status.state = state;
             is_new
         });
-    }
-
-    const fn backoff(&self) -> Backoff {
-        Backoff::new(self.options.first_retry, self.options.max_retry)
     }
 }
 
@@ -541,19 +412,4 @@ async fn run_policies(
         }
     }
     Ok(())
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &FollowerError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@
     reason = "a helper of tests fails by panicking"
 )]
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +19,7 @@ use boxes_application::{
 };
 use boxes_domain::{Aggregate, Event, Id, Rejection};
 use boxes_mapper::{Metadata, Topics};
-use boxes_notification_log::NotificationLog;
+use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
 use boxes_recorder::{
     GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder, RecorderError,
 };
@@ -99,6 +100,9 @@ async fn tick(app: &App, n: u32) {
         .unwrap();
 }
 
+/// The deadline of what is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const ECHOES: &str = "echoes";
 
 async fn echo(n: Notification<Tick>, app: App) -> Result<(), Error> {
@@ -131,6 +135,7 @@ fn options() -> FollowerOptions {
     FollowerOptions {
         first_retry,
         max_retry,
+        max_failure_retry: max_retry,
         max_attempts: 3,
         ..FollowerOptions::default()
     }
@@ -279,7 +284,7 @@ async fn a_follower_that_is_dropped_in_the_middle_of_a_step_takes_that_step_agai
 }
 
 #[tokio::test]
-async fn one_failure_in_a_batch_lets_the_others_through_and_then_stops_the_follower_where_it_is() {
+async fn one_failure_in_a_batch_lets_the_others_through_and_holds_the_follower_up_where_it_is() {
     let source = source_with(12).await;
     let app = app_on(&recorder("echo", 2)).await;
     let n_tries = Arc::new(AtomicU32::new(0));
@@ -303,36 +308,160 @@ async fn one_failure_in_a_batch_lets_the_others_through_and_then_stops_the_follo
     assert_eq!(echoes(&app).await, upto(7));
     assert_eq!(follower.status().borrow().position, 7);
     assert!(
-        matches!(&follower.status().borrow().state, FollowerState::Stopped { error } if error.contains("notification 8"))
+        matches!(&follower.status().borrow().state, FollowerState::Retrying { error } if error.contains("notification 8"))
     );
+    assert_eq!(follower.status().borrow().n_failures, 3);
     // Once as part of its batch and once alone, in the first try; then it comes first and alone stands in the way.
     assert!(n_tries.load(Ordering::SeqCst) >= 3);
+    // Called again, it tries once more.
+    assert!(follower.catch_up().await.is_err());
+    assert_eq!(follower.status().borrow().n_failures, 4);
+}
+
+/// What a policy does the n-th time that it is run on a notification.
+type Attempt = fn(n_attempt: u32) -> Result<(), Error>;
+
+/// Echoes each notification after what `attempt` does about it.
+fn after(attempt: Attempt) -> Policies {
+    let n_attempts = Arc::new(std::sync::Mutex::new(HashMap::<u64, u32>::new()));
+    following(move |n: Notification<Tick>, app| {
+        let n_attempt = {
+            let mut n_attempts = n_attempts.lock().unwrap();
+            let n_attempt = n_attempts.entry(n.id).or_default();
+            *n_attempt += 1;
+            *n_attempt
+        };
+        async move {
+            attempt(n_attempt)?;
+            echo(n, app).await
+        }
+    })
+}
+
+fn failed() -> Result<(), Error> {
+    Err(Error::from(Rejection::from(std::fmt::Error)))
 }
 
 #[tokio::test]
-async fn what_is_waited_out_uses_up_no_attempt_of_the_policy() {
-    let source = source_with(1).await;
+async fn failures_are_counted_for_each_notification() {
+    let source = source_with(40).await;
     let app = app_on(&recorder("echo", 2)).await;
-    let n_tries = Arc::new(AtomicU32::new(0));
-    let policies = following(move |n, app| {
-        let n_try = n_tries.fetch_add(1, Ordering::SeqCst);
-        async move {
-            match n_try {
-                // More often than a policy may fail (3 times).
-                0..5 => Err(RecorderError::unavailable("away", std::fmt::Error).into()),
-                5 => Err(Error::from(Rejection::from(std::fmt::Error))),
-                _ => echo(n, app).await,
-            }
-        }
-    });
-    let follower = follower(&app, &source, &policies);
-    let status = follower.status();
-    let cancelled = CancellationToken::new();
-    let running = tokio::spawn(follower.run(cancelled.clone()));
-    until(async || running.is_finished() || echoes(&app).await == [1]).await;
-    assert_eq!(echoes(&app).await, [1], "{:?}", status.borrow().state);
-    cancelled.cancel();
-    running.await.unwrap();
+    // Each notification fails alone once; together they fail more often than one may.
+    let fails_twice = after(|n_attempt| if n_attempt <= 2 { failed() } else { Ok(()) });
+    let mut follower = follower(&app, &source, &fails_twice);
+    follower.catch_up().await.unwrap();
+    assert_eq!(echoes(&app).await, upto(40));
+    assert!(follower.status().borrow().n_failures >= 20);
+}
+
+#[tokio::test]
+async fn no_failure_is_final_while_the_cause_may_go_away() {
+    // Each more often than the attempts that `catch_up` has (3 times).
+    let attempts: [(&str, Attempt); 4] = [
+        ("a policy fails", |n| if n < 20 { failed() } else { Ok(()) }),
+        ("a policy panics", |n| {
+            assert!(n >= 20, "a mistake in a policy");
+            Ok(())
+        }),
+        ("a policy waits for something", |n| match n {
+            0..20 => Err(Error::not_yet("the price list has not been read")),
+            _ => Ok(()),
+        }),
+        ("a store is away", |n| match n {
+            0..20 => Err(RecorderError::unavailable("away", std::fmt::Error).into()),
+            _ => Ok(()),
+        }),
+    ];
+    for (what, attempt) in attempts {
+        let source = source_with(2).await;
+        let app = app_on(&recorder("echo", 2)).await;
+        let follower = follower(&app, &source, &after(attempt));
+        let mut status = follower.status();
+        let started = status.borrow().last_success;
+        let running = tokio::spawn(follower.run(CancellationToken::new()));
+        let seen = status.wait_for(|s| matches!(s.state, FollowerState::Retrying { .. }));
+        let seen = tokio::time::timeout(PATIENCE, seen).await;
+        assert!(seen.is_ok(), "{what}");
+        drop(seen);
+        until(async || running.is_finished() || status.borrow().state == FollowerState::Following)
+            .await;
+        assert_eq!(echoes(&app).await, [1, 2], "{what}: {:?}", status.borrow());
+        let status = status.borrow().clone();
+        assert!(status.n_failures >= 20, "{what}: {status:?}");
+        assert!(status.last_success > started, "{what}: {status:?}");
+        running.abort();
+    }
+}
+
+/// The log that is there now.
+#[derive(Debug)]
+struct Replaceable(std::sync::Mutex<Arc<dyn NotificationLog>>);
+
+impl Replaceable {
+    fn new(app: &App) -> Arc<Self> {
+        Arc::new(Self(std::sync::Mutex::new(Arc::new(
+            app.notification_log(),
+        ))))
+    }
+
+    fn replace(&self, app: &App) {
+        *self.0.lock().unwrap() = Arc::new(app.notification_log());
+    }
+
+    fn now(&self) -> Arc<dyn NotificationLog> {
+        Arc::clone(&self.0.lock().unwrap())
+    }
+}
+
+#[async_trait::async_trait]
+impl NotificationLog for Replaceable {
+    async fn describe(&self) -> Result<LogDescription, LogError> {
+        self.now().describe().await
+    }
+
+    async fn current(&self) -> Result<Section, LogError> {
+        self.now().current().await
+    }
+
+    async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
+        self.now().section(link).await
+    }
+
+    async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
+        let timeout = timeout.min(Duration::from_millis(5));
+        self.now().wait(after, timeout).await
+    }
+}
+
+#[tokio::test]
+async fn a_contradiction_of_history_stops_a_follower_until_it_is_gone() {
+    let source = source_with(3).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let log = Replaceable::new(&source);
+    let of_log: Arc<dyn NotificationLog> = Arc::<Replaceable>::clone(&log);
+    let follower = Follower::new(app.clone(), "source", &following(echo), of_log, options());
+    let mut status = follower.status();
+    let running = tokio::spawn(follower.run(CancellationToken::new()));
+    until(async || status.borrow().position == 3).await;
+    let other_epoch = app_on(&recorder("source", 99)).await;
+    let shorter = source_with(2).await;
+    for n in 1..=9 {
+        tick(&other_epoch, n).await;
+    }
+    for (contradiction, expected) in [(other_epoch, "was rewritten"), (shorter, "ahead of the log")]
+    {
+        log.replace(&contradiction);
+        let stopped = status.wait_for(
+            |s| matches!(&s.state, FollowerState::Stopped { error } if error.contains(expected)),
+        );
+        assert!(tokio::time::timeout(PATIENCE, stopped).await.is_ok());
+        log.replace(&source);
+        until(async || status.borrow().state == FollowerState::Following).await;
+    }
+    tick(&source, 4).await;
+    until(async || status.borrow().position == 4).await;
+    assert_eq!(echoes(&app).await, upto(4));
+    running.abort();
 }
 
 #[tokio::test]
@@ -366,7 +495,7 @@ async fn a_follower_that_goes_on_after_a_failure_no_longer_says_that_it_is_held_
 }
 
 #[tokio::test]
-async fn a_policy_that_panics_stops_its_follower_and_nothing_else() {
+async fn a_policy_that_panics_holds_up_its_follower_and_nothing_else() {
     let source = source_with(1).await;
     let app = app_on(&recorder("echo", 2)).await;
     let policies = following(|_, _| async { panic!("a mistake in a policy") });
@@ -559,9 +688,9 @@ async fn until(is_so: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting)
+    tokio::time::timeout(PATIENCE, waiting)
         .await
-        .expect("it did not come to that in 30 s");
+        .expect("it did not come to that in time");
 }
 
 #[tokio::test]

@@ -85,6 +85,18 @@ impl LogError {
         )
     }
 
+    /// Whether the log contradicts what was read of it before, so that reading on might skip or repeat something.
+    #[must_use]
+    pub const fn is_contradiction(&self) -> bool {
+        matches!(
+            self,
+            Self::EpochChanged { .. }
+                | Self::AheadOfLog { .. }
+                | Self::Gap { .. }
+                | Self::Pruned { .. }
+        )
+    }
+
     /// How long the log asked to be left alone, if it did.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {

@@ -29,6 +29,7 @@ use crate::known_host::MISDIRECTED;
 /// | [`Error::Deleted`] | 410 | `deleted` |
 /// | [`Error::AlreadyExists`] | 409 | `already-exists` |
 /// | [`Error::Conflict`] | 409, with `Retry-After` | `conflict` |
+/// | [`Error::NotYet`] | 503, with `Retry-After` | `not-yet` |
 /// | [`Error::Store`], the store not answering | 503, with `Retry-After` | `store-unavailable` |
 /// | [`Error::Store`], the store lost or damaged | 503 | `store-unavailable` |
 /// | all others | 500 | `internal` |
@@ -39,6 +40,7 @@ pub struct Problem(boxes_http::Problem);
 pub(crate) static OWN_KINDS: &[ProblemKind] = &[
     ALREADY_EXISTS,
     DELETED,
+    NOT_YET,
     OUTCOME_UNKNOWN,
     UNEXPECTED_BODY,
     NOT_SEALED,
@@ -66,6 +68,13 @@ pub(crate) const OUTCOME_UNKNOWN: ProblemKind = ProblemKind {
     status: StatusCode::GATEWAY_TIMEOUT,
     title: "It is not known whether the command was recorded",
     advice: "It was recorded as a whole or not at all. Look at what it was to change before you send it again.",
+};
+
+const NOT_YET: ProblemKind = ProblemKind {
+    slug: "not-yet",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "Something that this depends on has not happened yet",
+    advice: "detail says what. Try again after the time in Retry-After.",
 };
 
 pub(crate) const UNEXPECTED_BODY: ProblemKind = ProblemKind {
@@ -182,6 +191,7 @@ impl From<Error> for Problem {
             Error::Discarded { .. } => Self::new(&ProblemKind::DISCARDED, error.to_string()),
             Error::Deleted { .. } => Self::new(&DELETED, error.to_string()),
             Error::AlreadyExists { .. } => Self::new(&ALREADY_EXISTS, error.to_string()),
+            Error::NotYet { reason } => Self::new(&NOT_YET, reason.as_str()).with_retry_after(),
             Error::Conflict { .. } => {
                 Self::new(&ProblemKind::CONFLICT, error.to_string()).with_retry_after()
             }
@@ -259,6 +269,12 @@ mod tests {
                 "was discarded",
             ),
             (Error::Deleted { id }, 410, "deleted", "was deleted"),
+            (
+                Error::not_yet("the price list has not been read"),
+                503,
+                "not-yet",
+                "the price list has not been read",
+            ),
             (
                 Error::NotRedactable {
                     name: "inner".to_owned(),
