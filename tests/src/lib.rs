@@ -22,7 +22,7 @@ pub use archive::{Entries, Entry, serve_archive, write_entries};
 pub use authority::Authority;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use logs::{Story, stories};
-pub use mirror::{copied, count, follower, mirror_box, source_box, start};
+pub use mirror::{Copied, copied, count, follower, mirror_box, source_box, start};
 pub use process::BoxProcess;
 pub use services::FourServices;
 pub use started::StartedProgram;

@@ -27,8 +27,12 @@ impl Aggregate for Counter {
 /// … and what another one makes of it.
 #[derive(Event, Debug, Clone, Serialize, Deserialize)]
 #[event(topic = "mirror.copy")]
-pub(crate) enum Copied {
-    Copied { n: u32 },
+pub enum Copied {
+    /// A number was copied.
+    Copied {
+        /// Which one.
+        n: u32,
+    },
 }
 
 #[derive(Default, Clone)]

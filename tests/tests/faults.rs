@@ -105,7 +105,7 @@ async fn an_upstream_that_is_not_there_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn pages_of_another_epoch_stop_the_follower_until_it_is_started_again_on_the_right_log() {
+async fn pages_of_another_epoch_stop_the_follower_until_the_right_ones_are_back() {
     let folder = tempfile::tempdir().unwrap();
     let source = source(folder.path()).await;
     count(&source, 1..=7).await;
@@ -141,15 +141,10 @@ async fn pages_of_another_epoch_stop_the_follower_until_it_is_started_again_on_t
         .find(|line| line.starts_with("boxes_follower_stopped{"))
         .unwrap_or_default();
     assert!(stopped.ends_with(" 1"), "{metrics}");
+    assert_eq!(copied(&first).await, upto(7));
     proxy.set(Fault::None);
-    assert_eq!(
-        (copied(&first).await, state(&first).await),
-        (upto(7), "stopped".to_owned())
-    );
-    first.shutdown().await;
-    let again = mirror(folder.path(), &proxy).await;
-    wait_for_copies(&again, 9).await;
-    assert_eq!(copied(&again).await, upto(9));
+    wait_for_copies(&first, 9).await;
+    assert_eq!(copied(&first).await, upto(9));
 }
 
 #[tokio::test]

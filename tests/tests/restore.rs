@@ -11,9 +11,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use boxes::service::BoxCommand;
+use boxes::prelude::*;
+use boxes::service::{BoxCommand, Config, Running, Service};
 use boxes_tests::{
-    Fault, FaultProxy, copied, count, follower, mirror_box, source_box, start, until,
+    Copied, Fault, FaultProxy, copied, count, follower, mirror_box, source_box, start, until,
 };
 use clap::Parser;
 
@@ -134,13 +135,103 @@ fn what_can_not_be_repaired_is_refused_in_a_sentence_and_nothing_is_made() {
     assert!(no_box.contains("there is no box `order`"), "{no_box}");
     let memory = refusal(&["new-epoch", "orders", "--store", "orders=memory:"]);
     assert!(memory.contains("in memory"), "{memory}");
-    let no_epoch = refusal(&[
-        "set-position",
+    let not_there = refusal(&[
+        "skip",
         "orders",
+        "--data",
+        data,
         "--follower",
         "payments",
-        "--after",
-        "7",
+        "--notification",
+        "1",
     ]);
-    assert!(no_epoch.contains("--epoch"), "{no_epoch}");
+    assert!(not_there.contains("no store yet"), "{not_there}");
+    let set = |follower: &str| {
+        refusal(&[
+            "set-position",
+            "orders",
+            "--data",
+            data,
+            "--follower",
+            follower,
+            "--after",
+            "7",
+        ])
+    };
+    let no_log = set("payments");
+    assert!(no_log.contains("--follow payments="), "{no_log}");
+    let nobody = set("payment");
+    assert!(
+        nobody.contains("no follower `payment`; its followers are: inventory, payments, shipping"),
+        "{nobody}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A follower that is held up at a notification, and is led over it and over nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_the_notification_that_holds_a_follower_up_can_be_skipped() {
+    async fn fail_at_2(n: Notification<Copied>, _: App) -> Result<(), Error> {
+        match n.id {
+            2 => Err(Error::not_yet("what never comes")),
+            _ => Ok(()),
+        }
+    }
+    let boxes = || {
+        [
+            source_box(),
+            mirror_box(),
+            BoundedContext::new("reader").follow("mirror", fail_at_2),
+        ]
+    };
+    boxes_http::install_crypto_provider();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap().to_owned();
+    let config = || Config {
+        bind: ([127, 0, 0, 1], 0).into(),
+        data: folder.path().to_owned(),
+        ..Config::default()
+    };
+    let held_up = async |running: &Running, at: u64, state: &str| {
+        until("the follower comes to it", async || {
+            let url = format!("{}/readyz", running.base_url());
+            let ready = reqwest::get(url).await.unwrap().text().await.unwrap();
+            let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+            let followers = ready["followers"].as_array().unwrap();
+            let reader = followers.iter().find(|f| f["box"] == "reader").unwrap();
+            reader["position"] == at && reader["state"] == state
+        })
+        .await;
+    };
+    let running = Service::start(boxes(), config()).await.unwrap();
+    count(&running, 1..=3).await;
+    held_up(&running, 1, "retrying").await;
+    running.shutdown().await;
+
+    let skip = async |id: &str| {
+        let arguments = [
+            "shop",
+            "skip",
+            "reader",
+            "--data",
+            &data,
+            "--follower",
+            "mirror",
+        ];
+        let Cli::Box(command) =
+            Cli::parse_from(arguments.into_iter().chain(["--notification", id]));
+        format!("{:?}", command.run(boxes()).await)
+    };
+    let [done, refused] =
+        [0, 2].map(|code: u8| format!("{:?}", std::process::ExitCode::from(code)));
+    for not_this in ["1", "3", "4"] {
+        assert_eq!(skip(not_this).await, refused, "{not_this}");
+    }
+    assert_eq!(skip("2").await, done);
+    assert_eq!(skip("2").await, refused);
+    let running = Service::start(boxes(), config()).await.unwrap();
+    held_up(&running, 3, "following").await;
+    running.shutdown().await;
+    // At the end of the log there is nothing to skip.
+    assert_eq!(skip("4").await, refused);
 }

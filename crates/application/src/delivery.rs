@@ -1,7 +1,10 @@
 //! Running the followers within the command that caused their work.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::after_commit::{AfterCommit, DELIVERING};
 use crate::{Follower, FollowerError};
@@ -43,6 +46,19 @@ impl SynchronousDelivery {
         }
         let mut followers = self.followers.lock().await;
         DELIVERING.scope((), settle_all(&mut followers)).await
+    }
+
+    /// Settles every `interval`, until it is cancelled: so a follower that was held up continues when the cause is
+    /// gone, though no command comes, and what another process recorded is read. Returns between two steps.
+    pub async fn keep_settled(&self, interval: Duration, cancelled: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = cancelled.cancelled() => return,
+                () = tokio::time::sleep(interval) => {}
+            }
+            // A follower that fails has said so itself.
+            drop(self.settle().await);
+        }
     }
 }
 

@@ -448,8 +448,10 @@ async fn a_contradiction_of_history_stops_a_follower_until_it_is_gone() {
     for n in 1..=9 {
         tick(&other_epoch, n).await;
     }
-    for (contradiction, expected) in [(other_epoch, "was rewritten"), (shorter, "ahead of the log")]
-    {
+    for (contradiction, expected) in [
+        (other_epoch, "was rewritten"),
+        (shorter, "ahead of the log"),
+    ] {
         log.replace(&contradiction);
         let stopped = status.wait_for(
             |s| matches!(&s.state, FollowerState::Stopped { error } if error.contains(expected)),

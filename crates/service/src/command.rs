@@ -47,6 +47,9 @@ pub enum BoxCommand {
     /// Sets how far a box has come in a log that it follows, after that log was restored.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     SetPosition(crate::SetPositionOptions),
+    /// Moves the position of a box over one notification that it can't handle.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    Skip(crate::SkipOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
     /// Finds the values of a box that are stored apart and that no event names, and removes them if it is told to.
@@ -85,6 +88,8 @@ impl BoxCommand {
             Self::SetPosition(options) => {
                 crate::repair_program::set_position(&contexts, &options).await
             }
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::Skip(options) => crate::skip_program::skip(&contexts, &options).await,
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
             Self::Garbage(options) => crate::garbage_program::garbage(&contexts, &options).await,
             Self::Verify(options) => crate::verify_program::verify(&contexts, &options).await,

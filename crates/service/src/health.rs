@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use boxes_application::FollowerState;
 use boxes_http::{DescribedRoutes, Reading};
 use futures::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -16,7 +15,7 @@ use serde_json::json;
 
 use crate::auth::may_see_figures;
 use crate::json_schema::json_schema;
-use crate::state::{self, describe};
+use crate::state::{self, FOLLOWER_STATES, describe};
 
 /// `/healthz` and `/readyz`, which are open to everyone.
 pub(crate) fn open_routes() -> DescribedRoutes<Arc<state::State>> {
@@ -97,7 +96,8 @@ async fn readyz(State(state): State<Arc<state::State>>, headers: HeaderMap) -> R
                 upstream: &follower.upstream,
                 state: word,
                 position: status.position,
-                lag: follower.newest.get().saturating_sub(status.position),
+                lag: follower.lag(status),
+                failures: status.n_failures,
                 error,
             }
         })
@@ -183,6 +183,7 @@ struct FollowerReport<'a> {
     state: &'static str,
     position: u64,
     lag: u64,
+    failures: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -219,20 +220,24 @@ async fn metrics(State(state): State<Arc<state::State>>) -> Response {
             ("box", follower.box_name.clone()),
             ("upstream", follower.upstream.clone()),
         ];
-        let stopped = matches!(status.state, FollowerState::Stopped { .. });
+        let (now, _) = describe(&status.state);
         state.metrics.record(|| {
             gauge!("boxes_follower_position", &labels).set(as_f64(status.position));
-            gauge!("boxes_follower_lag", &labels).set(as_f64(
-                follower.newest.get().saturating_sub(status.position),
-            ));
-            gauge!("boxes_follower_stopped", &labels).set(if stopped { 1.0 } else { 0.0 });
-            // So that the series is there before the first error.
-            counter!("boxes_follower_errors_total", &labels).increment(0);
+            gauge!("boxes_follower_lag", &labels).set(as_f64(follower.lag(&status)));
+            gauge!("boxes_follower_stopped", &labels).set(indicator(now == "stopped"));
+            gauge!("boxes_follower_seconds_since_success", &labels)
+                .set(status.last_success.elapsed().as_secs_f64());
+            counter!("boxes_follower_errors_total", &labels).absolute(status.n_failures);
+            for word in FOLLOWER_STATES {
+                let [of_box, upstream] = labels.clone();
+                let labels = [of_box, upstream, ("state", word.to_owned())];
+                gauge!("boxes_follower_state", &labels).set(indicator(now == word));
+            }
         });
     }
     for sealer in &state.sealers {
         let status = sealer.status.borrow().clone();
-        let stopped = if status.stopped.is_some() { 1.0 } else { 0.0 };
+        let stopped = indicator(status.stopped.is_some());
         state.metrics.record(|| {
             let public = sealer.public_log.clone().unwrap_or_default();
             let labels = [("box", sealer.box_name.clone()), ("public_log", public)];
@@ -245,6 +250,11 @@ async fn metrics(State(state): State<Arc<state::State>>) -> Response {
         (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
     ];
     (headers, state.metrics.render()).into_response()
+}
+
+/// 1 if it is so, otherwise 0.
+const fn indicator(is_so: bool) -> f64 {
+    if is_so { 1.0 } else { 0.0 }
 }
 
 /// The nearest number that a gauge can show: exact up to 2^53.

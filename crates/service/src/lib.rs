@@ -32,6 +32,8 @@ mod expected_panic;
 mod extract;
 mod final_answer;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod followed_log;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod forget_program;
 mod forwarded;
 mod garbage_program;
@@ -51,6 +53,7 @@ mod known_host;
 mod layers;
 mod logs;
 mod metrics;
+mod observed_log;
 mod options;
 mod plan;
 mod problem;
@@ -80,6 +83,8 @@ mod secret_file;
 mod server;
 mod service;
 mod setting;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod skip_program;
 mod slow_client;
 mod start_error;
 mod state;
@@ -136,6 +141,8 @@ pub use sealing::Sealing;
 pub use secret::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, TokenError};
 pub use service::Service;
 pub use setting::{SETTINGS, Setting, Shape};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use skip_program::{SkipArguments, SkipOptions};
 pub use start_error::StartError;
 pub use stop_signal::StopSignal;
 pub use store::{ParseStoreError, Store};

@@ -74,7 +74,15 @@ impl Metrics {
             );
             describe_gauge!(
                 "boxes_follower_stopped",
-                "1 if the follower has stopped and needs a person, otherwise 0"
+                "1 if the follower has stopped because the upstream's log contradicts what was read of it, otherwise 0"
+            );
+            describe_gauge!(
+                "boxes_follower_state",
+                "1 for the state that the follower is in, 0 for the others"
+            );
+            describe_gauge!(
+                "boxes_follower_seconds_since_success",
+                "Seconds since the follower last recorded a step or found that there was nothing new"
             );
             describe_gauge!(
                 "boxes_sealed_through",
@@ -86,7 +94,7 @@ impl Metrics {
             );
             describe_counter!(
                 "boxes_follower_errors_total",
-                "How often a follower was held up or stopped"
+                "Failed attempts of a follower since the start of this service, repeated ones included"
             );
         });
         Self {

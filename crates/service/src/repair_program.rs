@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::DatabaseUrl;
-use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions};
+use crate::followed_log::FollowedLog;
+use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions, refused};
 use crate::{BoundedContext, Result, Store};
 
 /// What the command line of `new-epoch` says.
@@ -30,21 +31,24 @@ pub struct NewEpochArguments {}
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Stop the box first. Up to the backup both histories are the same: --after is the last notification of the restored \
-                  log that the box read before, or the log's head after the restore if the box was ahead of it."
+                  log that the box read before, or the log's head after the restore if the box was ahead of it. The log is looked up: \
+                  in the store of its box if that is one of this program, otherwise at --follow."
 )]
 pub struct SetPositionArguments {
     /// The follower: the name of the log that the box follows
     #[arg(long, value_name = "UPSTREAM")]
     follower: String,
-    /// The epoch of that log, as `new-epoch` printed it and `/{box}/notifications/log` shows it
+    /// The epoch that the log must have, as `new-epoch` printed it and `/{box}/notifications/log` shows it
     #[arg(long, value_name = "UUID")]
-    epoch: Uuid,
+    epoch: Option<Uuid>,
     /// The last notification of that log that counts as read, 0 for none
     #[arg(long, value_name = "ID")]
     after: u64,
 }
 
-impl StoreArguments for SetPositionArguments {}
+impl StoreArguments for SetPositionArguments {
+    const MORE_SETTINGS: &'static [&'static str] = FollowedLog::SETTINGS;
+}
 
 impl StoreArguments for NewEpochArguments {}
 
@@ -67,7 +71,7 @@ pub(crate) async fn new_epoch(contexts: &[BoundedContext], options: &NewEpochOpt
         of_box.name, renewed.now, renewed.before, renewed.head
     );
     println!(
-        "those who follow it stop when they see it; each goes on after: set-position BOX --follower {} --epoch {} --after ID",
+        "followers stop at the new epoch; resume each with: set-position BOX --follower {} --epoch {} --after ID",
         of_box.name, renewed.now
     );
     Ok(ExitCode::SUCCESS)
@@ -81,10 +85,22 @@ pub(crate) async fn set_position(
     let of_box = options.find(contexts)?;
     let SetPositionArguments {
         follower,
-        epoch,
+        epoch: expected,
         after,
     } = &options.own;
-    let (name, to) = (of_box.name.as_str(), Position::new(*epoch, *after));
+    let followed = FollowedLog::open(contexts, &of_box, follower).await?;
+    let (epoch, last) = (followed.description.log.epoch, followed.description.last);
+    if let Some(expected) = expected.filter(|expected| *expected != epoch) {
+        return Err(refused(format!(
+            "the log `{follower}` has epoch {epoch}, expected {expected}"
+        )));
+    }
+    if *after > last {
+        return Err(refused(format!(
+            "the log `{follower}` ends at notification {last}: the position can't be {after}"
+        )));
+    }
+    let (name, to) = (of_box.name.as_str(), Position::new(epoch, *after));
     let before: Option<Position> = match on(&of_box)? {
         #[cfg(feature = "sqlite")]
         On::Sqlite(file) => {
@@ -106,7 +122,7 @@ pub(crate) async fn set_position(
         |before| format!("before: {} in epoch {}", before.id, before.epoch),
     );
     println!(
-        "the box `{name}` goes on in `{follower}` after notification {after} of epoch {epoch} ({before})"
+        "the box `{name}` continues in `{follower}` after notification {after} of epoch {epoch} ({before})"
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use boxes_application::{
-    AfterCommit, App, AppOptions, Follower, FollowerOptions, FollowerState, SynchronousDelivery,
+    AfterCommit, App, AppOptions, Follower, FollowerOptions, SynchronousDelivery,
 };
 use boxes_http::OpenApiPart;
 use boxes_integrity::Sealer;
@@ -18,11 +18,12 @@ use crate::async_api::Channel;
 use crate::certificate::{ShownCertificate, acceptor};
 use crate::context::Parts;
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
+use crate::observed_log::ObservedLog;
 use crate::plan::{Place, Plan, PlannedBox};
 use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
-use crate::state::{ObservedLog, RunningBox, RunningFollower, State, StoreProbe};
+use crate::state::{RunningBox, RunningFollower, State, StoreProbe};
 use crate::subject_keys::KeyStores;
 use crate::tokens::AcceptedTokens;
 use crate::{
@@ -106,7 +107,15 @@ impl Service {
         for sealer in sealers {
             seal(sealer, &state, &tasks, &killing);
         }
-        let delivery = run(started.followers, config.delivery, &state, &tasks, &killing).await;
+        let delivery = run(
+            started.followers,
+            config.delivery,
+            config.poll_interval,
+            &state,
+            &tasks,
+            &killing,
+        )
+        .await;
         tasks.close();
         Ok(Running {
             server: Server::start(listener, router, tls, &config, stopping),
@@ -299,17 +308,19 @@ impl Started {
                 (log, config.poll_interval)
             }
         };
-        let (log, newest) = ObservedLog::new(log);
+        let log = ObservedLog::new(log);
         let options = FollowerOptions {
             poll_interval,
             ..FollowerOptions::default()
         };
-        let follower = Follower::new(app.clone(), upstream.name.clone(), policies, log, options);
+        let read: Arc<dyn NotificationLog> = Arc::<ObservedLog>::clone(&log);
+        let follower = Follower::new(app.clone(), upstream.name.clone(), policies, read, options);
         self.watched.push(RunningFollower {
             box_name: app.name().to_owned(),
             upstream: upstream.name,
             status: follower.status(),
-            newest,
+            log,
+            poll_interval,
         });
         self.followers.push(follower);
         Ok(())
@@ -330,33 +341,15 @@ fn seal(sealer: Sealer, state: &Arc<State>, tasks: &TaskTracker, killing: &Cance
     });
 }
 
-/// Counts the troubles of followers, and keeps what was measured in bounds.
+/// Keeps looking at the logs that are followed, and keeps what was measured in bounds.
 fn watch(state: &Arc<State>, tasks: &TaskTracker) {
     for follower in &state.followers {
-        let (metrics, stopping) = (state.metrics.clone(), state.stopping.clone());
-        let labels = [
-            ("box", follower.box_name.clone()),
-            ("upstream", follower.upstream.clone()),
-        ];
-        let mut status = follower.status.clone();
+        let stopping = state.stopping.clone();
+        let (log, interval) = (Arc::clone(&follower.log), follower.poll_interval);
         tasks.spawn(async move {
-            loop {
-                let changed = tokio::select! {
-                    () = stopping.cancelled() => return,
-                    changed = status.changed() => changed,
-                };
-                let troubled = matches!(
-                    status.borrow_and_update().state,
-                    FollowerState::Retrying { .. } | FollowerState::Stopped { .. }
-                );
-                if troubled {
-                    metrics.record(|| {
-                        metrics::counter!("boxes_follower_errors_total", &labels).increment(1);
-                    });
-                }
-                if changed.is_err() {
-                    return;
-                }
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = log.keep_looking(interval) => {}
             }
         });
     }
@@ -372,10 +365,11 @@ fn watch(state: &Arc<State>, tasks: &TaskTracker) {
     });
 }
 
-/// Lets the followers run: meanwhile, or within the commands of this process.
+/// Lets the followers run: concurrently, or within the commands of this process.
 async fn run(
     followers: Vec<Follower>,
     delivery: Delivery,
+    poll_interval: std::time::Duration,
     state: &Arc<State>,
     tasks: &TaskTracker,
     killing: &CancellationToken,
@@ -403,6 +397,14 @@ async fn run(
             if let Err(error) = delivery.settle().await {
                 tracing::warn!(%error, "not everything that was left undone could be delivered");
             }
+            let (stopping, killing) = (state.stopping.clone(), killing.clone());
+            let settling = Arc::clone(&delivery);
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = killing.cancelled() => {}
+                    () = settling.keep_settled(poll_interval, stopping) => {}
+                }
+            });
             Some(delivery)
         }
     }

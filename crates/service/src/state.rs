@@ -1,18 +1,17 @@
 //! What runs in a service, for those who ask after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use boxes_application::{App, FollowerState, FollowerStatus};
 use boxes_integrity::{SealerStatus, StoredSeals};
-use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
-use boxes_recorder::{GroupCommit, LogIdentity, Position, RecorderError};
+use boxes_notification_log::NotificationLog;
+use boxes_recorder::{GroupCommit, LogIdentity, RecorderError};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::observed_log::ObservedLog;
 use crate::tokens::AcceptedTokens;
 use crate::topics::LogTopics;
 
@@ -89,13 +88,20 @@ pub(crate) struct RunningFollower {
     pub(crate) box_name: String,
     pub(crate) upstream: String,
     pub(crate) status: watch::Receiver<FollowerStatus>,
-    /// The newest notification of the upstream that is known of.
-    pub(crate) newest: Newest,
+    /// The upstream's log, as the follower reads it.
+    pub(crate) log: Arc<ObservedLog>,
+    /// How often that log is looked at, at least.
+    pub(crate) poll_interval: Duration,
 }
 
 impl RunningFollower {
     pub(crate) fn status(&self) -> FollowerStatus {
         self.status.borrow().clone()
+    }
+
+    /// How many notifications of the upstream are known of and not yet handled.
+    pub(crate) fn lag(&self, status: &FollowerStatus) -> u64 {
+        self.log.newest().saturating_sub(status.position)
     }
 }
 
@@ -149,7 +155,16 @@ impl StoreProbe {
 /// How long a store may take to say that it is there.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The word for what a follower does, and what is in its way.
+/// The words for what a follower does.
+pub(crate) const FOLLOWER_STATES: [&str; 5] = [
+    "starting",
+    "catching-up",
+    "following",
+    "retrying",
+    "stopped",
+];
+
+/// The word for what a follower does, one of [`FOLLOWER_STATES`], and what is in its way.
 pub(crate) fn describe(state: &FollowerState) -> (&'static str, Option<&str>) {
     match state {
         FollowerState::Starting => ("starting", None),
@@ -158,105 +173,5 @@ pub(crate) fn describe(state: &FollowerState) -> (&'static str, Option<&str>) {
         FollowerState::Retrying { error } => ("retrying", Some(error)),
         FollowerState::Stopped { error } => ("stopped", Some(error)),
         _ => ("unknown", None),
-    }
-}
-
-/// The newest notification of a log that anybody has seen.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Newest(Arc<AtomicU64>);
-
-impl Newest {
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn saw(&self, id: u64) {
-        self.0.fetch_max(id, Ordering::Relaxed);
-    }
-
-    fn saw_section(&self, section: &Section) {
-        self.saw(
-            section
-                .last
-                .unwrap_or_else(|| section.items.last().map_or(0, |item| item.id)),
-        );
-    }
-}
-
-/// A log that remembers the newest notification that it gave or told of: what a follower's lag is measured by.
-#[derive(Debug)]
-pub(crate) struct ObservedLog {
-    log: Arc<dyn NotificationLog>,
-    newest: Newest,
-}
-
-impl ObservedLog {
-    pub(crate) fn new(log: Arc<dyn NotificationLog>) -> (Arc<Self>, Newest) {
-        let newest = Newest::default();
-        (
-            Arc::new(Self {
-                log,
-                newest: newest.clone(),
-            }),
-            newest,
-        )
-    }
-}
-
-#[async_trait]
-impl NotificationLog for ObservedLog {
-    async fn describe(&self) -> Result<LogDescription, LogError> {
-        let description = self.log.describe().await?;
-        self.newest.saw(description.last);
-        Ok(description)
-    }
-
-    async fn current(&self) -> Result<Section, LogError> {
-        let section = self.log.current().await?;
-        self.newest.saw_section(&section);
-        Ok(section)
-    }
-
-    async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
-        let section = self.log.section(link).await?;
-        self.newest.saw_section(&section);
-        Ok(section)
-    }
-
-    async fn section_after(
-        &self,
-        link: &SectionLink,
-        position: Position,
-    ) -> Result<Section, LogError> {
-        let section = self.log.section_after(link, position).await?;
-        self.newest.saw_section(&section);
-        Ok(section)
-    }
-
-    async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
-        self.log.wait(after, timeout).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_store_is_asked_at_most_four_times_a_second_whether_it_answers_or_not() {
-        for answers in [true, false] {
-            let (probe, n_asked) = (StoreProbe::default(), AtomicU64::new(0));
-            let ask = || async {
-                let n = n_asked.fetch_add(1, Ordering::Relaxed);
-                answers.then_some(n).ok_or(RecorderError::Closed)
-            };
-            let start = Instant::now();
-            for milliseconds in [0, 0, 100, 249, 250, 499, 500] {
-                let now = start + Duration::from_millis(milliseconds);
-                let head = probe.head(now, ask).await;
-                assert_eq!(head.ok(), answers.then_some(milliseconds / 250));
-            }
-            assert_eq!(n_asked.load(Ordering::Relaxed), 3);
-        }
     }
 }

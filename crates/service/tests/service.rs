@@ -387,7 +387,7 @@ async fn readiness_tells_of_every_box_and_every_follower() {
         json!({
             "status": "ready",
             "boxes": [{ "box": "bells", "store": "ok", "head": 3 }, { "box": "ears", "store": "ok", "head": 2 }],
-            "followers": [{ "box": "ears", "upstream": "bells", "state": "following", "position": 3, "lag": 0 }],
+            "followers": [{ "box": "ears", "upstream": "bells", "state": "following", "position": 3, "lag": 0, "failures": 0 }],
         })
     );
     assert_eq!(
