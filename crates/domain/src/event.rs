@@ -80,6 +80,11 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 /// are read. A step that meets what it does not expect returns it as it is: then the state does not fit the event's
 /// type, and that is an error that names topic and version.
 ///
+/// A [`Value`] has numbers of 64 bits, and neither an order of keys nor keys that come twice. What a step leaves where it was keeps
+/// its text in JSON all the same, and so do numbers, lists and maps that it puts elsewhere: a `u128`, an amount with thirty digits and
+/// raw JSON come out as they were stored. To a step such a number looks like the nearest float. What a step calculates, it calculates
+/// with what it sees.
+///
 /// The same holds for the events of other boxes that this one follows: an upstream that has gone on to a new version
 /// does not change the pages that it has published.
 ///

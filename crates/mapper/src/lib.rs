@@ -8,12 +8,13 @@
 //! which events are encrypted, a [`SubjectKeyring`] has the keys for the personal parts of them; a [`Transcoder`] writes
 //! state in another format than JSON; the crate's README has a guide to all of it.
 
-mod any_value;
 mod cipher;
 mod content_id;
 mod encryption;
 mod error;
 mod fingerprint;
+mod json_text;
+mod json_tree;
 mod keys;
 mod legacy_cipher;
 mod mapper;
@@ -29,6 +30,7 @@ mod topics;
 mod transcoder;
 mod transcoding;
 mod untyped;
+mod upcasting;
 mod value;
 mod variant_de;
 mod variant_ser;

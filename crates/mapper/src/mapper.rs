@@ -9,12 +9,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::any_value::AnyValue;
 use crate::personal::{Parts, Whose, with_parts};
 use crate::ready_value_types::ready_value_types;
-use crate::state::{from_content, from_json, from_older};
+use crate::state::{from_content, from_json, from_newer};
 use crate::transcoder::{self, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
+use crate::upcasting::{upcast_json, upcast_other};
 use crate::without_values::without_values;
 use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, SubjectKeyring};
 
@@ -354,19 +354,17 @@ impl Mapper {
         };
         with_parts(&self.parts, whose, || {
             let decode = || match format {
-                Format::Json if upcasts.is_empty() => {
-                    from_json(&state, event_type).map_err(TranscoderError::from)
-                }
-                Format::Json => serde_json::from_slice(&state)
-                    .and_then(|state| from_older(state, event_type, upcasts))
-                    .map_err(TranscoderError::from),
-                Format::Of(transcoder) => transcoder::decode(transcoder, &state, |content| {
-                    if upcasts.is_empty() {
-                        return from_content(content, event_type);
-                    }
-                    let AnyValue(value) = serde::Deserialize::deserialize(content)?;
-                    from_older(value, event_type, upcasts).map_err(serde::de::Error::custom)
-                }),
+                Format::Json => match upcast_json(&state, upcasts)? {
+                    None => from_json(&state, event_type).map_err(TranscoderError::from),
+                    Some(newer) => from_newer(&newer, event_type),
+                },
+                Format::Of(transcoder) => match upcast_other(transcoder, &state, upcasts)? {
+                    // Nothing of it is lost then on the way through JSON.
+                    None => transcoder::decode(transcoder, &state, |content| {
+                        from_content(content, event_type)
+                    }),
+                    Some(newer) => from_newer(&newer, event_type),
+                },
             };
             let (event, wrong) = with_value_types(&self.value_types, decode);
             event.map_err(|source| match wrong {

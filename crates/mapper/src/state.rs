@@ -1,8 +1,7 @@
 //! What an event says as the state of its variant, in JSON and in any format.
 
-use boxes_domain::{Event, EventType, Upcast};
+use boxes_domain::{Event, EventType};
 use serde::{Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use crate::TranscoderError;
 use crate::variant_de::VariantDeserializer;
@@ -35,13 +34,15 @@ pub(crate) fn from_json<E: Event>(state: &[u8], event_type: &EventType) -> serde
     json.end().map(|()| event)
 }
 
-pub(crate) fn from_older<E: Event>(
-    state: Value,
+/// From what upcast steps made of an older version.
+pub(crate) fn from_newer<E: Event>(
+    state: &str,
     event_type: &EventType,
-    upcasts: &[Upcast],
-) -> serde_json::Result<E> {
-    let content = upcasts.iter().fold(state, |state, upcast| upcast(state));
-    from_content(content, event_type)
+) -> Result<E, TranscoderError> {
+    let mut json = serde_json::Deserializer::from_str(state);
+    // What was stored was not too deep, and a step may have put something around it.
+    json.disable_recursion_limit();
+    Ok(from_content(&mut json, event_type)?)
 }
 
 pub(crate) fn from_content<'de, E: Event, D: Deserializer<'de>>(

@@ -2,9 +2,9 @@
 
 use boxes_recorder::{Encoding, StoredEvent};
 use bytes::Bytes;
-use serde_json::Value;
 
-use crate::any_value::AnyValue;
+use crate::json_text::to_json_text;
+use crate::json_tree::JsonTree;
 use crate::transcoder::{self, Content, Transcoder};
 use crate::transcoding::Format;
 use crate::without_values::without_values;
@@ -14,8 +14,8 @@ impl Mapper {
     /// The event, whose state is plain JSON on one line, as this mapper stores it: in the format that it writes, compressed,
     /// encrypted, or as it is.
     ///
-    /// A state that another format might not hold exactly stays JSON: one with numbers of more than 64 bits, which JSON has in
-    /// any length, or with what the transcoder has no form for.
+    /// A state that another format might not hold exactly stays JSON: one with numbers of more than 64 bits or more digits than
+    /// those have, which JSON has in any length, with keys that come twice, or with what the transcoder has no form for.
     ///
     /// For those that have events without their types, such as an import.
     ///
@@ -57,11 +57,7 @@ impl Mapper {
         let Format::Of(transcoder) = format else {
             return Ok(state);
         };
-        let value = transcoder::decode(transcoder, &state, |content| {
-            let AnyValue(value) = serde::Deserialize::deserialize(content)?;
-            Ok(value)
-        });
-        let json = value.and_then(|value| Ok(serde_json::to_vec(&value)?));
+        let json = transcoder::decode(transcoder, &state, |content| to_json_text(content));
         json.map(Bytes::from).map_err(|source| MapperError::Decode {
             topic: stored.topic.to_string(),
             version: stored.schema_version,
@@ -70,30 +66,17 @@ impl Mapper {
     }
 }
 
-/// What `transcoder` makes of a state in JSON, if it can hold all of it.
+/// What `transcoder` makes of a state in JSON, if it holds all of it.
 fn transcoded(transcoder: &dyn Transcoder, json: &[u8]) -> Option<Vec<u8>> {
-    let value: Value = serde_json::from_slice(json).ok()?;
-    if !is_exact(&value) {
+    let tree = JsonTree::parse(std::str::from_utf8(json).ok()?).ok()?;
+    if !tree.is_plain() {
         return None;
     }
-    transcoder.encode(&Content::new(&value)).ok()
+    let state = transcoder.encode(&Content::new(&tree)).ok()?;
+    let read = transcoder::decode(transcoder, &state, |content| to_json_text(content)).ok()?;
+    tree.says_the_same(&JsonTree::parse(&read).ok()?)
+        .then_some(state)
 }
-
-/// Whether no number of it was rounded because it has more than 64 bits.
-fn is_exact(value: &Value) -> bool {
-    match value {
-        // A whole one of that size may have been any of those around it.
-        Value::Number(number) => number
-            .as_f64()
-            .is_none_or(|float| !number.is_f64() || float.abs() < MAX_EXACT),
-        Value::Array(values) => values.iter().all(is_exact),
-        Value::Object(members) => members.values().all(is_exact),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-    }
-}
-
-/// 2^63: whole numbers below it are not read as floating point numbers.
-const MAX_EXACT: f64 = 9_223_372_036_854_775_808.0;
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +84,7 @@ mod tests {
     use crate::Envelope;
     use boxes_domain::Event;
     use serde::{Deserialize, Serialize};
+    use serde_json::Value;
 
     #[derive(Event, Clone, Serialize, Deserialize)]
     #[event(topic = "t.e", crate = "boxes_domain")]
@@ -127,6 +111,7 @@ mod tests {
     fn json_becomes_the_format_of_the_mapper_unless_that_would_change_a_number() {
         for json in [
             r#"{"a":[1,-9223372036854775808,18446744073709551615,1.5,null,true,"x"]}"#,
+            r#"{"b":0.1,"a":{"d":[],"c":0.9999999999999999}}"#,
             "0.1",
         ] {
             let (encoding, read) = written(json);
@@ -136,6 +121,8 @@ mod tests {
             "[18446744073709551616]",
             "{ \"n\":-9223372036854775809 }",
             "1e400",
+            "0.1000000000000000055",
+            r#"{"a":1,"a":2}"#,
         ] {
             let (encoding, read) = written(json);
             assert_eq!((&*encoding, &*read), ("json", json));

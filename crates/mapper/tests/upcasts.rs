@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
@@ -9,7 +10,9 @@
 use boxes_domain::Event;
 use boxes_mapper::{Envelope, Mapper};
 use boxes_recorder::StoredEvent;
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,4 +137,186 @@ fn a_step_that_gets_what_it_does_not_expect_ends_in_an_error_that_names_the_vers
             .starts_with("version 2 of topic `t.item.priced`"),
         "{error}"
     );
+}
+
+/// What an event holds that a `serde_json::Value` can't.
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "t.exact", crate = "boxes_domain")]
+enum OldExact {
+    Kept(Exact),
+    Extended(Exact),
+    Moved { of: Exact },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Exact {
+    wide: u128,
+    signed: i128,
+    double: f64,
+    raw: Box<RawValue>,
+    list: Vec<Wide>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Wide {
+    wide: u128,
+    name: String,
+}
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "t.exact", crate = "boxes_domain")]
+enum NewExact {
+    #[event(version = 2, upcast(std::convert::identity))]
+    Kept(Exact),
+    #[event(version = 3, upcast(mark_each, mark))]
+    Extended(Extended),
+    #[event(version = 2, upcast(take_out))]
+    Moved(Exact),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Extended {
+    marked: bool,
+    list: Vec<Marked>,
+    raw: Box<RawValue>,
+    signed: i128,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Marked {
+    n: usize,
+    wide: u128,
+}
+
+fn mark_each(mut state: Value) -> Value {
+    for (n, wide) in state["list"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        wide["n"] = n.into();
+    }
+    state
+}
+
+fn mark(mut state: Value) -> Value {
+    state["marked"] = true.into();
+    state
+}
+
+fn take_out(mut state: Value) -> Value {
+    state["of"].take()
+}
+
+fn exact(wide: u128, signed: i128, double: f64, raw: &str) -> Exact {
+    let wides = [("b", wide), ("a", 7), ("c", u128::MAX - wide)];
+    Exact {
+        wide,
+        signed,
+        double,
+        raw: RawValue::from_string(raw.to_owned()).unwrap(),
+        list: wides
+            .map(|(name, wide)| Wide {
+                wide,
+                name: name.to_owned(),
+            })
+            .into(),
+    }
+}
+
+fn is_kept(read: &Exact, was: &Exact) {
+    assert_eq!((read.wide, read.signed), (was.wide, was.signed));
+    assert_eq!(read.double.to_bits(), was.double.to_bits());
+    assert_eq!((&read.list, read.raw.get()), (&was.list, was.raw.get()));
+}
+
+/// For an event of each kind, whatever is in it.
+fn nothing_is_lost(was: &Exact) {
+    for mapper in [
+        Mapper::default(),
+        Mapper::default().message_pack().compressed(),
+    ] {
+        let read = |old: OldExact| -> NewExact {
+            let stored = mapper.to_stored(&old, &Envelope::default()).unwrap();
+            assert_eq!(stored.schema_version, 1);
+            mapper.to_own_event(&stored).unwrap()
+        };
+        let NewExact::Kept(kept) = read(OldExact::Kept(was.clone())) else {
+            panic!("another kind");
+        };
+        is_kept(&kept, was);
+        let NewExact::Moved(moved) = read(OldExact::Moved { of: was.clone() }) else {
+            panic!("another kind");
+        };
+        is_kept(&moved, was);
+    }
+}
+
+#[test]
+fn a_step_loses_no_digit_and_no_order_of_what_it_does_not_touch() {
+    let was = exact(
+        u128::MAX,
+        i128::MIN,
+        0.1,
+        r#"{"b":1.10,"a":1e400,"b":"\ud800"}"#,
+    );
+    nothing_is_lost(&was);
+    let stored =
+        Mapper::default().to_stored(&OldExact::Extended(was.clone()), &Envelope::default());
+    let stored = StoredEvent {
+        schema_version: 1,
+        ..stored.unwrap()
+    };
+    let read = Mapper::default().to_own_event(&stored).unwrap();
+    let NewExact::Extended(extended) = read else {
+        panic!("another kind");
+    };
+    assert!(extended.marked);
+    let list: Vec<_> = extended
+        .list
+        .iter()
+        .map(|marked| (marked.n, marked.wide))
+        .collect();
+    assert_eq!(list, [(0, u128::MAX), (1, 7), (2, 0)]);
+    assert_eq!(extended.raw.get(), was.raw.get());
+    assert_eq!(extended.signed, i128::MIN);
+}
+
+proptest! {
+    #[test]
+    fn no_number_is_changed_by_steps_that_leave_or_move_it(
+        wide: u128,
+        signed: i128,
+        double in -1e300..1e300f64,
+        digits in "-?[1-9][0-9]{0,40}(\\.[0-9]{1,40})?(e-?[0-9]{1,3})?",
+    ) {
+        nothing_is_lost(&exact(wide, signed, double, &digits));
+        nothing_is_lost(&exact(wide, signed, double, &format!("[{digits},{{\"z\":{digits},\"a\":[]}}]")));
+    }
+}
+
+#[test]
+fn a_state_at_the_depth_limit_is_read_by_steps_that_put_something_around_it() {
+    #[derive(Event, Clone, Serialize, Deserialize)]
+    #[event(topic = "t.deep", crate = "boxes_domain")]
+    enum Old {
+        Deep(Value),
+    }
+    #[derive(Event, Clone, Serialize, Deserialize)]
+    #[event(topic = "t.deep", crate = "boxes_domain")]
+    enum New {
+        #[event(version = 2, upcast(surround))]
+        Deep { within: Value },
+    }
+    #[expect(clippy::needless_pass_by_value, reason = "a step is given the state")]
+    fn surround(state: Value) -> Value {
+        json!({ "within": state })
+    }
+    let deepest = (0..127).fold(json!(1), |inner, _| json!([inner]));
+    for mapper in [Mapper::default(), Mapper::default().message_pack()] {
+        let stored = mapper.to_stored(&Old::Deep(deepest.clone()), &Envelope::default());
+        let New::Deep { within } = mapper.to_own_event(&stored.unwrap()).unwrap();
+        assert_eq!(within, deepest);
+    }
 }
