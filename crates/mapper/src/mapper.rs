@@ -208,6 +208,15 @@ impl Mapper {
         self
     }
 
+    /// Writes the [`Personal`](boxes_domain::Personal) parts of events where they are sealed otherwise, but for everybody to read, and
+    /// alike each time: `{"$personal":"[\"customer-7\",\"Maria Anders\"]"}`. For examples of events that are recorded in a repository;
+    /// what a box stores is never written so, and is not read so.
+    #[must_use]
+    pub fn with_legible_personal_parts(mut self) -> Self {
+        self.parts = Parts::Legible;
+        self
+    }
+
     /// Knows these types of named values, too, in the [`Dynamic`](boxes_domain::Dynamic) values of events. Those that it knows
     /// without being told ([`UuidAsHex`](crate::UuidAsHex) and the like) give way to others of their names.
     ///

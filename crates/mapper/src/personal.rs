@@ -41,6 +41,8 @@ pub(crate) enum Parts {
     With(Arc<dyn SubjectKeyring>),
     /// They are passed on unread.
     PassedOn,
+    /// They stand there for everybody to read.
+    Legible,
 }
 
 /// Seals and opens the parts of one event, and remembers what was in the way.
@@ -95,9 +97,11 @@ impl PartsOfEvent {
     fn keys(&self) -> Result<&Arc<dyn SubjectKeyring>, String> {
         match &self.parts {
             Parts::With(keys) => Ok(keys),
-            Parts::Refused | Parts::PassedOn => self.fail(MapperError::NoSubjectKeys {
-                topic: self.whose.topic.to_string(),
-            }),
+            Parts::Refused | Parts::PassedOn | Parts::Legible => {
+                self.fail(MapperError::NoSubjectKeys {
+                    topic: self.whose.topic.to_string(),
+                })
+            }
         }
     }
 
@@ -143,12 +147,15 @@ impl PersonalSeal for PartsOfEvent {
         if self.passes_on() {
             return Ok(None);
         }
+        let text = serde_json::to_string(&(subject, value)).map_err(|error| error.to_string())?;
+        if matches!(self.parts, Parts::Legible) {
+            return Ok(Some(text));
+        }
         let Some((id, key)) = self.keys()?.of_subject(subject) else {
             self.missing.borrow_mut().subjects.insert(subject.clone());
             // Never seen: the whole event is refused for what is missing.
             return Ok(None);
         };
-        let text = serde_json::to_string(&(subject, value)).map_err(|error| error.to_string())?;
         let nonce = self.next_nonce();
         let payload = Payload {
             msg: text.as_bytes(),
@@ -171,6 +178,9 @@ impl PersonalSeal for PartsOfEvent {
     fn open(&self, sealed: &str) -> Result<Opened, String> {
         if self.passes_on() {
             return Ok(Opened::Unread);
+        }
+        if matches!(self.parts, Parts::Legible) {
+            return opened(sealed.as_bytes()).or_else(|_| self.not_authentic());
         }
         let of_this = self.sealed.borrow();
         if let Some((_, text)) = of_this.iter().find(|(text, _)| text == sealed) {

@@ -67,6 +67,12 @@ pub(crate) fn write_file(path: &Path, document: &Value) -> Result<(), String> {
         .map_err(|error| format!("{} can't be written: {error}", path.display()))
 }
 
+/// What examples are written and read with: as they are stored, but that personal parts need no keys, which would be others each
+/// time.
+pub(crate) fn mapper() -> Mapper {
+    Mapper::default().with_legible_personal_parts()
+}
+
 /// An example as an event, and that as it is stored now.
 pub(crate) fn read<E: Event>(file: &Recorded, state: &Value) -> Result<(E, Value), String> {
     let Recorded {
@@ -86,7 +92,7 @@ pub(crate) fn read<E: Event>(file: &Recorded, state: &Value) -> Result<(E, Value
         metadata: Bytes::from_static(b"{}"),
         occurred_on: jiff::Timestamp::UNIX_EPOCH,
     };
-    let mapper = Mapper::default();
+    let mapper = mapper();
     let event: E = mapper.to_own_event(&stored).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         format!(
@@ -137,4 +143,149 @@ pub(crate) fn read_file(path: &Path) -> Result<Recorded, String> {
             .unwrap_or_default(),
         examples,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RecordedSchemas, RecordedUpstreams};
+    use boxes_domain::Personal;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[event(topic = "t.customer", crate = "boxes_domain")]
+    enum First {
+        Named { id: String, name: String },
+        Moved { to: Option<Personal<String>> },
+    }
+
+    /// The name has become personal, and the place, which was, has a number.
+    #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[event(topic = "t.customer", crate = "boxes_domain")]
+    enum Second {
+        #[event(version = 2, upcast(name_is_personal))]
+        Named {
+            id: String,
+            name: Personal<String>,
+        },
+        Moved {
+            to: Option<Personal<String>>,
+        },
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "a step is given the state")]
+    fn name_is_personal(state: Value) -> Value {
+        let name = json!({ "subject": state["id"], "value": state["name"] });
+        json!({ "id": state["id"], "name": name })
+    }
+
+    /// The value of a personal part has another type.
+    #[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[event(topic = "t.customer", crate = "boxes_domain")]
+    enum Changed {
+        #[event(version = 2, upcast(name_is_personal))]
+        Named {
+            id: String,
+            name: Personal<u64>,
+        },
+        Moved {
+            to: Option<Personal<String>>,
+        },
+    }
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn first() -> [First; 3] {
+        let to = Some(Personal::of("ann", text("Ulm")));
+        [
+            First::Named {
+                id: text("ann"),
+                name: text("Ann"),
+            },
+            First::Moved { to },
+            First::Moved {
+                to: Some(Personal::Forgotten),
+            },
+        ]
+    }
+
+    fn second() -> [Second; 2] {
+        let name = Personal::of("ann", text("Ann"));
+        [
+            Second::Named {
+                id: text("ann"),
+                name,
+            },
+            Second::Moved { to: None },
+        ]
+    }
+
+    fn problems<E: Event>(folder: &Path, examples: impl IntoIterator<Item = E>) -> Vec<String> {
+        let schemas = || RecordedSchemas::in_folder(folder.join("tests/schemas"));
+        let examples: Vec<E> = examples.into_iter().collect();
+        let mut found = schemas().event(examples.clone()).problems(true);
+        found.extend(schemas().event(examples).problems(false));
+        found
+    }
+
+    #[test]
+    fn personal_parts_are_recorded_and_read_for_ever_without_keys() {
+        let folder = TempDir::new().unwrap();
+        assert_eq!(problems(folder.path(), first()), [""; 0]);
+        let path = folder.path().join("tests/schemas/t.customer.moved.v1.json");
+        let recorded = read_file(&path).unwrap();
+        let ulm = json!({ "$personal": r#"["ann","Ulm"]"# });
+        let forgotten = json!({ "$personal": null });
+        assert_eq!(
+            recorded.examples,
+            [json!({ "to": ulm }), json!({ "to": forgotten })]
+        );
+
+        assert_eq!(problems(folder.path(), second()), [""; 0]);
+        let schemas = RecordedSchemas::in_folder(folder.path().join("tests/schemas"));
+        for version in [1, 2] {
+            let [named, _] = second();
+            assert_eq!(
+                schemas.examples::<Second>("t.customer.named", version),
+                [named]
+            );
+        }
+        let examples = [
+            Changed::Named {
+                id: text("ann"),
+                name: Personal::of("ann", 7),
+            },
+            Changed::Moved { to: None },
+        ];
+        let found = problems(folder.path(), examples);
+        assert!(
+            found[0].contains("t.customer.named.v1.json can't be read any more"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn who_follows_records_what_it_reads_of_them() {
+        let folder = TempDir::new().unwrap();
+        assert_eq!(problems(folder.path(), first()), [""; 0]);
+        let upstreams =
+            RecordedUpstreams::in_package(folder.path()).follows::<Second>("tests/schemas");
+        assert_eq!(upstreams.problems(true), [""; 0]);
+        let path = folder
+            .path()
+            .join("tests/upstreams/t.customer.named.v1.json");
+        let recorded = std::fs::read_to_string(path).unwrap();
+        assert!(
+            recorded.contains(r#""$personal": "[\"ann\",\"Ann\"]""#),
+            "{recorded}"
+        );
+        let upstreams =
+            RecordedUpstreams::in_package(folder.path()).follows::<Second>("tests/schemas");
+        assert_eq!(upstreams.problems(false), [""; 0]);
+    }
 }

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use boxes_domain::{Event, EventType};
-use boxes_mapper::{Envelope, Mapper, TopicDescription};
+use boxes_mapper::{Envelope, TopicDescription};
 use serde_json::{Value, json};
 
 use crate::recorded_file::{
-    Recorded, file_name, folder_of_package, how_to_record, is_updating, read, read_all, read_file,
-    write_file,
+    Recorded, file_name, folder_of_package, how_to_record, is_updating, mapper, read, read_all,
+    read_file, write_file,
 };
 use crate::stored_form::{differences, stored_form};
 
@@ -19,6 +19,8 @@ use crate::stored_form::{differences, stored_form};
 ///
 /// A schema that is recorded never changes: whoever changes an event type gives it a new version and the step that
 /// leads there, and records that one beside the old. The examples are read again for ever.
+///
+/// What is [personal](boxes_domain::Personal) in them is legible in the file, and needs no keys: take names that are nobody's.
 ///
 /// ```no_run
 /// use boxes_domain::Event;
@@ -79,7 +81,7 @@ impl RecordedSchemas {
     pub fn event<E: Event>(mut self, examples: impl IntoIterator<Item = E>) -> Self {
         let mut by_topic: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for event in examples {
-            let stored = Mapper::default().to_stored(&event, &Envelope::default());
+            let stored = mapper().to_stored(&event, &Envelope::default());
             let stored = stored.expect("an example can be written");
             let state = serde_json::from_slice(&stored.state).expect("state is JSON");
             let topic = event.event_type().topic;

@@ -60,7 +60,7 @@ impl RecordedUpstreams {
         Self::in_package(&folder_of_package())
     }
 
-    fn in_package(package: &Path) -> Self {
+    pub(crate) fn in_package(package: &Path) -> Self {
         Self {
             package: package.to_owned(),
             folder: package.join("tests/upstreams"),
@@ -115,7 +115,7 @@ impl RecordedUpstreams {
     }
 
     /// What is wrong.
-    fn problems(mut self, update: bool) -> Vec<String> {
+    pub(crate) fn problems(mut self, update: bool) -> Vec<String> {
         let mut recorded = match read_all(&self.folder) {
             Ok(recorded) => recorded,
             Err(problem) => return vec![problem],
