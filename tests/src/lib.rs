@@ -10,6 +10,7 @@
 
 mod archive;
 mod authority;
+mod caching_proxy;
 mod fault_proxy;
 mod logs;
 mod mirror;
@@ -20,6 +21,7 @@ mod wait;
 
 pub use archive::{Entries, Entry, serve_archive, write_entries};
 pub use authority::Authority;
+pub use caching_proxy::CachingProxy;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use logs::{Story, stories};
 pub use mirror::{Copied, copied, count, follower, mirror_box, source_box, start};

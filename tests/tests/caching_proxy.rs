@@ -6,102 +6,31 @@
     reason = "a helper of tests fails by panicking"
 )]
 
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use boxes::http::{RemoteNotificationLog, RemoteOptions};
 use boxes::notification_log::NotificationLogReader;
 use boxes::prelude::*;
-use boxes::service::Running;
 use boxes_testing::nginx;
-use boxes_tests::{DEADLINE, serve_archive, until, write_entries};
+use boxes_tests::{CachingProxy, DEADLINE, serve_archive, write_entries};
 
-/// nginx that keeps what it may of the answers of these services, and asks them in turn. Ended when it is dropped.
-struct CachingProxy {
-    process: Child,
-    base_url: String,
-}
-
-/// As it has to be to keep pages, and to let long polls through.
-const CACHING: &str =
-    "proxy_http_version 1.1; proxy_cache pages; proxy_set_header If-None-Match $http_if_none_match;
-                       add_header X-Cache $upstream_cache_status always;";
 /// As nginx is if it is told nothing: it speaks HTTP/1.0 to those behind it, and buffers what they say. (What comes in chunks
 /// of HTTP/1.1 it passes on chunk by chunk, whether or not it buffers.)
 const BY_DEFAULT: &str = "proxy_http_version 1.0; proxy_buffering on;";
-
-impl CachingProxy {
-    async fn before(folder: &Path, services: &[&Running]) -> Self {
-        Self::with(folder, services, CACHING).await
-    }
-
-    async fn with(folder: &Path, services: &[&Running], settings: &str) -> Self {
-        // Its worker processes may run as another user, who must be let in.
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
-        let servers: String = services
-            .iter()
-            .map(|service| {
-                let url = service.base_url();
-                let authority = url.trim_start_matches("http://");
-                format!("server {authority}; ")
-            })
-            .collect();
-        let root = folder.display();
-        let configuration = format!(
-            "daemon off; worker_processes 1; pid {root}/pid; error_log {root}/error.log;
-             events {{ worker_connections 512; }}
-             http {{ access_log off;
-                     client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
-                     uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
-                     proxy_cache_path {root}/cache keys_zone=pages:1m;
-                     upstream replicas {{ {servers} }}
-                     server {{ listen {address};
-                               location / {{ proxy_pass http://replicas; proxy_set_header Host $http_host; {settings} }} }} }}"
-        );
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration).unwrap();
-        let process = Command::new(nginx())
-            .arg("-c")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let proxy = Self {
-            process,
-            base_url: format!("http://{address}"),
-        };
-        until("nginx listens", async || {
-            tokio::net::TcpStream::connect(address).await.is_ok()
-        })
-        .await;
-        proxy
-    }
-}
-
-impl Drop for CachingProxy {
-    fn drop(&mut self) {
-        // The master ends its worker when it is asked to stop, and not when it is killed.
-        let asked = Command::new("kill")
-            .arg(self.process.id().to_string())
-            .status();
-        if asked.is_ok_and(|status| status.success()) {
-            self.process.wait().unwrap();
-        }
-    }
-}
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .timeout(DEADLINE)
         .build()
         .unwrap()
+}
+
+/// The epoch of the log, which is part of the addresses that a cache may keep.
+async fn epoch(base_url: &str) -> String {
+    let log = client().get(format!("{base_url}/archive/notifications/log"));
+    let log = log.send().await.unwrap().bytes().await.unwrap();
+    let log: serde_json::Value = serde_json::from_slice(&log).unwrap();
+    log["epoch"].as_str().unwrap().to_owned()
 }
 
 /// What a cache must not change of a page, and whether this one came from the cache.
@@ -125,9 +54,14 @@ async fn a_reader_behind_a_caching_proxy_gets_every_notification_once_while_the_
         serve_archive(data.path()).await,
         serve_archive(data.path()).await,
     );
-    let proxy = CachingProxy::before(cache.path(), &[&first, &second]).await;
+    let proxy = CachingProxy::nginx(
+        &nginx(),
+        cache.path(),
+        &[first.base_url(), second.base_url()],
+    )
+    .await;
 
-    let url = format!("{}/archive/notifications", proxy.base_url);
+    let url = format!("{}/archive/notifications", proxy.base_url());
     let log = RemoteNotificationLog::new(url.parse().unwrap(), RemoteOptions::default()).unwrap();
     let mut reader = NotificationLogReader::new(Arc::new(log), None);
     let mut n_written = 0;
@@ -160,12 +94,18 @@ async fn archived_pages_come_from_the_cache_as_every_replica_gives_them_also_aft
         serve_archive(data.path()).await,
     );
     write_entries(&first, 61).await;
-    let proxy = CachingProxy::before(cache.path(), &[&first, &second]).await;
+    let proxy = CachingProxy::nginx(
+        &nginx(),
+        cache.path(),
+        &[first.base_url(), second.base_url()],
+    )
+    .await;
 
-    let sections = ["1,20", "21,40", "41,60"];
+    let epoch = epoch(first.base_url()).await;
+    let sections = ["1,20", "21,40", "41,60"].map(|section| format!("{epoch}/{section}"));
     let mut pages = Vec::new();
-    for section in sections {
-        let (given, cache) = page(&proxy.base_url, section).await;
+    for section in &sections {
+        let (given, cache) = page(proxy.base_url(), section).await;
         assert_eq!(cache.as_deref(), Some("MISS"), "{section}");
         for replica in [&first, &second] {
             let direct = page(replica.base_url(), section).await.0;
@@ -175,16 +115,16 @@ async fn archived_pages_come_from_the_cache_as_every_replica_gives_them_also_aft
     }
     // The page that grows is asked for again each time.
     for _ in 0..2 {
-        let (_, cache) = page(&proxy.base_url, "61,80").await;
+        let (_, cache) = page(proxy.base_url(), "61,80").await;
         assert_ne!(cache.as_deref(), Some("HIT"));
     }
 
     first.shutdown().await;
     second.shutdown().await;
     let restarted = serve_archive(data.path()).await;
-    for (section, given) in sections.into_iter().zip(&pages) {
+    for (section, given) in sections.iter().zip(&pages) {
         // The proxy does not know the new port: what it still gives, it has kept.
-        let (kept, cache) = page(&proxy.base_url, section).await;
+        let (kept, cache) = page(proxy.base_url(), section).await;
         assert_eq!(cache.as_deref(), Some("HIT"), "{section}");
         assert_eq!(&kept, given, "{section}");
         let direct = page(restarted.base_url(), section).await.0;
@@ -199,9 +139,9 @@ async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let service = serve_archive(data.path()).await;
     write_entries(&service, 20).await;
-    let proxy = CachingProxy::before(cache.path(), &[&service]).await;
+    let proxy = CachingProxy::nginx(&nginx(), cache.path(), &[service.base_url()]).await;
 
-    let url = format!("{}/archive/notifications", proxy.base_url);
+    let url = format!("{}/archive/notifications", proxy.base_url());
     let poll = |etag: String, wait: &'static str| {
         client()
             .get(&url)
@@ -227,7 +167,7 @@ async fn a_long_poll_through_a_caching_proxy_waits_and_is_woken() {
 /// Reads the stream until the event with this id has come.
 async fn up_to(stream: &mut reqwest::Response, id: u32) -> String {
     let mut text = String::new();
-    while !text.contains(&format!("id: {id}\n")) {
+    while !text.contains(&format!("id: {id}@")) {
         let piece = stream.chunk().await.unwrap();
         let piece = piece.unwrap_or_else(|| panic!("the stream ended before {id}: {text}"));
         text.push_str(std::str::from_utf8(&piece).unwrap());
@@ -241,8 +181,9 @@ async fn up_to(stream: &mut reqwest::Response, id: u32) -> String {
 async fn a_proxy_that_buffers_by_default_passes_on_each_event_as_it_comes() {
     let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let service = serve_archive(data.path()).await;
-    let proxy = CachingProxy::with(folder.path(), &[&service], BY_DEFAULT).await;
-    let url = format!("{}/archive/notifications/stream?after=0", proxy.base_url);
+    let proxy =
+        CachingProxy::nginx_with(&nginx(), folder.path(), &[service.base_url()], BY_DEFAULT).await;
+    let url = format!("{}/archive/notifications/stream?after=0", proxy.base_url());
     let mut stream = client().get(url).send().await.unwrap();
     assert_eq!(stream.status(), StatusCode::OK);
     for id in 1..=3 {
@@ -259,9 +200,9 @@ async fn a_stream_of_events_comes_through_a_caching_proxy_event_by_event_and_is_
     let (data, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let service = serve_archive(data.path()).await;
     write_entries(&service, 3).await;
-    let proxy = CachingProxy::before(cache.path(), &[&service]).await;
+    let proxy = CachingProxy::nginx(&nginx(), cache.path(), &[service.base_url()]).await;
 
-    let url = format!("{}/archive/notifications/stream", proxy.base_url);
+    let url = format!("{}/archive/notifications/stream", proxy.base_url());
     let open = |last_event_id: &'static str| {
         let request = client().get(&url).header("last-event-id", last_event_id);
         async move {
@@ -275,7 +216,7 @@ async fn a_stream_of_events_comes_through_a_caching_proxy_event_by_event_and_is_
     let mut stream = open("1").await;
     let text = up_to(&mut stream, 3).await;
     assert!(
-        text.contains("id: 2\n") && !text.contains("id: 1\n"),
+        text.contains("id: 2@") && !text.contains("id: 1@"),
         "{text}"
     );
     for id in 4..=6 {
@@ -285,7 +226,7 @@ async fn a_stream_of_events_comes_through_a_caching_proxy_event_by_event_and_is_
     drop(stream);
     write_entries(&service, 1).await;
     let text = up_to(&mut open("6").await, 7).await;
-    assert!(!text.contains("id: 6\n"), "{text}");
+    assert!(!text.contains("id: 6@"), "{text}");
     drop(proxy);
     service.shutdown().await;
 }

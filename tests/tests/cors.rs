@@ -23,7 +23,7 @@ const tell = (what) => fetch("/told", { method: "POST", body: what });
 for (const [name, base] of Object.entries(BOXES)) {
     const log = base + "/archive/notifications";
     const stream = new EventSource(log + "/stream?after=0");
-    stream.addEventListener("archive.entry.written", (event) => tell(`${name} event ${event.lastEventId}`));
+    stream.addEventListener("archive.entry.written", (event) => tell(`${name} event ${event.lastEventId.split("@")[0]}`));
     stream.onerror = () => { stream.close(); tell(`${name} stream refused`); };
     fetch(log, { headers: { "If-None-Match": '"none"', Prefer: "wait=0" } }).then(
         (page) => tell(`${name} page ${page.status} ${page.headers.has("etag")} ${page.headers.has("link")}`),

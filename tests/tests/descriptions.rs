@@ -125,6 +125,7 @@ async fn everything_that_is_described_is_there_and_pages_lead_to_the_description
         (200, &json!("orders"))
     );
     let paths = document["paths"].as_object().unwrap();
+    let epoch = page["epoch"].as_str().unwrap();
     for (template, item) in paths {
         if item.get("get").is_none() || template.ends_with("/stream") {
             continue;
@@ -136,6 +137,9 @@ async fn everything_that_is_described_is_there_and_pages_lead_to_the_description
             .replace("{first},{last}", "1,20")
             .replace("{log}", "orders");
         let path = path.replace("/notifications/{id}", "/notifications/1");
+        let path = path
+            .replace("{epoch}/{id}", "{epoch}/1")
+            .replace("{epoch}", epoch);
         let (status, answer) = boxes.get(&path).await;
         let responses = &item["get"]["responses"];
         assert!(

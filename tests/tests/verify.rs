@@ -228,10 +228,18 @@ async fn seals_are_served_beside_the_pages() {
     let url = format!("{}/orders/notifications/1,2/seal", shop.process.base_url());
     let answer = reqwest::get(&url).await.unwrap();
     let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("cache-control"), "no-cache");
+    let (_, log) = shop.get("/orders/notifications/log").await;
+    let for_ever = log["seal_uri_template"].as_str().unwrap();
+    let for_ever = for_ever.replace("{low},{high}", "1,2");
+    let for_ever = format!("{}{for_ever}", shop.process.base_url());
+    let same = reqwest::get(&for_ever).await.unwrap();
+    // Its log may be redacted.
     assert_eq!(
-        header("cache-control"),
-        "public, max-age=31536000, immutable"
+        same.headers()["cache-control"],
+        "public, max-age=3600, must-revalidate"
     );
+    assert_eq!(same.headers()["etag"], header("etag"));
     let again = client().get(&url).header("if-none-match", header("etag"));
     assert_eq!(again.send().await.unwrap().status(), 304);
     for (page, status, slug) in [
@@ -239,6 +247,12 @@ async fn seals_are_served_beside_the_pages() {
         ("3,5", 400, "wrong-page-size"),
         ("2,3", 400, "misaligned-page"),
         ("x", 400, "malformed-page-id"),
+        ("2,21", 400, "wrong-page-size"),
+        (
+            "00000000-0000-4000-8000-000000000009/1,2",
+            409,
+            "epoch-changed",
+        ),
     ] {
         let (answered, problem) = shop
             .get(&format!("/orders/notifications/{page}/seal"))
@@ -247,6 +261,14 @@ async fn seals_are_served_beside_the_pages() {
         assert_eq!(answered, status, "{page}");
         assert!(kind.ends_with(slug), "{page}: {kind}");
     }
+    let encoded = url.replace("1,2", "1%2C2");
+    let moved = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let moved = moved.build().unwrap().get(encoded).send().await.unwrap();
+    assert_eq!(moved.status(), 308);
+    assert_eq!(
+        moved.headers()["location"],
+        "/orders/notifications/1,2/seal"
+    );
     let (_, keys) = shop.get("/orders/notifications/keys").await;
     assert_eq!(keys["keys"][0]["pem"], PUBLIC_KEY);
     assert_eq!(keys["keys"][0]["public_key"], PUBLIC_HEX);

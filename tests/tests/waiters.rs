@@ -132,7 +132,7 @@ async fn a_thousand_who_wait_hold_no_connection_of_the_database_and_are_all_woke
     let events = join_all(streams.iter_mut().map(next_event));
     for event in tokio::time::timeout(DEADLINE, events).await.unwrap() {
         let event = event.unwrap();
-        assert!(event.contains("id: 2\n"), "{event}");
+        assert!(event.contains("id: 2@"), "{event}");
     }
 
     let polls = long_polls(&base_url).await;

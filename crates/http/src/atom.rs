@@ -1,5 +1,6 @@
 //! Pages as Atom feeds (RFC 4287), of which the archived ones are archives (RFC 5005, 4).
 
+use axum::http::HeaderValue;
 use boxes_notification_log::Section;
 use boxes_recorder::{LogIdentity, Notification};
 
@@ -20,8 +21,40 @@ const FEED_OVERHEAD: usize = 1_536;
 /// All pages are documents of one feed, whose id is the URN of the log's epoch, as the id of an entry is that of its
 /// event: none names a host. The content of an entry is the item as it stands in a JSON page, as text; state that is
 /// not plain JSON is base64 in it. A single notification is an entry by itself.
+///
+/// The current feed at its own address is known by that address, so that a reader that subscribes to it stays with it; and a feed for
+/// readers that can't say what they accept has links to such feeds alone. Each is a body of its own, with a tag of its own.
 #[derive(Debug)]
-pub(crate) struct Atom;
+pub(crate) struct Atom {
+    tag: &'static str,
+    is_current: bool,
+    is_negotiated: bool,
+}
+
+impl Atom {
+    /// A page among other formats of it.
+    pub(crate) const PAGE: Self = Self {
+        tag: "atom-2",
+        is_current: false,
+        is_negotiated: true,
+    };
+    const CURRENT: Self = Self {
+        tag: "atom-current-2",
+        is_current: true,
+        is_negotiated: true,
+    };
+    /// A page below a path on which there is nothing else.
+    pub(crate) const FEED: Self = Self {
+        tag: "feed-2",
+        is_current: false,
+        is_negotiated: false,
+    };
+    const FEED_CURRENT: Self = Self {
+        tag: "feed-current-2",
+        is_current: true,
+        is_negotiated: false,
+    };
+}
 
 impl Format for Atom {
     fn media_type(&self) -> &'static str {
@@ -29,11 +62,32 @@ impl Format for Atom {
     }
 
     fn tag(&self) -> &'static str {
-        "atom"
+        self.tag
+    }
+
+    fn vary(&self, waits: bool) -> HeaderValue {
+        HeaderValue::from_static(match (self.is_negotiated, waits) {
+            (true, true) => "Accept, Accept-Encoding, Prefer",
+            (true, false) => "Accept, Accept-Encoding",
+            (false, true) => "Accept-Encoding, Prefer",
+            (false, false) => "Accept-Encoding",
+        })
     }
 }
 
 impl Representation for Atom {
+    fn of_current(&self) -> Option<&'static dyn Representation> {
+        if self.is_negotiated {
+            Some(&Self::CURRENT)
+        } else {
+            Some(&Self::FEED_CURRENT)
+        }
+    }
+
+    fn is_of_current(&self) -> bool {
+        self.is_current
+    }
+
     fn page(&self, section: &Section, links: &Links) -> Vec<u8> {
         let sizes = section.items.iter().map(size);
         let mut xml = MarkupText::with_capacity(FEED_OVERHEAD + sizes.sum::<usize>());
@@ -54,11 +108,13 @@ impl Representation for Atom {
         for item in section.items.iter().rev() {
             xml.raw("<entry>\n");
             entry(&mut xml, item);
-            if let Some(current) = links.href("current") {
-                let href = format!("{current}/{}", item.id);
-                // What a person gets who follows it.
-                link(&mut xml, "alternate", "text/html", &href);
-            }
+            // What a person gets who follows it.
+            link(
+                &mut xml,
+                "alternate",
+                "text/html",
+                &links.notification(item.id),
+            );
             xml.raw("</entry>\n");
         }
         xml.raw("</feed>\n");

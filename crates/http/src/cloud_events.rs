@@ -29,7 +29,7 @@ impl Format for CloudEventsBatch {
     }
 
     fn tag(&self) -> &'static str {
-        "cloudevents"
+        "cloudevents-2"
     }
 
     fn only_by_name(&self) -> bool {
@@ -52,7 +52,7 @@ impl Representation for CloudEventsBatch {
 pub(crate) enum EventId {
     /// The event's own, a UUID.
     OfEvent,
-    /// Its place in the log, so that a reader can go on after it; then `eventid` is the event's own.
+    /// Its place in the log, `42@{epoch}`, so that a reader can continue after it; then `eventid` is the event's own.
     OfNotification,
 }
 
@@ -78,7 +78,8 @@ fn attributes(json: &mut JsonText, log: &LogIdentity, item: &Notification, ids: 
     match ids {
         EventId::OfEvent => json.uuid(event.event_id),
         EventId::OfNotification => {
-            json.string(&item.id.to_string()).raw(",\"eventid\":");
+            let id = format!("{}@{}", item.id, log.epoch);
+            json.string(&id).raw(",\"eventid\":");
             json.uuid(event.event_id)
         }
     };

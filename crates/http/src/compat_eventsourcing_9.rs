@@ -6,15 +6,17 @@
 
 use boxes_notification_log::{SectionIdError, canonical_integer};
 use boxes_recorder::Notification;
-use url::form_urlencoded;
 
 use crate::dialects::told;
 use crate::json_text::JsonText;
 use crate::log_range::LogRange;
-use crate::{Problem, ProblemKind, log_problem};
+use crate::{Problem, ProblemKind, log_problem, query};
 
 /// The most notifications of one answer: the library's own section size, by which its readers ask.
 const SECTION_SIZE: u64 = 10;
+
+/// The parameters of a query; the topic may be there several times.
+const PARAMETERS: &[&str] = &["start", "limit", "topic", "topics", "inclusive_of_start"];
 
 /// The part of the log that `{first},{last}` names: at most a section of it, and nothing if it ends before it begins.
 pub(crate) fn section_range(id: &str) -> Result<LogRange, Problem> {
@@ -36,10 +38,10 @@ pub(crate) fn section_range(id: &str) -> Result<LogRange, Problem> {
 ///
 /// `start` from 0, absent for the beginning; `limit` from 1 to 10, 10 if absent; `topic` or `topics` for each topic that
 /// is wanted; `inclusive_of_start`, true if absent.
-pub(crate) fn query_range(query: &str) -> Result<LogRange, Problem> {
+pub(crate) fn query_range(query: Option<&str>) -> Result<LogRange, Problem> {
     let (mut start, mut limit, mut inclusive) = (None, SECTION_SIZE, true);
     let mut topics = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in query::parameters(query, PARAMETERS)? {
         match &*name {
             "start" if value.is_empty() => start = None,
             "start" => {
@@ -57,17 +59,13 @@ pub(crate) fn query_range(query: &str) -> Result<LogRange, Problem> {
                 };
             }
             "topic" | "topics" => topics.push(value.into_owned()),
-            "inclusive_of_start" => {
+            // It is the one that is left.
+            _ => {
                 inclusive = match &*value {
                     "true" | "True" | "1" => true,
                     "false" | "False" | "0" => false,
                     _ => return Err(refused("inclusive_of_start is true or false")),
                 };
-            }
-            _ => {
-                return Err(refused(
-                    "the query consists of start, limit, topic (once for each) and inclusive_of_start",
-                ));
             }
         }
     }

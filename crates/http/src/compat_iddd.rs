@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use boxes_notification_log::{LogError, NotificationLog, SectionId, SectionIdError};
+use boxes_notification_log::{LogError, SectionId, SectionIdError};
 use boxes_recorder::Notification;
-use url::Url;
 
 use crate::iddd;
+use crate::link::Addresses;
 use crate::log_range::LogRange;
+use crate::section_cache::SectionCache;
 use crate::{Problem, log_problem};
 
 /// The size of the book's pages.
@@ -43,16 +44,16 @@ impl Page {
     /// What reading sections fails with.
     pub(crate) async fn read(
         wanted: Option<SectionId>,
-        log: &dyn NotificationLog,
+        sections: &SectionCache,
         page_size: NonZeroU32,
     ) -> Result<Self, LogError> {
         let (id, end) = match wanted {
             Some(id) => (id, u64::MAX),
             None => {
-                let current = log.current().await?;
+                let (_, current) = sections.current().await?;
                 let last = current.last.unwrap_or(current.id.high());
                 // As of this head; what comes while it is read is left to the next request.
-                (SectionId::containing(last, PAGE_SIZE), last)
+                (holding(last), last)
             }
         };
         let range = LogRange {
@@ -61,7 +62,7 @@ impl Page {
             limit: 21,
             topics: Vec::new(),
         };
-        let mut items = range.read(log, page_size).await?;
+        let mut items = range.read(sections, page_size).await?;
         items.retain(|item| item.id <= end);
         let archived = items.last().is_some_and(|item| item.id > id.high());
         items.retain(|item| item.id <= id.high());
@@ -72,10 +73,9 @@ impl Page {
         })
     }
 
-    /// The page as a body, its links below `path`, and absolute if there is a public base.
-    pub(crate) fn body(&self, path: &str, base: Option<&Url>) -> Vec<u8> {
-        let base = base.map_or("", Url::as_str).trim_end_matches('/');
-        let address = |id: SectionId| format!("{base}{path}/{id}");
+    /// The page as a body, with its links.
+    pub(crate) fn body(&self, addresses: &Addresses) -> Vec<u8> {
+        let address = |id: SectionId| addresses.plain_page(id);
         let previous = self.id.previous().map(address);
         let next = self.archived.then(|| address(self.id.next()));
         iddd::page(&iddd::Page {
@@ -87,4 +87,9 @@ impl Page {
             next: next.as_deref(),
         })
     }
+}
+
+/// The page of the book's grid that holds a notification.
+pub(crate) fn holding(id: u64) -> SectionId {
+    SectionId::containing(id, PAGE_SIZE)
 }

@@ -1,7 +1,6 @@
 //! A notification log in the dialects of older systems.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,22 +10,26 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use boxes_notification_log::{LogError, NotificationLog, Section, SectionId, SectionIdError};
+use boxes_notification_log::{
+    LogDescription, LogError, NotificationLog, Section, SectionId, SectionIdError,
+};
 use boxes_recorder::{LogIdentity, Notification, StoredEvent};
 use url::Url;
 
 use crate::accept_encoding::AcceptedCodings;
 use crate::compat_eventsourcing_8::is_full;
-use crate::encoded_page_id::{decoded, moved};
+use crate::encoded_page_id::moved;
 use crate::entity_tag::{EntityTag, n_redacted};
-use crate::freshness;
+use crate::link::Addresses;
 use crate::log_range::LogRange;
-use crate::page_cache::Rendered;
 use crate::reading::METHODS;
+use crate::rendered::{Caching, Rendered, not_modified};
+use crate::section_cache::SectionCache;
+use crate::served::{GROWING, NOT_KEPT};
 use crate::{
-    DescribedRoutes, InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind,
-    compat_eventsourcing_1, compat_eventsourcing_8, compat_eventsourcing_9, compat_iddd, iddd,
-    log_problem, open_api_dialects,
+    DescribedRoutes, InvalidPath, NotificationLogOptions, NotificationLogResource, OpenApiPart,
+    Problem, ProblemKind, check_resume_point, compat_eventsourcing_1, compat_eventsourcing_8,
+    compat_eventsourcing_9, compat_iddd, iddd, log_problem, open_api_dialects, query,
 };
 
 /// The topic of redacted notifications in the dialects of older systems, whose readers would stumble over one that says
@@ -52,10 +55,9 @@ const JSON: &str = "application/json";
 /// GET, HEAD and OPTIONS; a slash at the end may be there or not, and a section that is asked for with an encoded comma is at
 /// the address with a plain one (308). `state` is what the store holds, in base64: JSON
 /// as it was written, unless the box compresses or encrypts it. What is redacted has the topic [`REDACTED_TOPIC`] and
-/// the state `{}`. An answer with as many notifications as were asked
-/// for, or that the log has gone beyond, will never change and says so (unless streams may be
-/// [deleted](Self::redactable)); one with fewer has a tag, and an empty one may not be kept. Errors are
-/// [`Problem`]s: 400 `malformed-page-id` and `malformed-request` for what can't be read, and those of the log. The
+/// the state `{}`. No address here carries the epoch of the log, so every answer is asked for again by its tag, which costs no
+/// reading of events; one without notifications has none and may not be kept. Errors are
+/// [`Problem`]s: 400 `malformed-page-id`, `malformed-request` and `unknown-parameter` for what can't be read, and those of the log. The
 /// links of `IDDD_Samples` are absolute, as its reader needs them, if there is a [public base](Self::public_base).
 ///
 /// ```
@@ -76,12 +78,10 @@ pub struct Dialects {
 
 #[derive(Debug, Clone)]
 struct Served {
-    log: Arc<dyn NotificationLog>,
-    restricted: bool,
-    redactable: Option<Duration>,
+    sections: Arc<SectionCache>,
     public_base: Option<Url>,
     /// Where the pages of the book's services are.
-    iddd_path: String,
+    addresses: Addresses,
 }
 
 /// A way in which an older system asks.
@@ -114,15 +114,35 @@ impl Dialect {
 }
 
 /// What a dialect makes of a part of the log.
-struct Answer {
-    body: Vec<u8>,
-    media_type: &'static str,
-    tag: Option<EntityTag>,
-    is_final: bool,
+enum Answer {
+    /// A body, with the tag that it is known by.
+    Body {
+        body: Vec<u8>,
+        media_type: &'static str,
+        tag: Option<EntityTag>,
+        /// Whether the log has gone beyond it, so that making it smaller is worth the work.
+        is_final: bool,
+    },
+    /// The request has it already.
+    Known(EntityTag),
+}
+
+/// A request, and the content codings that it takes.
+struct Asked<'a> {
+    headers: &'a HeaderMap,
+    codings: AcceptedCodings,
+}
+
+impl Asked<'_> {
+    /// The answer to a request that has what this tag names.
+    fn known(&self, tag: Option<EntityTag>) -> Option<Answer> {
+        let tag = tag?.known(self.headers, &self.codings, self.codings.best())?;
+        Some(Answer::Known(tag))
+    }
 }
 
 impl Dialects {
-    /// The dialects of `log` below `path`, such as `/orders/compat`; for everyone.
+    /// The dialects of `log` below `path`, such as `/orders/compat`.
     ///
     /// # Errors
     ///
@@ -131,36 +151,36 @@ impl Dialects {
         log: Arc<dyn NotificationLog>,
         path: impl Into<String>,
     ) -> Result<Self, InvalidPath> {
-        let path = path.into();
+        let bytes = NotificationLogOptions::DEFAULT_CACHE_BYTES;
+        Self::with_sections(Arc::new(SectionCache::new(log, bytes)), path.into())
+    }
+
+    /// The dialects of the log of `resource`, below `path`: what one of them reads need not be read for the other.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] if the path can't be served.
+    pub fn of(
+        resource: &NotificationLogResource,
+        path: impl Into<String>,
+    ) -> Result<Self, InvalidPath> {
+        Self::with_sections(resource.sections(), path.into())
+    }
+
+    fn with_sections(sections: Arc<SectionCache>, path: String) -> Result<Self, InvalidPath> {
         NotificationLogOptions::new(&path).check()?;
         let served = Served {
-            log,
-            restricted: false,
-            redactable: None,
+            sections,
             public_base: None,
-            iddd_path: format!("{path}/iddd/notifications"),
+            addresses: Addresses::new(&iddd_path(&path), None, None),
         };
         Ok(Self { path, served })
-    }
-
-    /// Whether access depends on who asks, so that shared caches must not keep answers.
-    #[must_use]
-    pub const fn restricted(mut self, restricted: bool) -> Self {
-        self.served.restricted = restricted;
-        self
-    }
-
-    /// How long caches may keep what is final before they ask again, if streams may be deleted from the log; as
-    /// [`NotificationLogOptions::redactable`].
-    #[must_use]
-    pub const fn redactable(mut self, max_age: Option<Duration>) -> Self {
-        self.served.redactable = max_age;
-        self
     }
 
     /// What stands before paths in links, such as `https://shop.example`.
     #[must_use]
     pub fn public_base(mut self, base: Option<Url>) -> Self {
+        self.served.addresses = Addresses::new(&iddd_path(&self.path), base.as_ref(), None);
         self.served.public_base = base;
         self
     }
@@ -208,13 +228,12 @@ impl Served {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Problem::method_not_allowed(METHODS).into_response();
         }
-        if let Some(moved) = self.moved(request.uri.path()) {
+        let path = request.uri.path();
+        let slash = if path.ends_with('/') { "/" } else { "" };
+        if let Some(moved) = moved(self.public_base.as_ref(), path, slash) {
             return moved;
         }
-        let made = match self.make(dialect, &request).await {
-            Ok(answer) => self.send(answer, &request.headers).await,
-            Err(problem) => Err(problem),
-        };
+        let made = self.make(dialect, &request).await;
         let response = made.unwrap_or_else(IntoResponse::into_response);
         if request.method == Method::HEAD {
             return Response::from_parts(response.into_parts().0, Body::empty());
@@ -222,41 +241,49 @@ impl Served {
         response
     }
 
-    /// The way to the address of a section that was asked for with an encoded comma.
-    fn moved(&self, path: &str) -> Option<Response> {
-        let whole = path.strip_suffix('/').unwrap_or(path);
-        let (above, segment) = whole.rsplit_once('/')?;
-        let slash = if whole == path { "" } else { "/" };
-        let base = self.public_base.as_ref().map_or("", Url::as_str);
-        let base = base.trim_end_matches('/');
-        moved(&format!("{base}{above}/{}{slash}", decoded(segment)?))
+    async fn make(&self, dialect: Dialect, request: &Parts) -> Result<Response, Problem> {
+        check_resume_point(self.sections.log(), &request.headers).await?;
+        let asked = Asked {
+            headers: &request.headers,
+            codings: AcceptedCodings::of(&request.headers)?,
+        };
+        let answer = self.ask(dialect, request, &asked).await?;
+        self.send(answer, &asked).await
     }
 
-    async fn make(&self, dialect: Dialect, request: &Parts) -> Result<Answer, Problem> {
+    async fn ask(
+        &self,
+        dialect: Dialect,
+        request: &Parts,
+        asked: &Asked<'_>,
+    ) -> Result<Answer, Problem> {
         let path = request.uri.path().trim_end_matches('/');
         let (above, segment) = path.rsplit_once('/').unwrap_or(("", path));
+        if !matches!(dialect, Dialect::Eventsourcing9Query) {
+            query::none(request.uri.query())?;
+        }
         match dialect {
             Dialect::Eventsourcing9Section => {
                 let range = compat_eventsourcing_9::section_range(segment)?;
-                self.range(range, compat_eventsourcing_9::section).await
+                self.range(range, asked, compat_eventsourcing_9::section)
+                    .await
             }
             Dialect::Eventsourcing9Query => {
-                let query = request.uri.query().unwrap_or_default();
-                let range = compat_eventsourcing_9::query_range(query)?;
-                self.range(range, |items, _| compat_eventsourcing_9::list(items))
+                let range = compat_eventsourcing_9::query_range(request.uri.query())?;
+                self.range(range, asked, |items, _| compat_eventsourcing_9::list(items))
                     .await
             }
             Dialect::Eventsourcing8 => {
                 let target = compat_eventsourcing_8::Target::of(segment)?;
-                self.eventsourcing_8(target).await
+                self.eventsourcing_8(target, asked).await
             }
             Dialect::Eventsourcing1 => {
                 let name = above.rsplit_once('/').map_or(above, |(_, name)| name);
                 let target = compat_eventsourcing_1::Target::of(segment)?;
-                self.eventsourcing_1(name, target).await
+                self.eventsourcing_1(name, target, asked).await
             }
-            Dialect::IdddCurrent => self.iddd(None).await,
-            Dialect::IdddPage => self.iddd(compat_iddd::target(Some(segment))?).await,
+            Dialect::IdddCurrent => self.iddd(None, asked).await,
+            Dialect::IdddPage => self.iddd(compat_iddd::target(Some(segment))?, asked).await,
         }
     }
 
@@ -264,16 +291,26 @@ impl Served {
     async fn range(
         &self,
         range: LogRange,
+        asked: &Asked<'_>,
         write: impl FnOnce(&[Notification], usize) -> Vec<u8>,
     ) -> Result<Answer, Problem> {
-        let log = self.identity().await?;
-        let read = range.read(&*self.log, log.page_size).await;
-        let items = read.map_err(|error| problem(&log, &error))?;
-        let tag = EntityTag::range(log.epoch, &items, "eventsourcing-9");
-        Ok(Answer {
+        const FORMAT: &str = "eventsourcing-9";
+        let known = self.describe().await?;
+        // Which notifications of some topics there are is seen by reading alone.
+        if range.topics.is_empty() {
+            let limit = u64::try_from(range.limit).unwrap_or(u64::MAX);
+            let high = range.from.saturating_add(limit).saturating_sub(1);
+            let tag = unread(&known, range.from, high, FORMAT);
+            if let Some(answer) = asked.known(tag) {
+                return Ok(answer);
+            }
+        }
+        let read = range.read(&self.sections, known.log.page_size).await;
+        let items = read.map_err(|error| problem(&known.log, &error))?;
+        Ok(Answer::Body {
             body: write(&items, range.limit),
             media_type: JSON,
-            tag,
+            tag: EntityTag::range(known.log.epoch, &items, FORMAT),
             is_final: !items.is_empty() && items.len() == range.limit,
         })
     }
@@ -281,12 +318,15 @@ impl Served {
     async fn eventsourcing_8(
         &self,
         target: compat_eventsourcing_8::Target,
+        asked: &Asked<'_>,
     ) -> Result<Answer, Problem> {
         use compat_eventsourcing_8::{Target, section, section_size};
-        let log = self.identity().await?;
+        const FORMAT: &str = "eventsourcing-8";
+        let known = self.describe().await?;
+        let log = &known.log;
         let id = match target {
             Target::SectionSize => {
-                return Ok(Answer {
+                return Ok(Answer::Body {
                     body: section_size(log.page_size),
                     media_type: JSON,
                     tag: None,
@@ -294,20 +334,21 @@ impl Served {
                 });
             }
             Target::Holding(first) => SectionId::containing(first, log.page_size),
-            Target::Current => self.section_to_come(&log).await?,
+            Target::Current => self.section_to_come(log).await?,
         };
         // The highest ids of all lie in no whole section.
         if id.on_grid(log.page_size).is_err() {
-            return Err(problem(&log, &SectionIdError::Malformed.into()));
+            return Err(problem(log, &SectionIdError::Malformed.into()));
         }
-        let read = self.read(&log, id).await?;
-        let tag = EntityTag::range(log.epoch, &read.items, "eventsourcing-8");
-        Ok(Answer {
+        if let Some(answer) = asked.known(unread(&known, id.low(), id.high(), FORMAT)) {
+            return Ok(answer);
+        }
+        let read = self.read(log, id).await?;
+        Ok(Answer::Body {
             body: section(&read),
             media_type: JSON,
-            tag,
-            // The current section is another one soon, by the same name.
-            is_final: is_full(&read) && target != Target::Current,
+            tag: EntityTag::range(log.epoch, &read.items, FORMAT),
+            is_final: is_full(&read),
         })
     }
 
@@ -315,43 +356,57 @@ impl Served {
         &self,
         name: &str,
         target: compat_eventsourcing_1::Target,
+        asked: &Asked<'_>,
     ) -> Result<Answer, Problem> {
         use compat_eventsourcing_1::{Target, section};
-        let log = self.identity().await?;
-        // A log beside the box's own has the box's name before its own, with a slash.
+        const FORMAT: &str = "eventsourcing-1";
+        let known = self.describe().await?;
+        let log = &known.log;
+        // A log alongside the box's own has the box's name before its own, with a slash.
         if log.name.rsplit('/').next() != Some(name) {
             let detail = format!("the log of this box is named {}", log.name);
             return Err(Problem::new(&ProblemKind::UNKNOWN_PATH).with_detail(detail));
         }
         let id = match target {
-            Target::Section(id) => id,
-            Target::Current => self.section_to_come(&log).await?,
+            Target::Section(id) => id
+                .on_grid(log.page_size)
+                .map_err(|error| problem(log, &error.into()))?,
+            Target::Current => self.section_to_come(log).await?,
         };
-        let read = self.read(&log, id).await?;
-        Ok(Answer {
+        if let Some(answer) = asked.known(unread_page(&known, id, FORMAT)) {
+            return Ok(answer);
+        }
+        let read = self.read(log, id).await?;
+        Ok(Answer::Body {
             body: section(&read),
             media_type: JSON,
-            tag: page_tag(&log, id, read.archived, &read.items, "eventsourcing-1"),
-            is_final: read.archived && target != Target::Current,
+            tag: page_tag(log, id, read.archived, &read.items, FORMAT),
+            is_final: read.archived,
         })
     }
 
-    async fn iddd(&self, wanted: Option<SectionId>) -> Result<Answer, Problem> {
-        let log = self.identity().await?;
-        let read = compat_iddd::Page::read(wanted, &*self.log, log.page_size).await;
-        let page = read.map_err(|error| problem(&log, &error))?;
-        Ok(Answer {
-            body: page.body(&self.iddd_path, self.public_base.as_ref()),
+    async fn iddd(&self, wanted: Option<SectionId>, asked: &Asked<'_>) -> Result<Answer, Problem> {
+        let format = self.addresses.tag("iddd-20");
+        let known = self.describe().await?;
+        let expected = wanted.unwrap_or_else(|| compat_iddd::holding(known.last));
+        if let Some(answer) = asked.known(unread_page(&known, expected, &format)) {
+            return Ok(answer);
+        }
+        let log = &known.log;
+        let read = compat_iddd::Page::read(wanted, &self.sections, log.page_size).await;
+        let page = read.map_err(|error| problem(log, &error))?;
+        Ok(Answer::Body {
+            body: page.body(&self.addresses),
             media_type: iddd::MEDIA_TYPE,
-            tag: page_tag(&log, page.id, page.archived, &page.items, "iddd-20"),
+            tag: page_tag(log, page.id, page.archived, &page.items, &format),
             is_final: page.archived,
         })
     }
 
     /// The section that the next notification will be in.
     async fn section_to_come(&self, log: &LogIdentity) -> Result<SectionId, Problem> {
-        let current = self.log.current().await;
-        let current = current.map_err(|error| problem(log, &error))?;
+        let current = self.sections.current().await;
+        let (_, current) = current.map_err(|error| problem(log, &error))?;
         if is_full(&current) {
             Ok(current.id.next())
         } else {
@@ -359,44 +414,68 @@ impl Served {
         }
     }
 
-    async fn read(&self, log: &LogIdentity, id: SectionId) -> Result<Section, Problem> {
-        let read = self.log.section(&id.into()).await;
-        read.map_err(|error| problem(log, &error))
+    async fn read(&self, log: &LogIdentity, id: SectionId) -> Result<Arc<Section>, Problem> {
+        let read = self.sections.section(id).await;
+        read.map(|(_, section)| section)
+            .map_err(|error| problem(log, &error))
     }
 
-    async fn identity(&self) -> Result<LogIdentity, Problem> {
-        match self.log.describe().await {
-            Ok(description) => Ok(description.log),
-            Err(error) => {
-                tracing::warn!(%error, "a notification log does not answer");
-                Err(log_problem::to_problem(&error))
-            }
-        }
+    async fn describe(&self) -> Result<LogDescription, Problem> {
+        let described = self.sections.describe().await;
+        described.map_err(|error| {
+            tracing::warn!(%error, "a notification log does not answer");
+            log_problem::to_problem(&error)
+        })
     }
 
-    async fn send(&self, answer: Answer, request: &HeaderMap) -> Result<Response, Problem> {
-        let codings = AcceptedCodings::of(request)?;
-        let cache_control = match (&answer.tag, answer.is_final) {
-            (None, _) => HeaderValue::from_static("no-store"),
-            (Some(_), false) => HeaderValue::from_static("no-cache"),
-            (Some(_), true) => freshness::of_archived(self.restricted, self.redactable),
-        };
-        let no_link = HeaderValue::from_static("");
-        let made = Rendered::new(
-            answer.body,
-            answer.media_type,
-            no_link,
+    async fn send(&self, answer: Answer, asked: &Asked<'_>) -> Result<Response, Problem> {
+        let caching = |cache_control| Caching {
             cache_control,
-            answer.tag,
-        );
-        let coding = if answer.is_final {
-            codings.for_body(made.n_bytes())
+            vary: HeaderValue::from_static("Accept-Encoding"),
+        };
+        let (body, media_type, tag, is_final) = match answer {
+            Answer::Known(tag) => return Ok(not_modified(&caching(GROWING), &tag)),
+            Answer::Body {
+                body,
+                media_type,
+                tag,
+                is_final,
+            } => (body, media_type, tag, is_final),
+        };
+        let caching = caching(if tag.is_some() { GROWING } else { NOT_KEPT });
+        let made = Rendered::new(body, media_type, HeaderValue::from_static(""), tag);
+        let coding = if is_final {
+            asked.codings.for_body(made.n_bytes())
         } else {
-            codings.plain()
+            asked.codings.plain()
         };
         let made = Arc::new(made).coded(coding).await?;
-        Ok(made.answer(request, &codings))
+        Ok(made.answer(asked.headers, &asked.codings, &caching))
     }
+}
+
+fn iddd_path(path: &str) -> String {
+    format!("{path}/iddd/notifications")
+}
+
+/// The tag of the notifications from `low` to `high`, as far as the log goes, where it is known without reading them: while nothing
+/// of the log is redacted.
+fn unread(known: &LogDescription, low: u64, high: u64, format: &str) -> Option<EntityTag> {
+    let high = high.min(known.last);
+    (known.n_redacted == 0 && low <= high)
+        .then(|| EntityTag::whole_range(known.log.epoch, low, high, format))
+}
+
+/// The same of a page that says whether the log has gone beyond it.
+fn unread_page(known: &LogDescription, id: SectionId, format: &str) -> Option<EntityTag> {
+    if known.n_redacted > 0 || id.low() > known.last {
+        return None;
+    }
+    Some(if id.high() < known.last {
+        EntityTag::archived(known.log.epoch, id, 0, format)
+    } else {
+        EntityTag::growing(known.log.epoch, id, known.last, 0, format)
+    })
 }
 
 /// Of a page that says whether the log has gone beyond it; none of one in which there is nothing yet.

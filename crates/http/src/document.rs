@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
+use tokio::sync::OnceCell;
+
 use crate::accept_encoding::AcceptedCodings;
+use crate::coding::Coding;
 use crate::entity_tag::EntityTag;
 use crate::json_page::JsonPage;
-use crate::page_cache::Rendered;
+use crate::rendered::{Caching, Rendered};
 use crate::representation::{self, Format};
 use crate::served::GROWING;
 use crate::{Problem, ProblemKind, Reading};
@@ -32,7 +35,28 @@ use crate::{Problem, ProblemKind, Reading};
 #[derive(Debug, Clone)]
 pub struct Document {
     /// The format that is given to those who accept anything comes first.
-    formats: Vec<(&'static dyn Format, Arc<Rendered>)>,
+    formats: Arc<[Written]>,
+}
+
+/// The document in one format.
+#[derive(Debug)]
+struct Written {
+    format: &'static dyn Format,
+    plain: Arc<Rendered>,
+    /// In each of [`Coding::CODED`], once it was asked for.
+    coded: [OnceCell<Arc<Rendered>>; Coding::CODED.len()],
+}
+
+impl Written {
+    /// In this coding, which is done once.
+    async fn coded(&self, coding: Coding) -> Result<Arc<Rendered>, Problem> {
+        let mut cells = Coding::CODED.iter().zip(&self.coded);
+        let Some((_, cell)) = cells.find(|(of, _)| **of == coding) else {
+            return Ok(Arc::clone(&self.plain));
+        };
+        let make = || Arc::clone(&self.plain).coded(coding);
+        cell.get_or_try_init(make).await.map(Arc::clone)
+    }
 }
 
 impl Document {
@@ -51,8 +75,12 @@ impl Document {
     ) -> Self {
         let formats = formats.into_iter().map(|(format, body, link)| {
             let tag = EntityTag::of_body(&body, format.tag());
-            let made = Rendered::in_format(body, format, link, GROWING, Some(tag));
-            (format, Arc::new(made))
+            let made = Rendered::in_format(body, format, link, Some(tag));
+            Written {
+                format,
+                plain: Arc::new(made),
+                coded: Default::default(),
+            }
         });
         Self {
             formats: formats.collect(),
@@ -76,18 +104,23 @@ impl Document {
     pub async fn answer(&self, request: &HeaderMap) -> Result<Response, Problem> {
         let codings = AcceptedCodings::of(request)?;
         let wanted = match &*self.formats {
-            [(_, only)] => only,
+            [only] => only,
             several => {
-                let offered = several.iter().map(|(format, _)| format.media_type());
+                let offered = several.iter().map(|written| written.format.media_type());
                 let place = representation::place_of(request, offered)?;
-                let Some((_, made)) = several.get(place) else {
+                let Some(written) = several.get(place) else {
                     return Err(Problem::new(&ProblemKind::INTERNAL));
                 };
-                made
+                written
             }
         };
-        let made = Arc::clone(wanted).coded(codings.plain()).await?;
-        Ok(made.answer(request, &codings))
+        let coding = codings.for_body(wanted.plain.n_bytes());
+        let made = wanted.coded(coding).await?;
+        let caching = Caching {
+            cache_control: GROWING,
+            vary: wanted.format.vary(false),
+        };
+        Ok(made.answer(request, &codings, &caching))
     }
 }
 

@@ -4,6 +4,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use boxes_notification_log::canonical_integer;
+use url::Url;
 
 /// How long the way may be remembered: a day. It only ever changes with the path of the log.
 const CACHED: HeaderValue = HeaderValue::from_static("max-age=86400");
@@ -15,14 +16,18 @@ const COMMAS: [&str; 2] = ["%2C", "%2c"];
 ///
 /// Clients and proxies may encode a comma; but a comma and an encoded one are not the same to caches (RFC 3986, 2.2: it is
 /// reserved), and a page has one address.
-pub(crate) fn decoded(segment: &str) -> Option<String> {
+fn decoded(segment: &str) -> Option<String> {
     let (low, high) = COMMAS.iter().find_map(|comma| segment.split_once(comma))?;
     let (low, high) = (canonical_integer(low).ok()?, canonical_integer(high).ok()?);
     Some(format!("{low},{high}"))
 }
 
-/// Sends the request on to the address of the page, for good. `None` if that can't be written in a header.
-pub(crate) fn moved(location: &str) -> Option<Response> {
+/// Sends the request for `path` on to the address of the page that it names with an encoded comma, for good: in its last segment, or
+/// in the last one but `suffix`. `None` for every other path.
+pub(crate) fn moved(base: Option<&Url>, path: &str, suffix: &str) -> Option<Response> {
+    let (above, segment) = path.strip_suffix(suffix)?.rsplit_once('/')?;
+    let base = base.map_or("", Url::as_str).trim_end_matches('/');
+    let location = format!("{base}{above}/{}{suffix}", decoded(segment)?);
     let location = HeaderValue::try_from(location).ok()?;
     let headers = [(LOCATION, location), (CACHE_CONTROL, CACHED)];
     Some((StatusCode::PERMANENT_REDIRECT, headers).into_response())

@@ -55,6 +55,14 @@ impl EntityTag {
         }))
     }
 
+    /// The same of all notifications from `first` to `last`, of which none is redacted.
+    pub(crate) fn whole_range(epoch: Uuid, first: u64, last: u64, format: &str) -> Self {
+        let n_items = (last - first).saturating_add(1);
+        Self::new(epoch, 0, format, |text| {
+            write!(text, "{first}-{last}-{n_items}")
+        })
+    }
+
     /// Of what is known by nothing but its bytes.
     pub(crate) fn of_body(body: &[u8], format: &str) -> Self {
         let mut text = String::from("\"");
@@ -156,6 +164,13 @@ pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
         };
         elements(text, b',').any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == this)
     })
+}
+
+/// The strong entity tag of a body that is known by nothing but its bytes: the same bytes have the same tag in every process. `kind`
+/// consists of letters, digits and `.-`.
+#[must_use]
+pub fn tag_of_body(body: &[u8], kind: &str) -> HeaderValue {
+    EntityTag::of_body(body, kind).0
 }
 
 /// How many of these are redacted.

@@ -5,15 +5,17 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use boxes_notification_log::{Section, canonical_integer};
+use boxes_notification_log::Section;
+use boxes_recorder::Notification;
 use bytes::Bytes;
 use futures::stream;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
-use crate::json_page;
-use crate::{Problem, ProblemKind};
+use crate::resume_point::ResumePoint;
+use crate::{Problem, ProblemKind, json_page, query};
 
 /// How a stream is asked for, and labelled.
 pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
@@ -21,18 +23,116 @@ pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells proxies of nginx's kind to pass on each event as it comes.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// How many pieces wait for a client that reads slowly; each holds the events of at most one section.
-const BUFFERED_PIECES: usize = 1;
+/// About how many bytes of events are made at a time for one client; a single event may have more.
+const PIECE_BYTES: usize = 256 * 1024;
+/// How many bytes are handed to a connection at a time: it takes the next ones when the client has read.
+const SLICE_BYTES: usize = 64 * 1024;
+/// How many slices wait for a client that reads slowly.
+const BUFFERED_SLICES: usize = 1;
 /// The bytes of an event besides what it holds: about, for one allocation.
 const EVENT_OVERHEAD: usize = 512;
 
 /// A line that is no event.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
+/// What a client asks a stream for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamRequest {
+    /// After which notification it begins; `None` for what comes from now on.
+    pub(crate) after: Option<ResumePoint>,
+    /// Whether every event has the default name, so that one handler of an `EventSource` takes all of them.
+    pub(crate) as_messages: bool,
+}
+
+impl StreamRequest {
+    /// Its parameters.
+    pub(crate) const PARAMETERS: &[&str] = &["after", "event"];
+
+    /// By `Last-Event-ID`, or else by `?after=`: the header counts more, because a browser that connects again repeats the query that
+    /// it began with. And by `?event=message`.
+    ///
+    /// # Errors
+    ///
+    /// 400 `malformed-resume-point` for what is no place in a log, `malformed-request` for another name of events,
+    /// `unknown-parameter` for another parameter.
+    pub(crate) fn of(request: &Parts) -> Result<Self, Problem> {
+        let mut asked = Self {
+            after: None,
+            as_messages: false,
+        };
+        for (name, value) in query::parameters(request.uri.query(), Self::PARAMETERS)? {
+            if name == "after" {
+                asked.after = Some(value.parse()?);
+            } else if value == "message" {
+                asked.as_messages = true;
+            } else {
+                return Err(Problem::new(&ProblemKind::MALFORMED_REQUEST).with_detail(
+                    "event is message, for all events under the default name, or absent",
+                ));
+            }
+        }
+        if let Some(id) = request.headers.get(LAST_EVENT_ID) {
+            let id = id.to_str();
+            let id = id.map_err(|_| Problem::new(&ProblemKind::MALFORMED_RESUME_POINT))?;
+            asked.after = Some(id.parse()?);
+        }
+        Ok(asked)
+    }
+}
+
+/// Events of one section, as they are sent.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Bytes,
+    /// The last notification in it.
+    pub(crate) newest: u64,
+    /// Whether it goes to the end of the section.
+    pub(crate) is_last: bool,
+}
+
+impl Piece {
+    /// The events of the section after `position`, as many as fit into a piece and at least one; `None` if there are none.
+    pub(crate) fn of(section: &Section, position: u64, as_messages: bool) -> Option<Self> {
+        let mut new = section
+            .items
+            .iter()
+            .filter(|item| item.id > position)
+            .peekable();
+        let (mut bytes, mut newest) = (Vec::new(), None);
+        while let Some(item) = new.peek() {
+            let size = EVENT_OVERHEAD + item.event.state.len() + item.event.metadata.len();
+            if newest.is_some() && bytes.len().saturating_add(size) > PIECE_BYTES {
+                break;
+            }
+            bytes.reserve(size);
+            write_event(&mut bytes, item, section.log.epoch, as_messages);
+            newest = Some(item.id);
+            new.next();
+        }
+        Some(Self {
+            bytes: bytes.into(),
+            newest: newest?,
+            is_last: new.peek().is_none(),
+        })
+    }
+}
+
+fn write_event(bytes: &mut Vec<u8>, item: &Notification, epoch: Uuid, as_message: bool) {
+    bytes.extend_from_slice(format!("id: {}@{epoch}\n", item.id).as_bytes());
+    if !as_message {
+        bytes.extend_from_slice(b"event: ");
+        on_one_line(bytes, item.event.topic.as_bytes());
+        bytes.push(b'\n');
+    }
+    bytes.extend_from_slice(b"data: ");
+    on_one_line(bytes, &json_page::item(item));
+    bytes.extend_from_slice(b"\n\n");
+}
+
 /// The events of a stream go in here.
 #[derive(Debug)]
 pub(crate) struct EventSender {
-    pieces: mpsc::Sender<Bytes>,
+    slices: mpsc::Sender<Bytes>,
     patience: Duration,
 }
 
@@ -41,36 +141,28 @@ pub(crate) struct EventSender {
 pub(crate) struct Gone;
 
 impl EventSender {
-    /// The events of the section after `position`.
-    pub(crate) async fn send(&self, section: &Section, position: u64) -> Result<(), Gone> {
-        let new = section.items.iter().filter(|item| item.id > position);
-        let sizes = new
-            .clone()
-            .map(|item| EVENT_OVERHEAD + item.event.state.len());
-        let mut piece = Vec::with_capacity(sizes.sum());
-        for item in new {
-            piece.extend_from_slice(format!("id: {}\nevent: ", item.id).as_bytes());
-            on_one_line(&mut piece, item.event.topic.as_bytes());
-            piece.extend_from_slice(b"\ndata: ");
-            on_one_line(&mut piece, &json_page::item(item));
-            piece.extend_from_slice(b"\n\n");
+    /// Sends events, a slice at a time, so that a client that reads slowly holds only what is made for it.
+    pub(crate) async fn send(&self, mut events: Bytes) -> Result<(), Gone> {
+        while !events.is_empty() {
+            let slice = events.split_to(events.len().min(SLICE_BYTES));
+            self.slice(slice).await?;
         }
-        self.piece(piece.into()).await
+        Ok(())
     }
 
     /// Something that is no event, so that the client, and proxies on the way, see that the stream is alive.
     pub(crate) async fn comment(&self) -> Result<(), Gone> {
-        self.piece(COMMENT).await
+        self.slice(COMMENT).await
     }
 
-    async fn piece(&self, piece: Bytes) -> Result<(), Gone> {
-        let sent = tokio::time::timeout(self.patience, self.pieces.send(piece)).await;
+    async fn slice(&self, slice: Bytes) -> Result<(), Gone> {
+        let sent = tokio::time::timeout(self.patience, self.slices.send(slice)).await;
         sent.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 
     /// Comes back when the client has gone away.
     pub(crate) async fn gone(&self) {
-        self.pieces.closed().await;
+        self.slices.closed().await;
     }
 }
 
@@ -85,13 +177,18 @@ fn on_one_line(piece: &mut Vec<u8>, text: &[u8]) {
 
 /// An answer, and where its events go. A client that does not take one for as long as `patience` is given up.
 pub(crate) fn open(patience: Duration) -> (Response, EventSender) {
-    let (pieces, waiting) = mpsc::channel(BUFFERED_PIECES);
-    let events = stream::unfold(waiting, |mut waiting| async {
-        let piece = waiting.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(piece), waiting))
+    let (body, sender) = sliced(patience);
+    (answer(body), sender)
+}
+
+/// A body, and where its slices go; likewise.
+pub(crate) fn sliced(patience: Duration) -> (Body, EventSender) {
+    let (slices, waiting) = mpsc::channel(BUFFERED_SLICES);
+    let body = stream::unfold(waiting, |mut waiting| async {
+        let slice = waiting.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(slice), waiting))
     });
-    let response = answer(Body::from_stream(events));
-    (response, EventSender { pieces, patience })
+    (Body::from_stream(body), EventSender { slices, patience })
 }
 
 /// The head of a stream, with this body.
@@ -103,32 +200,4 @@ pub(crate) fn answer(body: Body) -> Response {
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     response
-}
-
-/// The notification after which the request would have events: by `Last-Event-ID`, or else by `?after=`.
-///
-/// The header counts more, because a browser that connects again repeats the query that it began with. `None` if
-/// the request names neither.
-///
-/// # Errors
-///
-/// 400 if it is no integer from 0, without sign or leading zero.
-pub(crate) fn resume_point(request: &Parts) -> Result<Option<u64>, Problem> {
-    let by_query = request.uri.query().and_then(|query| {
-        let mut pairs = query.split('&');
-        pairs.find_map(|pair| pair.strip_prefix("after="))
-    });
-    let by_header = last_event_id(&request.headers)?;
-    let Some(text) = by_header.or(by_query) else {
-        return Ok(None);
-    };
-    canonical_integer(text)
-        .map(Some)
-        .map_err(|_| Problem::new(&ProblemKind::MALFORMED_RESUME_POINT))
-}
-
-fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let id = headers.get(LAST_EVENT_ID).map(HeaderValue::to_str);
-    id.transpose()
-        .map_err(|_| Problem::new(&ProblemKind::MALFORMED_RESUME_POINT))
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 
-/// `Cache-Control` of archived pages and single notifications.
+/// `Cache-Control` of what is archived in a log, at an address that carries the log's epoch or names its content.
 ///
 /// For a year, because they never change. Of a log from which streams may be deleted only for as long as
 /// `redactable` says, and then not without asking: so what was redacted is out of every cache after that time.
 /// Only in the caches of those who asked where access depends on who that is.
-pub(crate) fn of_archived(restricted: bool, redactable: Option<Duration>) -> HeaderValue {
+#[must_use]
+pub fn archived_freshness(restricted: bool, redactable: Option<Duration>) -> HeaderValue {
     let scope = if restricted { "private" } else { "public" };
     let text = match redactable {
         None => format!("{scope}, max-age=31536000, immutable"),
@@ -32,7 +33,7 @@ mod tests {
             (false, hour, "public, max-age=3600, must-revalidate"),
             (true, hour, "private, max-age=3600, must-revalidate"),
         ] {
-            assert_eq!(of_archived(restricted, redactable), expected);
+            assert_eq!(archived_freshness(restricted, redactable), expected);
         }
     }
 }

@@ -44,7 +44,7 @@ impl Format for Html {
 
     /// With the number of the layout: bodies that look otherwise need another tag, also where they show the same.
     fn tag(&self) -> &'static str {
-        "html-1"
+        "html-2"
     }
 
     fn headers(&self) -> HeaderMap {

@@ -34,7 +34,7 @@ pub(crate) fn description(of: &LogDescription, addresses: &Addresses, links: &Li
     html.text(&log.epoch.to_string());
     html.raw("</code><br><span class=dim>Another one means that the history was rewritten.</span>");
     html.raw("</dd>\n<dt>Address of a page</dt><dd><code>");
-    html.text(&addresses.page_template());
+    html.text(&addresses.page_template(log.epoch));
     html.raw("</code></dd>\n<dt>Formats of pages</dt><dd>");
     for (place, media_type) in page_media_types().enumerate() {
         html.raw(if place == 0 { "" } else { "<br>" });
@@ -45,7 +45,7 @@ pub(crate) fn description(of: &LogDescription, addresses: &Addresses, links: &Li
         html.raw("<dt>Stream of events</dt><dd><code>").text(stream);
         html.raw("</code></dd>\n");
     }
-    if let Some(template) = addresses.seal_template() {
+    if let Some(template) = addresses.seal_template(log.epoch) {
         html.raw("<dt>Seal of an archived page</dt><dd><code>");
         html.text(&template).raw("</code>");
         if let Some(keys) = links.href("keys") {

@@ -167,18 +167,11 @@ fn way(html: &mut MarkupText, href: Option<&str>, relation: &str, text: &str) {
 /// A notification among others: one line, and what it holds folded beneath.
 fn row(html: &mut MarkupText, item: &Notification, links: &Links) {
     let event = &item.event;
-    let href = links
-        .href("current")
-        .map(|current| format!("{current}/{}", item.id));
+    let href = links.notification(item.id);
     html.raw("<tbody>\n<tr><td class=no")
         .attribute("id", &format!("n{}", item.id))
         .raw(">");
-    match &href {
-        Some(href) => anchor(html, href, None, &item.id.to_string()),
-        None => {
-            html.number(item.id);
-        }
-    }
+    anchor(html, &href, None, &item.id.to_string());
     html.raw("</td><td class=topic>");
     topic(html, &event.topic);
     html.raw("</td><td class=who")
@@ -192,7 +185,7 @@ fn row(html: &mut MarkupText, item: &Notification, links: &Links) {
     html.raw("</td></tr>\n<tr><td class=more colspan=4><details><summary>");
     preview(html, event);
     html.raw("</summary><dl>\n");
-    payload(html, event, LISTED_BYTES, href.as_deref());
+    payload(html, event, LISTED_BYTES, Some(&href));
     html.raw("<dt>Aggregate</dt><dd><code>")
         .text(&event.originator_id.to_string())
         .raw("</code></dd>\n");

@@ -28,7 +28,7 @@ impl Format for Iddd {
     }
 
     fn tag(&self) -> &'static str {
-        "iddd"
+        "iddd-2"
     }
 
     fn only_by_name(&self) -> bool {

@@ -26,8 +26,9 @@ impl Format for JsonPage {
         "application/json"
     }
 
+    /// With the number of the form: bodies that are written otherwise need another tag, also where they say the same.
     fn tag(&self) -> &'static str {
-        "json"
+        "json-2"
     }
 }
 
@@ -102,9 +103,9 @@ impl DescriptionFormat for JsonPage {
             json.raw(if place == 0 { "" } else { "," }).string(format);
         }
         json.raw("],\"uri_template\":")
-            .string(&addresses.page_template())
+            .string(&addresses.page_template(of.log.epoch))
             .raw(",");
-        if let Some(template) = addresses.seal_template() {
+        if let Some(template) = addresses.seal_template(of.log.epoch) {
             json.raw("\"seal_uri_template\":")
                 .string(&template)
                 .raw(",");
@@ -231,8 +232,7 @@ mod tests {
         };
         let section = Section::new(log, id, vec![Notification { id: 21, event }], 21).unwrap();
         let addresses = Addresses::new("/orders/notifications", None, None);
-        let first = SectionId::first(section.log.page_size);
-        let links = addresses.of_page(id, first, section.previous.as_ref(), None, Some((21, id)));
+        let links = addresses.of_page(&section);
         String::from_utf8(JsonPage.page(&section, &links)).unwrap()
     }
 
@@ -246,10 +246,12 @@ mod tests {
                 r#"{"id":21,"event_id":"00000000-0000-0000-0000-000000000001","topic":"orders.order.placed","#,
                 r#""version":1,"originator_id":"00000000-0000-0000-0000-000000000002","originator_version":7,"#,
                 r#""occurred_on":"2026-11-23T15:00:00.100000Z","state":{ "customer": "ALFKI" },"#,
-                r#""metadata":{"correlation_id":"c"}}],"links":{"self":"/orders/notifications/21,40","#,
-                r#""current":"/orders/notifications","first":"/orders/notifications/1,20","#,
-                r#""previous":"/orders/notifications/1,20","prev-archive":"/orders/notifications/1,20","#,
-                r#""last":"/orders/notifications/21,40"}}"#,
+                r#""metadata":{"correlation_id":"c"}}],"links":{"self":"/orders/notifications/00000000-0000-0000-0000-000000005b0c/21,40","#,
+                r#""current":"/orders/notifications","#,
+                r#""first":"/orders/notifications/00000000-0000-0000-0000-000000005b0c/1,20","#,
+                r#""previous":"/orders/notifications/00000000-0000-0000-0000-000000005b0c/1,20","#,
+                r#""prev-archive":"/orders/notifications/00000000-0000-0000-0000-000000005b0c/1,20","#,
+                r#""last":"/orders/notifications/00000000-0000-0000-0000-000000005b0c/21,40"}}"#,
             )
         );
     }

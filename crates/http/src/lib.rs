@@ -5,10 +5,10 @@
 //!
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
 //! [`NotificationLogOptions`] say (`resource.rs`); what they have in common is in `served.rs`, and what each of them answers in
-//! `page_resource.rs` (with `growing_page.rs`), `notification_resource.rs`, `description_resource.rs`, `live_stream.rs` and `feed.rs`; a request is understood by `accept.rs`, `accept_encoding.rs`,
-//! `encoded_page_id.rs`, `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
+//! `page_resource.rs`, `notification_resource.rs`, `description_resource.rs`, `live_stream.rs` and `feed.rs`; a request is understood by `accept.rs`, `accept_encoding.rs`,
+//! `encoded_page_id.rs`, `query.rs`, `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
 //! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`
-//! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `page_cache.rs` keeps archived ones ready to be sent; `coding.rs`
+//! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `view.rs` is how a section becomes a page at a path, `section_cache.rs` where sections and pages are kept and `rendered.rs` what is sent of them; `coding.rs`
 //! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` is how events are sent as they come, `feed.rs` how those have them who
 //! follow the profile of HTTP Feeds. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
@@ -51,7 +51,6 @@ mod fetch;
 mod foreign_dialect;
 mod foreign_log;
 mod freshness;
-mod growing_page;
 mod html;
 mod html_description;
 mod html_index;
@@ -71,7 +70,7 @@ mod open_api;
 mod open_api_dialects;
 mod open_api_log;
 mod options;
-mod page_cache;
+mod page_address;
 mod page_document;
 mod page_links;
 mod page_resource;
@@ -79,15 +78,19 @@ mod prefer;
 mod problem;
 mod problem_descriptions;
 mod problem_kind;
+mod query;
 mod reading;
 mod remote;
 mod remote_options;
+mod rendered;
 mod representation;
 mod resource;
 mod resume_point;
+mod section_cache;
 mod served;
 mod service_index;
 mod tls;
+mod view;
 mod waiting;
 
 pub use authorities::{Authorities, InvalidAuthorities};
@@ -95,12 +98,14 @@ pub use bearer_token::{BearerToken, InvalidToken};
 pub use described_routes::DescribedRoutes;
 pub use dialects::{Dialects, REDACTED_TOPIC};
 pub use document::Document;
-pub use entity_tag::is_known;
+pub use entity_tag::{is_known, tag_of_body};
 pub use foreign_dialect::ForeignDialect;
 pub use foreign_log::{ForeignNotificationLog, MISSING_TOPIC};
+pub use freshness::archived_freshness;
 pub use link_header::HeaderLink;
 pub use open_api::{InvalidOpenApi, OpenApiPart};
 pub use options::{InvalidPath, NotificationLogOptions};
+pub use page_address::AddressedPage;
 pub use prefer::MAX_WAIT;
 pub use problem::{PROBLEM_JSON, Problem, unknown_path};
 pub use problem_descriptions::problem_descriptions;
@@ -109,6 +114,6 @@ pub use reading::Reading;
 pub use remote::RemoteNotificationLog;
 pub use remote_options::{RemoteError, RemoteOptions};
 pub use resource::NotificationLogResource;
-pub use resume_point::{EPOCH_HEADER, POSITION_HEADER};
+pub use resume_point::{EPOCH_HEADER, POSITION_HEADER, check_resume_point};
 pub use service_index::{IndexedBox, IndexedLog, ServiceIndex};
 pub use tls::install_crypto_provider;

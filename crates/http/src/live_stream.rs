@@ -6,32 +6,34 @@ use axum::body::Body;
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
-use boxes_notification_log::{Section, SectionId};
+use boxes_notification_log::SectionId;
 use boxes_recorder::LogIdentity;
 
-use crate::event_stream::{self, EventSender, Gone};
+use crate::event_stream::{self, EventSender, Gone, Piece, StreamRequest};
 use crate::served::Served;
 use crate::waiting::FALSE_ALARM_PAUSE;
 use crate::{Problem, representation};
 
-/// What streams of events have read last.
-#[derive(Debug)]
-pub(crate) struct Streamed {
-    /// Of the whole log, when it was asked for.
-    n_redacted: u64,
-    section: Arc<Section>,
+/// What came after a place in the log.
+struct Read {
+    piece: Option<Piece>,
+    /// Whether the log has gone beyond the section that was read.
+    is_archived: bool,
 }
 
 impl Served {
     pub(crate) async fn stream(self: Arc<Self>, request: &Parts) -> Result<Response, Problem> {
         let log = self.identity().await?;
-        self.check_resume_point(log, &request.headers).await?;
+        self.check_resume_point(&request.headers).await?;
+        let asked = StreamRequest::of(request)?;
         representation::accepts(&request.headers, event_stream::MEDIA_TYPE)?;
-        let last = self.last().await?;
-        let position = event_stream::resume_point(request)?.unwrap_or(last);
-        if position > last {
-            self.check_ahead(log, position).await?;
+        if let Some(after) = asked.after {
+            after.check(self.sections.log()).await?;
         }
+        let position = match asked.after {
+            Some(after) => after.id,
+            None => self.last().await?,
+        };
         if request.method == Method::HEAD {
             return Ok(event_stream::answer(Body::empty()));
         }
@@ -40,7 +42,7 @@ impl Served {
         let (response, events) = event_stream::open(self.slow_client_timeout);
         tokio::spawn(async move {
             let shutdown = self.waiters.shutdown();
-            let streaming = self.send_after(position, &log, &events);
+            let streaming = self.send_after(position, asked.as_messages, &log, &events);
             // A client that is gone or too slow, and a log that fails, end the stream: the client connects again,
             // and is told then what is the matter.
             tokio::select! {
@@ -57,25 +59,29 @@ impl Served {
     async fn send_after(
         &self,
         mut position: u64,
+        as_messages: bool,
         log: &LogIdentity,
         events: &EventSender,
     ) -> Result<(), Gone> {
         events.comment().await?;
         let mut was_woken = false;
         loop {
-            let section = self.streamed_section(position, log).await.ok_or(Gone)?;
-            match section.items.last() {
-                Some(newest) if newest.id > position => {
-                    events.send(&section, position).await?;
-                    position = newest.id;
+            let read = self
+                .read_after(position, as_messages, log)
+                .await
+                .ok_or(Gone)?;
+            match read.piece {
+                Some(piece) => {
+                    events.send(piece.bytes).await?;
+                    position = piece.newest;
                     // After a section that grows there is only what the wait tells of: to look would be to read
                     // it once for each stream.
-                    if section.archived {
+                    if read.is_archived || !piece.is_last {
                         continue;
                     }
                 }
-                _ if was_woken => tokio::time::sleep(FALSE_ALARM_PAUSE).await,
-                _ => {}
+                None if was_woken => tokio::time::sleep(FALSE_ALARM_PAUSE).await,
+                None => {}
             }
             while !self.has_news(position).await? {
                 events.comment().await?;
@@ -86,7 +92,7 @@ impl Served {
 
     /// Waits until there is something after `position`, for one heartbeat.
     async fn has_news(&self, position: u64) -> Result<bool, Gone> {
-        self.log
+        self.sections
             .wait(position, self.heartbeat)
             .await
             .map_err(|error| {
@@ -96,30 +102,24 @@ impl Served {
             })
     }
 
-    /// The section that holds what comes after `position`, if it can be read and is of this log's history.
-    async fn streamed_section(&self, position: u64, log: &LogIdentity) -> Option<Arc<Section>> {
+    /// What comes after `position`, if it can be read and is of this log's history. The section is let go of before anything of it is
+    /// sent: a client that reads slowly holds a piece of it, and not all.
+    async fn read_after(
+        &self,
+        position: u64,
+        as_messages: bool,
+        log: &LogIdentity,
+    ) -> Option<Read> {
         let id = SectionId::containing(position.saturating_add(1), log.page_size);
-        let n_redacted = self.log.describe().await.ok()?.n_redacted;
-        let mut streamed = self.streamed.lock().await;
-        if let Some(Streamed {
-            n_redacted: of,
-            section,
-        }) = &*streamed
-            && *of == n_redacted
-            && section.id == id
-            && section.items.last().is_some_and(|item| item.id > position)
-        {
-            return Some(Arc::clone(section));
-        }
-        let section = Arc::new(self.read(id).await.ok()?);
+        let _reading = self.stream_readers.acquire().await.ok()?;
+        let (_, section) = self.section(id).await.ok()?;
         let ahead = section.last.is_some_and(|last| last < position);
         if section.log.epoch != log.epoch || ahead {
             return None;
         }
-        *streamed = Some(Streamed {
-            n_redacted,
-            section: Arc::clone(&section),
-        });
-        Some(section)
+        Some(Read {
+            piece: Piece::of(&section, position, as_messages),
+            is_archived: section.archived,
+        })
     }
 }

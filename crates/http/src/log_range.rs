@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use boxes_notification_log::{LogError, NotificationLog, SectionId};
+use boxes_notification_log::{LogError, SectionId};
 use boxes_recorder::Notification;
+
+use crate::section_cache::SectionCache;
 
 /// How many notifications one request may look at to find those of some topics.
 const MAX_LOOKED_AT: usize = 10_000;
@@ -32,7 +34,7 @@ impl LogRange {
     /// What reading sections fails with.
     pub(crate) async fn read(
         &self,
-        log: &dyn NotificationLog,
+        sections: &SectionCache,
         page_size: NonZeroU32,
     ) -> Result<Vec<Notification>, LogError> {
         let mut found = Vec::new();
@@ -43,18 +45,18 @@ impl LogRange {
         let mut looked_at = 0;
         // The highest ids of all lie in no whole section.
         while id.on_grid(page_size).is_ok() {
-            let section = log.section(&id.into()).await?;
+            let (_, section) = sections.section(id).await?;
             let mut passed = None;
-            for item in section.items {
+            for item in &section.items {
                 if item.id < self.from {
                     continue;
                 }
                 looked_at += 1;
-                if !self.wants(&item) {
+                if !self.wants(item) {
                     passed = Some(item);
                     continue;
                 }
-                found.push(item);
+                found.push(item.clone());
                 if found.len() == self.limit {
                     return Ok(found);
                 }
@@ -64,7 +66,7 @@ impl LogRange {
             }
             if looked_at >= MAX_LOOKED_AT {
                 if found.is_empty() {
-                    found.extend(passed);
+                    found.extend(passed.cloned());
                 }
                 break;
             }

@@ -8,27 +8,31 @@ use boxes_notification_log::SectionId;
 
 use crate::accept_encoding::AcceptedCodings;
 use crate::entity_tag::EntityTag;
-use crate::page_cache::{Rendered, not_modified};
-use crate::representation::{self, PAGES, alternatives};
+use crate::rendered::{Rendered, not_modified};
 use crate::served::Served;
+use crate::view::caching;
 use crate::{Problem, ProblemKind};
 
 impl Served {
     pub(crate) async fn notification(
         &self,
         id: u64,
+        has_epoch: bool,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
         let log = self.identity().await?;
-        self.check_resume_point(log, request).await?;
-        let format = representation::of_page(request)?;
+        self.check_resume_point(request).await?;
+        let view = &self.pages;
+        let format = view.format(request, false)?;
         let codings = AcceptedCodings::of(request)?;
+        let caching = caching(format, self.archived_at(has_epoch), false);
         let known = self.describe().await?;
         // Of a log in which something is redacted the notification itself says whether it is.
         if known.n_redacted == 0 && id <= known.last {
-            let tag = EntityTag::notification(log.epoch, id, false, format.tag());
+            let format = view.addresses.tag(format.tag());
+            let tag = EntityTag::notification(log.epoch, id, false, &format);
             if let Some(tag) = tag.known(request, &codings, codings.best()) {
-                return Ok(not_modified(self.archived.clone(), &tag));
+                return Ok(not_modified(&caching, &tag));
             }
         }
         let page = SectionId::containing(id, log.page_size);
@@ -40,7 +44,7 @@ impl Served {
             // The highest ids of all lie on no whole page.
             return Err(unknown());
         }
-        let section = self.read(page).await?;
+        let (_, section) = self.section(page).await?;
         let Some(found) = section.items.iter().find(|item| item.id == id) else {
             return Err(match section.last {
                 Some(last) => unknown().with_member("last", last),
@@ -48,14 +52,14 @@ impl Served {
             });
         };
         let is_redacted = found.event.is_redacted();
-        let tag = EntityTag::notification(log.epoch, id, is_redacted, format.tag());
-        let links = self.addresses.of_notification(id, page);
-        let links = links.with_alternates(alternatives(PAGES, format));
+        let tag = view.addresses.tag(format.tag());
+        let tag = EntityTag::notification(log.epoch, id, is_redacted, &tag);
+        let links = view.addresses.of_notification(log.epoch, id, page);
+        let links = view.with_alternates(links, format);
         let body = format.notification(log, found, &links);
-        let link = links.header();
-        let made = Rendered::in_format(body, format, link, self.archived.clone(), Some(tag));
+        let made = Rendered::in_format(body, format, links.header(), Some(tag));
         let coding = codings.for_body(made.n_bytes());
         let made = Arc::new(made).coded(coding).await?;
-        Ok(made.answer(request, &codings))
+        Ok(made.answer(request, &codings, &caching))
     }
 }

@@ -165,7 +165,7 @@ fn reading(id: &'static str, summary: &'static str, schema: Value) -> Reading {
         parameters: Vec::new(),
         content: vec![("application/json", schema)],
         headers: vec![
-            ("Cache-Control", "As much as was asked for never changes."),
+            ("Cache-Control", "It is asked for again by its tag."),
             ("ETag", "A strong tag."),
         ],
         is_conditional: true,
@@ -174,7 +174,10 @@ fn reading(id: &'static str, summary: &'static str, schema: Value) -> Reading {
     }
 }
 
-const OF_ALL: [&ProblemKind; 4] = [
+const OF_ALL: [&ProblemKind; 7] = [
+    &ProblemKind::MALFORMED_RESUME_POINT,
+    &ProblemKind::EPOCH_CHANGED,
+    &ProblemKind::AHEAD_OF_LOG,
     &ProblemKind::CODING_NOT_ACCEPTABLE,
     &ProblemKind::PAGE_PRUNED,
     &ProblemKind::LOG_DAMAGED,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::reading::parameter;
 use crate::representation::{DESCRIPTIONS, Format, PAGES};
-use crate::resource::Target;
+use crate::resource::{AtomTarget, Target};
 use crate::{EPOCH_HEADER, OpenApiPart, POSITION_HEADER, ProblemKind, Reading};
 use crate::{cloud_events, event_stream};
 
@@ -19,7 +19,7 @@ const EVERYWHERE: [&ProblemKind; 6] = [
 ];
 
 /// The part of the document for the log whose current page is at `path`.
-pub(crate) fn part(path: &str) -> OpenApiPart {
+pub(crate) fn part(path: &str, atom: Option<&str>) -> OpenApiPart {
     let mut part = OpenApiPart::new()
         .with_schema("Page", page_schema())
         .with_schema("Notification", notification_schema())
@@ -29,6 +29,11 @@ pub(crate) fn part(path: &str) -> OpenApiPart {
     for (below, reading) in Target::ALL.into_iter().flat_map(readings) {
         part = part.with_path(format!("{path}{below}"), reading.path_item());
     }
+    let Some(atom) = atom else { return part };
+    for target in AtomTarget::ALL {
+        let (below, reading) = atom_reading(target);
+        part = part.with_path(format!("{atom}{below}"), reading.path_item());
+    }
     part
 }
 
@@ -37,10 +42,55 @@ fn readings(target: Target) -> Vec<(&'static str, Reading)> {
     match target {
         Target::Current => vec![("", current())],
         Target::ById => vec![("/{low},{high}", page()), ("/{id}", notification())],
+        Target::ByEpochAndId => vec![
+            ("/{epoch}/{low},{high}", for_ever(page(), "getPageOfEpoch")),
+            (
+                "/{epoch}/{id}",
+                for_ever(notification(), "getNotificationOfEpoch"),
+            ),
+        ],
         Target::Description => vec![("/log", description())],
         Target::Stream => vec![("/stream", stream())],
         Target::Feed => vec![("/feed", feed())],
     }
+}
+
+/// The same at the address that carries the epoch.
+fn for_ever(reading: Reading, id: &'static str) -> Reading {
+    let epoch = json!({ "type": "string", "format": "uuid" });
+    let parameters = with(
+        vec![parameter(
+            "path",
+            "epoch",
+            "The epoch of the log, in lower case: with another one the answer is 409.",
+            &epoch,
+        )],
+        reading.parameters,
+    );
+    Reading {
+        id,
+        parameters,
+        ..reading
+    }
+}
+
+/// What is said of one of the resources of the log as an Atom feed, by its path.
+fn atom_reading(target: AtomTarget) -> (&'static str, Reading) {
+    let (below, reading, id) = match target {
+        AtomTarget::Current => ("", current(), "getAtomFeed"),
+        AtomTarget::ById => ("/{low},{high}", page(), "getAtomPage"),
+        AtomTarget::ByEpochAndId => (
+            "/{epoch}/{low},{high}",
+            for_ever(page(), "getAtomPageOfEpoch"),
+            "getAtomPageOfEpoch",
+        ),
+    };
+    let reading = Reading {
+        id,
+        content: vec![("application/atom+xml", json!({ "type": "string" }))],
+        ..reading
+    };
+    (below, reading)
 }
 
 fn current() -> Reading {
@@ -48,13 +98,32 @@ fn current() -> Reading {
         id: "getCurrentPage",
         summary: "The current page of the notification log",
         description: "The page that holds the newest notification, the first one if there is none. It may still grow: with \
-            `If-None-Match` and `Prefer: wait=20` the answer comes at the next commit, or when something of it is redacted.",
-        parameters: growing_parameters(),
+            `If-None-Match` and `Prefer: wait=20` the answer comes at the next commit, or when something of it is redacted. With \
+            `after` it is the page that holds what comes after that notification, once it is there or `wait` is over; nothing on \
+            the way keeps that.",
+        parameters: with(
+            growing_parameters(),
+            [
+                parameter(
+                    "query",
+                    "after",
+                    "The id of the last notification that is known, 0 for none; with `@` and the epoch, another history is noticed.",
+                    &place_schema(),
+                ),
+                parameter(
+                    "query",
+                    "wait",
+                    "How many seconds to wait where there is nothing after it yet; at most 30 of them count.",
+                    &json!({ "type": "integer", "minimum": 0 }),
+                ),
+            ],
+        ),
         content: of_formats(PAGES, "Page"),
         headers: growing_headers(),
         is_conditional: true,
         also: Vec::new(),
         problems: kinds(&[
+            &ProblemKind::MALFORMED_REQUEST,
             &ProblemKind::CODING_NOT_ACCEPTABLE,
             &ProblemKind::TOO_MANY_WAITERS,
         ]),
@@ -134,22 +203,28 @@ fn stream() -> Reading {
     Reading {
         id: "getStream",
         summary: "The notifications as they come, as server-sent events",
-        description: "After `Last-Event-ID`, or `after`, or else from now on. `id:` is the id of the notification, `event:` its \
-            topic, `data:` the notification as it is in a page. It does not end.",
+        description: "After `Last-Event-ID`, or `after`, or else from now on. `id:` is the id of the notification with the epoch, \
+            `event:` its topic, `data:` the notification as it is in a page. It does not end.",
         parameters: with(
             reader_parameters(),
             [
                 parameter(
                     "query",
                     "after",
-                    "The id of the last notification that is known, 0 for none.",
-                    &id_schema(0),
+                    "The id of the last notification that is known, 0 for none; with `@` and the epoch, another history is noticed.",
+                    &place_schema(),
+                ),
+                parameter(
+                    "query",
+                    "event",
+                    "`message`: every event has the default name, so that one handler takes all of them.",
+                    &json!({ "type": "string", "enum": ["message"] }),
                 ),
                 parameter(
                     "header",
                     "Last-Event-ID",
-                    "The same, as browsers send it; it counts more.",
-                    &position(),
+                    "The same as `after`, as browsers send it; it counts more.",
+                    &place_schema(),
                 ),
             ],
         ),
@@ -160,7 +235,10 @@ fn stream() -> Reading {
         ],
         is_conditional: false,
         also: Vec::new(),
-        problems: kinds(&[&ProblemKind::TOO_MANY_WAITERS]),
+        problems: kinds(&[
+            &ProblemKind::MALFORMED_REQUEST,
+            &ProblemKind::TOO_MANY_WAITERS,
+        ]),
     }
 }
 
@@ -175,7 +253,7 @@ fn feed() -> Reading {
                 "query",
                 "lastEventId",
                 "The id of the last event that is known; from the beginning without it.",
-                &id_schema(0),
+                &json!({ "type": "string", "pattern": "^((0|[1-9][0-9]{0,18})(@[0-9a-f-]{36})?)?$" }),
             ),
             parameter(
                 "query",
@@ -186,7 +264,11 @@ fn feed() -> Reading {
         ],
         content: vec![(cloud_events::MEDIA_TYPE, reference("CloudEvents"))],
         headers: vec![
-            ("Cache-Control", "A full batch never changes."),
+            (
+                "Cache-Control",
+                "A full batch after an id with the epoch never changes.",
+            ),
+            ("ETag", "Of a full batch."),
             ("Vary", "`Accept, Accept-Encoding`."),
         ],
         is_conditional: false,
@@ -208,9 +290,9 @@ fn of_formats<F: Format + ?Sized>(
 ) -> Vec<(&'static str, Value)> {
     let formats = formats.iter().map(|format| {
         let media_type = format.media_type();
-        let schema = match format.tag() {
-            "json" => reference(own),
-            "cloudevents" => reference("CloudEvents"),
+        let schema = match media_type {
+            "application/json" => reference(own),
+            cloud_events::MEDIA_TYPE => reference("CloudEvents"),
             _ if media_type.ends_with("json") => json!({}),
             _ => json!({ "type": "string" }),
         };
@@ -267,11 +349,16 @@ fn position() -> Value {
     json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,18})$" })
 }
 
+/// A place in the log: an id, or 0, with the epoch or without.
+fn place_schema() -> Value {
+    json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,18})(@[0-9a-f-]{36})?$", "examples": ["42"] })
+}
+
 fn page_headers() -> Vec<(&'static str, &'static str)> {
     vec![
         (
             "Cache-Control",
-            "An archived page and a notification may be kept for ever; what grows is asked for again.",
+            "What is archived may be kept for ever at an address that carries the epoch; else it is asked for again.",
         ),
         (
             "ETag",

@@ -12,6 +12,9 @@ use url::Url;
 pub struct NotificationLogOptions {
     /// Where the current page is, such as `/orders/notifications`; everything else is below it.
     pub path: String,
+    /// The path at which the pages are Atom feeds for readers that can't say what they accept, such as `/orders/atom`, if there is
+    /// one.
+    pub atom: Option<String>,
     /// What stands before paths in links, such as `https://shop.example`; `None` for links without a host.
     /// Forwarded headers are never trusted for it.
     pub public_base: Option<Url>,
@@ -21,7 +24,7 @@ pub struct NotificationLogOptions {
     /// from the log, which redacts their notifications; whole seconds count. `None` for a log that is never redacted: then caches
     /// may keep them for a year.
     pub redactable: Option<Duration>,
-    /// How many bytes of archived pages are kept in memory, about, in all the codings that were asked for; 0 for
+    /// How many bytes of sections and pages are kept in memory, about, in all the formats and codings that were asked for; 0 for
     /// none.
     pub cache_bytes: u64,
     /// How many requests may wait for news at once, streams of events included; further ones are told to come later.
@@ -64,6 +67,7 @@ impl NotificationLogOptions {
     pub fn new(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
+            atom: None,
             public_base: None,
             restricted: false,
             redactable: None,
@@ -81,6 +85,7 @@ impl NotificationLogOptions {
     /// Paths become routes, links and headers as they are, so what would need escaping is refused.
     pub(crate) fn check(&self) -> Result<(), InvalidPath> {
         let paths = std::iter::once(&self.path)
+            .chain(&self.atom)
             .chain(&self.service_description)
             .chain(&self.topics);
         for path in paths {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -119,9 +119,13 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.document().to_string().into_response();
+        let body = self.document().to_string();
+        // Of the answer to HEAD as well, which has no body to take it from.
+        let length = HeaderValue::from(body.len());
+        let mut response = body.into_response();
         *response.status_mut() = self.inner.kind.status;
         let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, length);
         headers.extend(self.inner.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

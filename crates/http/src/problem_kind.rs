@@ -65,7 +65,7 @@ kinds! {
         "The log was cut behind the reader. Stop; what was read may not have happened.";
     /// A resume point that can't be read.
     MALFORMED_RESUME_POINT = BAD_REQUEST "malformed-resume-point" "Not a position in a log"
-        "Notification-Log-Epoch is a UUID; Notification-Log-Position, Last-Event-ID and after are integers from 0, without sign or leading zero.";
+        "Notification-Log-Epoch is a UUID; Notification-Log-Position is an integer from 0, without sign or leading zero. Last-Event-ID, after and lastEventId are such an integer, or one with the epoch: 42@{epoch}.";
     /// What the store gave is no log: ids are missing.
     LOG_DAMAGED = INTERNAL_SERVER_ERROR "log-damaged" "The log has a hole"
         "The store lost a notification. Nothing will be skipped; tell those who run the service.";
@@ -93,6 +93,9 @@ kinds! {
     /// The request can't be read.
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request can't be read"
         "Mend it as detail says; sent again unchanged it will fail again.";
+    /// A query parameter that the resource does not have.
+    UNKNOWN_PARAMETER = BAD_REQUEST "unknown-parameter" "Not a parameter of this resource"
+        "Leave it out, or spell it like one of those in parameters.";
     /// The body is larger than allowed.
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
         "Send less at once.";

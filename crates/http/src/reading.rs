@@ -4,12 +4,13 @@ use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use serde_json::{Map, Value, json};
 
 use crate::open_api::problem_responses;
-use crate::{Problem, ProblemKind};
+use crate::{Problem, ProblemKind, query};
 
 /// The methods of what is read.
 pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -29,7 +30,7 @@ pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
 ///     .refuses(&[&ProblemKind::NOT_FOUND]);
 /// let item = hours.path_item();
 /// assert_eq!(item["get"]["operationId"], "getOpeningHours");
-/// assert_eq!(item["get"]["responses"].as_object().unwrap().keys().collect::<Vec<_>>(), ["200", "404"]);
+/// assert_eq!(item["get"]["responses"].as_object().unwrap().keys().collect::<Vec<_>>(), ["200", "400", "404"]);
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
@@ -138,14 +139,17 @@ impl Reading {
     }
 
     /// Its methods: GET as `handler` answers it, HEAD the same without the body, OPTIONS with `Allow`; every other one is
-    /// refused with 405.
+    /// refused with 405. It has no parameters: a query is refused with 400 `unknown-parameter`.
     pub fn methods<S, H, T>(handler: H) -> MethodRouter<S>
     where
         S: Clone + Send + Sync + 'static,
         H: Handler<T, S>,
         T: 'static,
     {
-        get(handler).options(options).fallback(other_method)
+        get(handler)
+            .layer(from_fn(without_parameters))
+            .options(options)
+            .fallback(other_method)
     }
 
     /// Those in the path, whatever they are: the methods are the same.
@@ -184,7 +188,9 @@ impl Reading {
             });
             responses.insert("304".to_owned(), known);
         }
-        responses.extend(problem_responses(&self.problems, with_body));
+        let everywhere = std::iter::once(&ProblemKind::UNKNOWN_PARAMETER);
+        let problems: Vec<_> = everywhere.chain(self.problems.iter().copied()).collect();
+        responses.extend(problem_responses(&problems, with_body));
         let (id, parameters) = (&self.id, &self.parameters);
         json!({
             "operationId": if with_body { (*id).to_owned() } else { format!("{id}Head") },
@@ -211,6 +217,11 @@ impl Reading {
         };
         Value::Object(headers.map(one).collect())
     }
+}
+
+async fn without_parameters(request: Request, next: Next) -> Result<Response, Problem> {
+    query::none(request.uri().query())?;
+    Ok(next.run(request).await)
 }
 
 async fn options() -> Response {

@@ -35,6 +35,15 @@ pub(crate) trait Format: Debug + Send + Sync {
         false
     }
 
+    /// On which headers of a request its bodies depend; `waits` where a request may wait for another one.
+    fn vary(&self, waits: bool) -> HeaderValue {
+        HeaderValue::from_static(if waits {
+            "Accept, Accept-Encoding, Prefer"
+        } else {
+            "Accept, Accept-Encoding"
+        })
+    }
+
     /// Headers that its bodies need wherever they are sent: the same ones each time.
     fn headers(&self) -> HeaderMap {
         HeaderMap::new()
@@ -46,6 +55,16 @@ pub(crate) trait Format: Debug + Send + Sync {
 /// To add one, implement this and list it in [`PAGES`]; negotiation, entity tags, caching, `alternate` links, and the
 /// formats that descriptions and 406 name follow from the list.
 pub(crate) trait Representation: Format {
+    /// The format in which the current page is given at its own address, where that is another one.
+    fn of_current(&self) -> Option<&'static dyn Representation> {
+        None
+    }
+
+    /// Whether it is what [`of_current`](Self::of_current) gives: the page is then known as the current one, by its address too.
+    fn is_of_current(&self) -> bool {
+        false
+    }
+
     /// A page. The same section gives the same bytes, always and everywhere.
     fn page(&self, section: &Section, links: &Links) -> Vec<u8>;
 
@@ -72,7 +91,7 @@ pub(crate) trait IndexFormat: Format {
 
 /// The formats of pages, the one first that is given to those who accept anything.
 pub(crate) static PAGES: &[&dyn Representation] =
-    &[&JsonPage, &Html, &Atom, &CloudEventsBatch, &Iddd];
+    &[&JsonPage, &Html, &Atom::PAGE, &CloudEventsBatch, &Iddd];
 
 /// The formats of descriptions; likewise.
 pub(crate) static DESCRIPTIONS: &[&dyn DescriptionFormat] = &[&JsonPage, &Html];

@@ -11,13 +11,18 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use boxes_notification_log::{NotificationLog, SectionIdError, canonical_integer};
+use uuid::Uuid;
 
-use crate::encoded_page_id::{decoded, moved};
+use crate::encoded_page_id::moved;
+use crate::page_address::check_epoch_segment;
+use crate::page_resource::{NextPage, PageAddress};
 use crate::reading::METHODS;
+use crate::section_cache::SectionCache;
 use crate::served::Served;
+use crate::view::View;
 use crate::{
-    DescribedRoutes, InvalidPath, NotificationLogOptions, OpenApiPart, Problem, log_problem,
-    open_api_log,
+    DescribedRoutes, InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind,
+    log_problem, open_api_log, query,
 };
 
 /// A notification log as resources: the current page, pages, single notifications, and the log's description.
@@ -25,8 +30,10 @@ use crate::{
 /// | below the path | gives |
 /// |---|---|
 /// | nothing | the current page |
-/// | `/{low},{high}` | that page |
-/// | `/{id}` | that notification |
+/// | nothing, with `?after=…&wait=…` | the page that holds what comes after that notification, once it is there or the wait is over |
+/// | `/{epoch}/{low},{high}` | that page, for ever |
+/// | `/{epoch}/{id}` | that notification, for ever |
+/// | `/{low},{high}`, `/{id}` | the same, asked for again each time |
 /// | `/stream` | what comes after `Last-Event-ID` or `?after=` as server-sent events; what comes from now on without either |
 /// | `/feed` | what comes after `?lastEventId=`, of a batch of `CloudEvents` whose ids are those of notifications, after `timeout` milliseconds at most: the profile of [HTTP Feeds](https://www.http-feeds.org) |
 /// | `/log` | name, epoch, page size, first and last notification, formats, a template for pages |
@@ -36,11 +43,15 @@ use crate::{
 ///
 /// GET, HEAD and OPTIONS. A page is archived exactly when the log has gone beyond it; then its bytes and headers
 /// never change, but for what is redacted because its stream was deleted: a page that holds some of it, or more of it than
-/// before, has another tag. A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
+/// before, has another tag. Only an address that carries the epoch may be kept without asking: after a restore the same ids may name
+/// other events, under another epoch. With the epoch of another history the answer is 409.
+///
+/// A growing page can be waited for: `Prefer: wait=20` with `If-None-Match` is answered at the
 /// commit that changes it, and when something of it is redacted. Archived pages and notifications that are not small are offered in zstd, br and gzip
 /// (`Accept-Encoding`), with a tag for each; what grows goes as it is. A reader may send where it is with [`EPOCH_HEADER`](crate::EPOCH_HEADER) and [`POSITION_HEADER`](crate::POSITION_HEADER), and is
 /// told when that is no place in this log. A page has one address: with an encoded comma (`1%2C20`) the request is sent on to
-/// it (308).
+/// it (308), and a query that the resource does not have is refused. With [`NotificationLogOptions::atom`] the pages are Atom feeds below
+/// another path, for readers that can't say what they accept.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -56,6 +67,7 @@ use crate::{
 #[derive(Debug)]
 pub struct NotificationLogResource {
     path: String,
+    atom: Option<String>,
     served: Arc<Served>,
 }
 
@@ -65,18 +77,21 @@ pub(crate) enum Target {
     Current,
     /// A page or a notification, by the last segment of the path.
     ById,
+    /// The same, by the last segment after that of the epoch.
+    ByEpochAndId,
     Description,
     Stream,
     Feed,
 }
 
 impl Target {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Current,
         Self::Description,
         Self::Stream,
         Self::Feed,
         Self::ById,
+        Self::ByEpochAndId,
     ];
 
     /// Where it is, below the path of the log.
@@ -84,9 +99,31 @@ impl Target {
         match self {
             Self::Current => "",
             Self::ById => "/{page}",
+            Self::ByEpochAndId => "/{epoch}/{page}",
             Self::Description => "/log",
             Self::Stream => "/stream",
             Self::Feed => "/feed",
+        }
+    }
+}
+
+/// One of the resources of the log as an Atom feed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AtomTarget {
+    Current,
+    ById,
+    ByEpochAndId,
+}
+
+impl AtomTarget {
+    pub(crate) const ALL: [Self; 3] = [Self::Current, Self::ById, Self::ByEpochAndId];
+
+    /// Where it is, below the path of the feed.
+    pub(crate) const fn below(self) -> &'static str {
+        match self {
+            Self::Current => "",
+            Self::ById => "/{page}",
+            Self::ByEpochAndId => "/{epoch}/{page}",
         }
     }
 }
@@ -101,15 +138,20 @@ impl NotificationLogResource {
         log: Arc<dyn NotificationLog>,
         options: NotificationLogOptions,
     ) -> Result<Self, InvalidPath> {
-        let path = options.path.clone();
+        let (path, atom) = (options.path.clone(), options.atom.clone());
         let served = Arc::new(Served::new(log, options)?);
-        Ok(Self { path, served })
+        Ok(Self { path, atom, served })
+    }
+
+    /// What is read of the log, for others that serve it.
+    pub(crate) fn sections(&self) -> Arc<SectionCache> {
+        Arc::clone(&self.served.sections)
     }
 
     /// What the routes say of themselves to programs.
     #[must_use]
     pub fn open_api(&self) -> OpenApiPart {
-        open_api_log::part(&self.path)
+        open_api_log::part(&self.path, self.atom.as_deref())
     }
 
     /// The routes with what they say of themselves.
@@ -138,48 +180,135 @@ impl NotificationLogResource {
         for target in Target::ALL {
             router = router.route(&format!("{}{}", self.path, target.below()), answer(target));
         }
+        for target in self.atom.iter().flat_map(|_| AtomTarget::ALL) {
+            let served = Arc::clone(&self.served);
+            let answer = any(move |request: Request| {
+                let served = Arc::clone(&served);
+                async move { served.answer_atom(target, request.into_parts().0).await }
+            });
+            let atom = self.atom.as_deref().unwrap_or_default();
+            router = router.route(&format!("{atom}{}", target.below()), answer);
+        }
         router
     }
 }
 
 impl Served {
     async fn answer(self: Arc<Self>, target: Target, request: Parts) -> Response {
-        if request.method == Method::OPTIONS {
-            let allow = [(ALLOW, HeaderValue::from_static(METHODS))];
-            return (StatusCode::NO_CONTENT, allow).into_response();
-        }
-        if request.method != Method::GET && request.method != Method::HEAD {
-            return Problem::method_not_allowed(METHODS).into_response();
-        }
-        let answered = match target {
-            Target::Current => self.page(None, &request.headers).await,
-            Target::ById => self.by_id(&request).await,
-            Target::Description => self.description(&request.headers).await,
-            Target::Stream => Arc::clone(&self).stream(&request).await,
-            Target::Feed => self.feed(&request).await,
+        let answered = match refused(&request) {
+            Some(response) => return response,
+            None => match target {
+                Target::Current => self.current(&self.pages, &request).await,
+                Target::ById => self.by_id(&request, None).await,
+                Target::ByEpochAndId => match self.check_address(&request).await {
+                    Ok(epoch) => self.by_id(&request, Some(epoch)).await,
+                    Err(problem) => Err(problem),
+                },
+                Target::Description => match query::none(request.uri.query()) {
+                    Ok(()) => self.description(&request.headers).await,
+                    Err(problem) => Err(problem),
+                },
+                Target::Stream => Arc::clone(&self).stream(&request).await,
+                Target::Feed => self.feed(&request).await,
+            },
         };
-        let response = answered.unwrap_or_else(IntoResponse::into_response);
-        if request.method == Method::HEAD {
-            return Response::from_parts(response.into_parts().0, Body::empty());
-        }
-        response
+        finished(answered, &request)
     }
 
-    async fn by_id(&self, request: &Parts) -> Result<Response, Problem> {
-        let path = request.uri.path();
-        let id = path.rsplit_once('/').map_or(path, |(_, id)| id);
-        let malformed = |error: SectionIdError| log_problem::to_problem(&error.into());
-        if id.contains(',') {
-            let id = id.parse().map_err(malformed)?;
-            return self.page(Some(id), &request.headers).await;
-        }
-        let location = decoded(id).map(|id| self.addresses.below(&id));
-        if let Some(moved) = location.and_then(|location| moved(&location)) {
-            return Ok(moved);
-        }
-        match canonical_integer(id).map_err(malformed)? {
-            0 => Err(malformed(SectionIdError::Malformed)),
-            id => self.notification(id, &request.headers).await,
+    async fn answer_atom(self: Arc<Self>, target: AtomTarget, request: Parts) -> Response {
+        let Some(view) = &self.feed_of_pages else {
+            return Problem::new(&ProblemKind::UNKNOWN_PATH).into_response();
+        };
+        let answered = match refused(&request) {
+            Some(response) => return response,
+            None => match target {
+                AtomTarget::Current => self.current(view, &request).await,
+                AtomTarget::ById => self.page_by_id(view, &request, None).await,
+                AtomTarget::ByEpochAndId => match self.check_address(&request).await {
+                    Ok(epoch) => self.page_by_id(view, &request, Some(epoch)).await,
+                    Err(problem) => Err(problem),
+                },
+            },
+        };
+        finished(answered, &request)
+    }
+
+    /// The current page, or the one that holds what comes next.
+    async fn current(&self, view: &View, request: &Parts) -> Result<Response, Problem> {
+        let pairs = query::parameters(request.uri.query(), NextPage::PARAMETERS)?;
+        match NextPage::of(&pairs)? {
+            Some(next) => self.next_page(view, next, &request.headers).await,
+            None => {
+                self.page(view, PageAddress::Current, &request.headers)
+                    .await
+            }
         }
     }
+
+    async fn by_id(&self, request: &Parts, epoch: Option<Uuid>) -> Result<Response, Problem> {
+        let segment = last_segment(request.uri.path());
+        if segment.contains(',') || segment.contains('%') {
+            return self.page_by_id(&self.pages, request, epoch).await;
+        }
+        query::none(request.uri.query())?;
+        match canonical_integer(segment).map_err(malformed)? {
+            0 => Err(malformed(SectionIdError::Malformed)),
+            id => {
+                self.notification(id, epoch.is_some(), &request.headers)
+                    .await
+            }
+        }
+    }
+
+    async fn page_by_id(
+        &self,
+        view: &View,
+        request: &Parts,
+        epoch: Option<Uuid>,
+    ) -> Result<Response, Problem> {
+        query::none(request.uri.query())?;
+        let path = request.uri.path();
+        if let Some(moved) = moved(self.public_base.as_ref(), path, "") {
+            return Ok(moved);
+        }
+        let id = last_segment(path).parse().map_err(malformed)?;
+        let has_epoch = epoch.is_some();
+        let address = PageAddress::Page { id, has_epoch };
+        self.page(view, address, &request.headers).await
+    }
+
+    /// The epoch in the address, if it is the log's.
+    async fn check_address(&self, request: &Parts) -> Result<Uuid, Problem> {
+        let epoch = request.uri.path().rsplit('/').nth(1).unwrap_or_default();
+        let log = self.identity().await?;
+        check_epoch_segment(log, epoch)
+    }
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, segment)| segment)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn malformed(error: SectionIdError) -> Problem {
+    log_problem::to_problem(&error.into())
+}
+
+/// The answer to a method that reads nothing; `None` for one that does.
+fn refused(request: &Parts) -> Option<Response> {
+    if request.method == Method::OPTIONS {
+        let allow = [(ALLOW, HeaderValue::from_static(METHODS))];
+        return Some((StatusCode::NO_CONTENT, allow).into_response());
+    }
+    let reads = request.method == Method::GET || request.method == Method::HEAD;
+    (!reads).then(|| Problem::method_not_allowed(METHODS).into_response())
+}
+
+/// The answer to GET, or its head.
+fn finished(answered: Result<Response, Problem>, request: &Parts) -> Response {
+    let response = answered.unwrap_or_else(IntoResponse::into_response);
+    if request.method == Method::HEAD {
+        return Response::from_parts(response.into_parts().0, Body::empty());
+    }
+    response
 }

@@ -3,42 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionId};
 use boxes_recorder::LogIdentity;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{OnceCell, Semaphore};
+use url::Url;
 
-use crate::growing_page::GrowingSection;
 use crate::link::Addresses;
-use crate::live_stream::Streamed;
-use crate::page_cache::PageCache;
+use crate::section_cache::{SectionCache, SectionState};
+use crate::view::{FEED, View};
 use crate::waiting::Waiters;
-use crate::{InvalidPath, NotificationLogOptions, Problem, freshness, log_problem};
+use crate::{
+    InvalidPath, NotificationLogOptions, Problem, archived_freshness, check_resume_point,
+    log_problem,
+};
 
-/// What the newest page, and nothing else, may be kept for.
+/// For what has to be asked for again each time, by its tag.
 pub(crate) const GROWING: HeaderValue = HeaderValue::from_static("no-cache");
 /// For what is not there yet, and for what is not the same the next time.
-pub(crate) const PAST_THE_END: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A log as it is served. Each resource has a file of its own: `page_resource.rs`, `notification_resource.rs`,
 /// `description_resource.rs`, `live_stream.rs`, `feed.rs`.
 #[derive(Debug)]
 pub(crate) struct Served {
-    pub(crate) log: Arc<dyn NotificationLog>,
+    pub(crate) sections: Arc<SectionCache>,
     /// Asked for with the first request, so that a store that is down does not keep the server from starting.
     pub(crate) identity: OnceCell<LogIdentity>,
-    pub(crate) addresses: Addresses,
-    pub(crate) archived: HeaderValue,
-    pub(crate) pages: PageCache,
-    /// The newest page that grows, in the formats that were asked for: made by one of those who wait for it, and
-    /// sent to all of them.
-    pub(crate) growing: Mutex<Option<GrowingSection>>,
+    /// The pages in the format that a request accepts.
+    pub(crate) pages: View,
+    /// The same as an Atom feed, if there is a path for it.
+    pub(crate) feed_of_pages: Option<View>,
+    pub(crate) public_base: Option<Url>,
+    archived: HeaderValue,
     pub(crate) waiters: Waiters,
-    /// What streams of events have read last: read by one of those who wait for it, and sent by all of them.
-    pub(crate) streamed: Mutex<Option<Streamed>>,
+    /// Bounds how many streams of events read at the same time: each holds a whole section while it does.
+    pub(crate) stream_readers: Semaphore,
     pub(crate) heartbeat: Duration,
     pub(crate) slow_client_timeout: Duration,
 }
+
+/// How many streams of events read at the same time.
+const STREAM_READERS: usize = 2;
 
 impl Served {
     /// The log, as the options say.
@@ -53,6 +59,7 @@ impl Served {
         options.check()?;
         let NotificationLogOptions {
             path,
+            atom,
             public_base,
             restricted,
             redactable,
@@ -65,25 +72,43 @@ impl Served {
             topics,
             seals,
         } = options;
+        let base = public_base.as_ref();
+        let addresses = Addresses::new(&path, base, service_description)
+            .with_topics(topics, base)
+            .with_seals(seals);
+        let feed_of_pages = atom.map(|path| View {
+            addresses: addresses.of_pages_below(&path, base),
+            only: Some(&FEED),
+        });
         Ok(Self {
-            log,
+            sections: Arc::new(SectionCache::new(log, cache_bytes)),
             identity: OnceCell::new(),
-            addresses: Addresses::new(&path, public_base.as_ref(), service_description)
-                .with_topics(topics, public_base.as_ref())
-                .with_seals(seals),
-            archived: freshness::of_archived(restricted, redactable),
-            pages: PageCache::new(cache_bytes),
-            growing: Mutex::default(),
+            pages: View {
+                addresses,
+                only: None,
+            },
+            feed_of_pages,
+            public_base,
+            archived: archived_freshness(restricted, redactable),
             waiters: Waiters::new(max_waiters, shutdown),
-            streamed: Mutex::default(),
+            stream_readers: Semaphore::new(STREAM_READERS),
             heartbeat,
             slow_client_timeout,
         })
     }
 
+    /// How long caches may keep what is archived: at an address without the epoch it may be another history's tomorrow.
+    pub(crate) fn archived_at(&self, has_epoch: bool) -> HeaderValue {
+        if has_epoch {
+            self.archived.clone()
+        } else {
+            GROWING
+        }
+    }
+
     pub(crate) async fn identity(&self) -> Result<&LogIdentity, Problem> {
         let asked = self.identity.get_or_try_init(|| async {
-            let description = self.log.describe().await?;
+            let description = self.sections.describe().await?;
             Ok::<_, LogError>(description.log)
         });
         asked.await.map_err(|error| self.problem(&error))
@@ -91,7 +116,7 @@ impl Served {
 
     /// What is known of the log, which costs the store of a log in this process nothing.
     pub(crate) async fn describe(&self) -> Result<LogDescription, Problem> {
-        let described = self.log.describe().await;
+        let described = self.sections.describe().await;
         described.map_err(|error| self.problem(&error))
     }
 
@@ -99,16 +124,24 @@ impl Served {
         Ok(self.describe().await?.last)
     }
 
-    pub(crate) async fn n_redacted_in(&self, id: SectionId) -> Result<u64, Problem> {
-        let counted = self.log.n_redacted_in(id).await;
-        counted.map_err(|error| self.problem(&error))
+    /// A section that is whole, with the state in which it is.
+    pub(crate) async fn section(
+        &self,
+        id: SectionId,
+    ) -> Result<(SectionState, Arc<Section>), Problem> {
+        let read = self.sections.section(id).await;
+        read.map_err(|error| self.problem(&error))
     }
 
-    /// A section that is whole: what is served may be kept for ever by others.
-    pub(crate) async fn read(&self, id: SectionId) -> Result<Section, Problem> {
-        let read = self.log.section(&id.into()).await;
-        let whole = read.and_then(|section| section.check().map(|()| section));
-        whole.map_err(|error| self.problem(&error))
+    /// The section that is the current one for the log itself; likewise.
+    pub(crate) async fn current_section(&self) -> Result<(SectionState, Arc<Section>), Problem> {
+        let read = self.sections.current().await;
+        read.map_err(|error| self.problem(&error))
+    }
+
+    /// Whether the place at which the reader says it is, if it says so, is one of this log.
+    pub(crate) async fn check_resume_point(&self, request: &HeaderMap) -> Result<(), Problem> {
+        check_resume_point(self.sections.log(), request).await
     }
 
     /// The problem that the request is answered with. What the service should look at is logged here, with the

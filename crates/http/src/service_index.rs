@@ -109,8 +109,8 @@ impl ServiceIndex {
             .refuses(&[&ProblemKind::NOT_ACCEPTABLE]);
         let formats = INDEXES.iter();
         let reading = formats.fold(reading, |reading, format| {
-            let schema = match format.tag() {
-                "json" => schema(),
+            let schema = match format.media_type() {
+                "application/json" => schema(),
                 _ => json!({ "type": "string" }),
             };
             reading.gives(format.media_type(), schema)

@@ -36,7 +36,14 @@ pub(crate) struct Waiting {
     waited_from: Option<(u64, u64)>,
 }
 
-/// What came of it.
+impl Waiting {
+    /// What the answer says of the request's preference.
+    pub(crate) fn applied(&self) -> (HeaderName, HeaderValue) {
+        (PREFERENCE_APPLIED, applied(self.wait))
+    }
+}
+
+/// The outcome of waiting.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is worth while to look again.
@@ -88,7 +95,7 @@ impl Waiters {
         if woken {
             return Ok(Outcome::News);
         }
-        let applied = Some((PREFERENCE_APPLIED, applied(waiting.wait)));
+        let applied = Some(waiting.applied());
         Ok(Outcome::NoNews { applied })
     }
 

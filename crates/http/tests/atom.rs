@@ -14,7 +14,7 @@ use boxes_recorder::Encoding;
 use boxes_testing::log_fixture::{EPOCH, SmallLog, small_event};
 use bytes::Bytes;
 use serde_json::Value;
-use support::{PATH, send, serve};
+use support::{PATH, send, send_to, serve};
 use url::Url;
 
 const ATOM: &str = "application/atom+xml";
@@ -28,6 +28,11 @@ async fn xml(url: &Url, below: &str) -> String {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some(ATOM));
     String::from_utf8(answer.body).unwrap()
+}
+
+/// The address for ever of what is below the path.
+fn at(below: &str) -> String {
+    format!("{PATH}/{EPOCH}{below}")
 }
 
 /// What stands between the tags, each time that they occur.
@@ -47,8 +52,8 @@ async fn archived_pages_are_archives_and_the_current_one_leads_to_them() {
     let log = SmallLog::with(5, 13).await;
     let url = served(&log).await;
     for (below, is_archive, previous) in [
-        ("", false, Some("/orders/notifications/6,10")),
-        ("/6,10", true, Some("/orders/notifications/1,5")),
+        ("", false, Some(at("/6,10"))),
+        ("/6,10", true, Some(at("/1,5"))),
         ("/1,5", true, None),
     ] {
         let feed = xml(&url, below).await;
@@ -56,7 +61,7 @@ async fn archived_pages_are_archives_and_the_current_one_leads_to_them() {
         let link = "<link rel=\"prev-archive\" type=\"application/atom+xml\" href=\"";
         assert_eq!(
             all(&feed, link, "\"/>").first().copied(),
-            previous,
+            previous.as_deref(),
             "{below}"
         );
         let current =
@@ -84,8 +89,8 @@ async fn entries_hold_the_items_of_the_page_newest_first() {
         let updated = newest["occurred_on"].as_str().unwrap();
         assert!(feed.contains(&format!("<updated>{updated}</updated>")));
         let link = format!(
-            "<link rel=\"alternate\" type=\"text/html\" href=\"{PATH}/{}\"/>\n</entry>",
-            newest["id"]
+            "<link rel=\"alternate\" type=\"text/html\" href=\"{}\"/>\n</entry>",
+            at(&format!("/{}", newest["id"]))
         );
         assert!(feed.contains(&link), "{feed}");
     }
@@ -133,4 +138,82 @@ async fn what_an_event_says_never_becomes_markup() {
         "&quot;state&quot;:&quot;AAH/&quot;,&quot;content_encoding&quot;:&quot;json+zlib&quot;";
     assert!(feed.contains(state), "{feed}");
     assert_eq!(feed.matches("</content>").count(), 2);
+}
+
+const FEED: &str = "/orders/atom";
+
+async fn served_as_a_feed(log: &SmallLog) -> Url {
+    let options = NotificationLogOptions {
+        atom: Some(FEED.to_owned()),
+        ..NotificationLogOptions::new(PATH)
+    };
+    serve(log.near(), options).await
+}
+
+/// The addresses of the links of a feed by their relation, without those of its entries.
+fn links(xml: &str) -> Vec<(String, String)> {
+    let head = xml.split("<entry>").next().unwrap();
+    all(head, "<link rel=\"", "\"/>")
+        .into_iter()
+        .map(|link| {
+            let (relation, rest) = link.split_once('"').unwrap();
+            let href = rest.split_once("href=\"").unwrap().1;
+            (relation.to_owned(), href.to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_feed_for_readers_that_accept_nothing_by_name_leads_to_itself_alone() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served_as_a_feed(&log).await;
+    let archived = format!("{FEED}/{EPOCH}/6,10");
+    for (path, own, cache_control) in [
+        (FEED, FEED, "no-cache"),
+        (&*format!("{FEED}/6,10"), &*archived, "no-cache"),
+        (&archived, &archived, "public, max-age=31536000, immutable"),
+    ] {
+        for accept in ["*/*", "text/html", "application/json"] {
+            let answer = send_to(&url, "GET", path, &[("accept", accept)]).await;
+            assert_eq!(answer.status, 200, "{path}");
+            assert_eq!(answer.header("content-type"), Some(ATOM));
+            assert_eq!(answer.header("cache-control"), Some(cache_control));
+            assert!(!answer.header("vary").unwrap().contains("Accept,"));
+            let tag = [("if-none-match", answer.header("etag").unwrap())];
+            assert_eq!(send_to(&url, "GET", path, &tag).await.status, 304);
+            let links = links(std::str::from_utf8(&answer.body).unwrap());
+            assert!(links.contains(&("self".to_owned(), own.to_owned())));
+            for (relation, href) in &links {
+                assert!(href.starts_with(FEED), "{relation} of {path}: {href}");
+            }
+            let entries = String::from_utf8(answer.body).unwrap();
+            assert!(entries.contains(&format!("href=\"{PATH}/{EPOCH}/")));
+        }
+    }
+    for (below, status) in [("/2,6", 400), ("/7", 400), ("/x/1,5", 400), ("?x", 400)] {
+        let answer = send_to(&url, "GET", &format!("{FEED}{below}"), &[]).await;
+        assert_eq!(answer.status, status, "{below}");
+    }
+    let moved = send_to(&url, "GET", &format!("{FEED}/6%2C10"), &[]).await;
+    assert_eq!(moved.header("location"), Some(&*format!("{FEED}/6,10")));
+}
+
+#[tokio::test]
+async fn the_current_feed_is_known_by_its_own_address_and_its_pages_by_theirs() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served_as_a_feed(&log).await;
+    let accept = [("accept", ATOM)];
+    for (current, page) in [
+        (PATH.to_owned(), at("/11,15")),
+        (FEED.to_owned(), format!("{FEED}/{EPOCH}/11,15")),
+    ] {
+        let mut tags = Vec::new();
+        for path in [current, page] {
+            let answer = send_to(&url, "GET", &path, &accept).await;
+            tags.push(answer.header("etag").unwrap().to_owned());
+            let links = links(std::str::from_utf8(&answer.body).unwrap());
+            assert!(links.contains(&("self".to_owned(), path)), "{links:?}");
+        }
+        assert_ne!(tags[0], tags[1], "two bodies under one tag");
+    }
 }

@@ -170,7 +170,11 @@ async fn the_tag_of_any_coding_that_the_request_takes_is_known() {
                 if let Some(tag) = answer {
                     assert_eq!(raw.header("etag"), Some(tag.as_str()));
                     assert_eq!((raw.header("content-encoding"), raw.body.len()), (None, 0));
-                    assert_eq!(raw.header("vary"), Some("Accept, Accept-Encoding"));
+                    assert!(
+                        raw.header("vary")
+                            .unwrap()
+                            .starts_with("Accept, Accept-Encoding")
+                    );
                 }
             }
         }

@@ -9,13 +9,14 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use boxes_http::{Dialects, unknown_path};
-use boxes_testing::log_fixture::{SmallLog, small_event};
+use boxes_testing::log_fixture::{FailingLog, Plan, SmallLog, small_event};
 use serde_json::{Value, json};
 use support::{Raw, send, serve_router};
 use url::Url;
-
-const ARCHIVED: &str = "public, max-age=31536000, immutable";
 
 async fn serve(log: &SmallLog) -> Url {
     let dialects = Dialects::new(log.near(), "/orders/compat").expect("the path can be served");
@@ -261,7 +262,8 @@ async fn the_form_of_2017_has_four_members_and_a_next_only_where_there_is_someth
     log.append(2).await;
     let archived = get(&url, "/eventsourcing-1/orders/1,5/").await;
     assert_eq!(archived.json()["next_id"], "6,10");
-    assert_eq!(archived.header("cache-control"), Some(ARCHIVED));
+    // No epoch is part of its address.
+    assert_eq!(archived.header("cache-control"), Some("no-cache"));
     assert_ne!(archived.header("etag"), full.header("etag"));
     for below in ["/6,10/", "/6,10", "/current", "/current/"] {
         let page = get(&url, &format!("/eventsourcing-1/orders{below}")).await;
@@ -295,7 +297,7 @@ async fn an_empty_log_has_empty_answers() {
 }
 
 #[tokio::test]
-async fn what_is_whole_may_be_kept_for_ever_and_what_grows_is_asked_for_again() {
+async fn what_is_whole_stays_the_same_and_everything_is_asked_for_again() {
     let log = SmallLog::with(5, 7).await;
     let url = serve(&log).await;
     for below in [
@@ -304,7 +306,7 @@ async fn what_is_whole_may_be_kept_for_ever_and_what_grows_is_asked_for_again() 
         "/eventsourcing-8/1,5/",
     ] {
         let before = get(&url, below).await;
-        assert_eq!(before.header("cache-control"), Some(ARCHIVED), "{below}");
+        assert_eq!(before.header("cache-control"), Some("no-cache"), "{below}");
         log.append(3).await;
         assert_eq!(get(&url, below).await, before, "{below}");
         let tag = before.header("etag").unwrap();
@@ -334,17 +336,49 @@ async fn what_is_whole_may_be_kept_for_ever_and_what_grows_is_asked_for_again() 
 }
 
 #[tokio::test]
-async fn what_is_for_some_only_is_not_kept_by_shared_caches() {
-    let log = SmallLog::with(5, 7).await;
-    let dialects = Dialects::new(log.near(), "/orders/compat").unwrap();
-    let url = serve_router(dialects.restricted(true).into_router()).await;
-    let answer = get(
-        &url.join("/orders/compat").unwrap(),
+async fn what_is_known_is_answered_without_reading_events() {
+    let log = SmallLog::with(5, 13).await;
+    let plain = serve(&log).await;
+    let counting = Arc::new(FailingLog::new(log.near(), Plan::Never));
+    let dialects = Dialects::new(counting.clone(), "/orders/compat").unwrap();
+    let router = dialects.into_router().fallback(unknown_path);
+    let url = serve_router(router).await.join("/orders/compat").unwrap();
+    for below in [
+        "/eventsourcing-9/1,10",
+        "/eventsourcing-9/11,20",
+        "/eventsourcing-9?start=4&limit=5",
         "/eventsourcing-8/1,5/",
-    )
-    .await;
-    let expected = ARCHIVED.replace("public", "private");
-    assert_eq!(answer.header("cache-control"), Some(&*expected));
+        "/eventsourcing-1/orders/6,10/",
+        "/eventsourcing-1/orders/11,15/",
+        "/iddd/notifications/1,20",
+        "/iddd/notifications",
+    ] {
+        let tag = get(&plain, below).await.header("etag").unwrap().to_owned();
+        let answer = send(&url, "GET", below, &[("if-none-match", &tag)]).await;
+        assert_eq!(answer.status, 304, "{below}");
+        assert_eq!(answer.header("etag"), Some(&*tag));
+    }
+    assert_eq!(counting.sections_read.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn the_same_sections_are_read_once_for_all_that_ask() {
+    let log = SmallLog::with(5, 42).await;
+    let counting = Arc::new(FailingLog::new(log.near(), Plan::Never));
+    let dialects = Dialects::new(counting.clone(), "/orders/compat").unwrap();
+    let url = serve_router(dialects.into_router()).await;
+    let url = url.join("/orders/compat").unwrap();
+    let topics = "/eventsourcing-9?topic=orders.order.rare";
+    for below in [
+        topics,
+        topics,
+        "/eventsourcing-8/6,10/",
+        "/eventsourcing-9/1,10",
+    ] {
+        assert_eq!(get(&url, below).await.status, 200);
+        let read = counting.sections_read.load(Ordering::Relaxed);
+        assert_eq!(read, 9, "{below}");
+    }
 }
 
 #[tokio::test]
@@ -370,10 +404,27 @@ async fn what_cannot_be_read_is_refused_with_a_problem() {
         "start=-1",
         "start=x",
         "inclusive_of_start=maybe",
-        "stop=3",
     ] {
         let refused = refusal(&url, &format!("/eventsourcing-9?{query}")).await;
         assert_eq!(refused, (400, "malformed-request".to_owned()), "{query}");
+    }
+    for below in [
+        "/eventsourcing-9?stop=3",
+        "/eventsourcing-9/1,10?x=1",
+        "/eventsourcing-8/1,5/?x=1",
+    ] {
+        let refused = refusal(&url, below).await;
+        assert_eq!(refused, (400, "unknown-parameter".to_owned()), "{below}");
+    }
+    let other = (
+        "notification-log-epoch",
+        "00000000-0000-4000-8000-000000000009",
+    );
+    for header in [other, ("notification-log-position", "8")] {
+        for below in ["/eventsourcing-9/1,10", "/eventsourcing-8/current/"] {
+            let answer = send(&url, "GET", below, &[header]).await;
+            assert_eq!(answer.status, 409, "{below} with {header:?}");
+        }
     }
     let refused = refusal(&url, "/eventsourcing-7/1,5").await;
     assert_eq!(refused, (404, "unknown-path".to_owned()));

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use boxes_http::NotificationLogOptions;
-use boxes_testing::log_fixture::{FailingLog, Plan, SmallLog, small_event};
+use boxes_testing::log_fixture::{EPOCH, FailingLog, Plan, SmallLog, small_event};
 use bytes::Bytes;
 use serde_json::Value;
 use support::{DEADLINE, PATH, send, serve};
@@ -74,9 +74,15 @@ impl Client {
             assert_eq!(self.line().await?, "");
             return Some(Piece::Comment);
         }
-        let id = first.strip_prefix("id: ").unwrap().parse().unwrap();
-        let topic = self.line().await?.strip_prefix("event: ")?.to_owned();
-        let data = self.line().await?;
+        let (id, epoch) = first.strip_prefix("id: ").unwrap().split_once('@').unwrap();
+        assert_eq!(epoch, EPOCH.to_string());
+        let id = id.parse().unwrap();
+        let mut data = self.line().await?;
+        let mut topic = String::new();
+        if let Some(name) = data.strip_prefix("event: ").map(str::to_owned) {
+            topic = name;
+            data = self.line().await?;
+        }
         let data = serde_json::from_str(data.strip_prefix("data: ")?).unwrap();
         assert_eq!(self.line().await?, "");
         Some(Piece::Event(id, topic, data))
@@ -106,7 +112,13 @@ async fn an_event_is_the_item_of_a_page_on_one_line() {
     let mut client = Client::open(&url, "?after=0", "").await;
     assert_eq!(client.piece().await, Some(Piece::Comment));
     let topic = "orders.order.placed".to_owned();
-    assert_eq!(client.piece().await, Some(Piece::Event(1, topic, item)));
+    let event = Piece::Event(1, topic, item.clone());
+    assert_eq!(client.piece().await, Some(event));
+    // Under the default name one handler takes all of them.
+    let mut client = Client::open(&url, "?after=0&event=message", "").await;
+    assert_eq!(client.piece().await, Some(Piece::Comment));
+    let event = Piece::Event(1, String::new(), item);
+    assert_eq!(client.piece().await, Some(event));
 }
 
 #[tokio::test]
@@ -115,8 +127,10 @@ async fn a_stream_begins_after_what_the_client_has_had_or_else_now() {
     let url = serve(log.near(), options()).await;
     for (query, headers, first) in [
         ("?after=0", "", 1),
-        ("?x=1&after=7", "", 8),
+        ("?event=message&after=7", "", 8),
         ("", "last-event-id: 4\r\n", 5),
+        (&format!("?after=3@{EPOCH}"), "", 4),
+        ("", &format!("last-event-id: 5@{EPOCH}\r\n"), 6),
         ("?after=0", "last-event-id: 10\r\n", 11),
     ] {
         let mut client = Client::open(&url, query, headers).await;

@@ -12,7 +12,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use boxes_http::NotificationLogOptions;
-use boxes_testing::log_fixture::SmallLog;
+use boxes_testing::log_fixture::{EPOCH, SmallLog};
 use serde_json::Value;
 use support::{DEADLINE, PATH, Raw, send, serve};
 use url::Url;
@@ -38,6 +38,12 @@ fn ids(answer: &Raw) -> Vec<String> {
         .collect()
 }
 
+/// The ids of these notifications as events have them.
+fn with_epoch(ids: impl IntoIterator<Item = u32>) -> Vec<String> {
+    let ids = ids.into_iter();
+    ids.map(|id| format!("{id}@{EPOCH}")).collect()
+}
+
 #[tokio::test]
 async fn a_reader_that_asks_after_the_last_id_each_time_has_all_of_it_once() {
     let log = SmallLog::with(5, 13).await;
@@ -54,14 +60,10 @@ async fn a_reader_that_asks_after_the_last_id_each_time_has_all_of_it_once() {
         found.extend(ids(&answer));
         query = format!("?lastEventId={last}");
     }
-    let expected: Vec<_> = (1..=13).map(|id: u32| id.to_string()).collect();
-    assert_eq!(found, expected);
+    assert_eq!(found, with_epoch(1..=13));
     assert_eq!(n_answers, 4, "three batches, and none");
     // Also from a place off the grid.
-    assert_eq!(
-        ids(&feed(&url, "?lastEventId=3").await),
-        ["4", "5", "6", "7", "8"]
-    );
+    assert_eq!(ids(&feed(&url, "?lastEventId=3").await), with_epoch(4..=8));
 }
 
 #[tokio::test]
@@ -82,10 +84,18 @@ async fn its_events_are_those_of_pages_but_for_their_ids() {
 async fn a_whole_batch_may_be_kept_and_the_end_of_the_log_may_not() {
     let log = SmallLog::with(5, 7).await;
     let url = served(&log).await;
-    let whole = feed(&url, "?lastEventId=2").await;
+    let for_ever = format!("?lastEventId=2@{EPOCH}");
+    let whole = feed(&url, &for_ever).await;
     assert!(whole.header("cache-control").unwrap().contains("immutable"));
+    let plain = feed(&url, "?lastEventId=2").await;
+    assert_eq!(plain.header("cache-control"), Some("no-cache"));
+    assert_eq!(plain.body, whole.body);
+    let known = [("if-none-match", plain.header("etag").unwrap())];
+    let again = send(&url, "GET", "/feed?lastEventId=2", &known).await;
+    assert_eq!(again.status, 304);
     log.append(5).await;
-    assert_eq!(feed(&url, "?lastEventId=2").await, whole);
+    assert_eq!(feed(&url, &for_ever).await, whole);
+    assert_eq!(feed(&url, "?lastEventId=2").await, plain);
     for query in ["?lastEventId=10", "?lastEventId=12"] {
         let answer = feed(&url, query).await;
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{query}");
@@ -106,7 +116,7 @@ async fn a_reader_waits_for_news_and_is_told_when_there_are_none() {
         tokio::task::yield_now().await;
         log.append(1).await;
     });
-    assert_eq!(ids(&answer.unwrap()), ["6"]);
+    assert_eq!(ids(&answer.unwrap()), with_epoch([6]));
 }
 
 #[tokio::test]
@@ -117,6 +127,13 @@ async fn what_cannot_be_read_is_refused_with_a_problem() {
         ("?lastEventId=x", "*/*", 400, "malformed-resume-point"),
         ("?timeout=-1", "*/*", 400, "malformed-request"),
         ("?lastEventId=6", BATCH, 409, "ahead-of-log"),
+        (
+            "?lastEventId=2@00000000-0000-4000-8000-000000000009",
+            BATCH,
+            409,
+            "epoch-changed",
+        ),
+        ("?compacted=true", BATCH, 400, "unknown-parameter"),
         ("", "application/json", 406, "not-acceptable"),
     ] {
         let refused = send(&url, "GET", &format!("/feed{query}"), &[("accept", accept)]).await;

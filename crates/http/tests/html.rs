@@ -71,7 +71,12 @@ async fn a_browser_gets_html_that_may_load_send_and_run_nothing() {
         );
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
-        assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+        assert!(
+            answer
+                .header("vary")
+                .unwrap()
+                .starts_with("Accept, Accept-Encoding")
+        );
         let json = send(&url, "GET", below, &[]).await;
         assert_eq!(answer.header("cache-control"), json.header("cache-control"));
         for name in ["content-security-policy", "referrer-policy"] {
@@ -160,13 +165,14 @@ async fn a_page_says_whether_it_will_change_and_where_to_go_on() {
     let url = served(&log).await;
     let archived = text(&get(&url, "/6,10").await);
     assert!(archived.contains("never changes"));
+    let of_epoch = format!("{PATH}/{EPOCH}");
     for link in [
-        r#"<link rel="prev previous" href="/orders/notifications/1,5">"#,
-        r#"<a rel="prev" href="/orders/notifications/1,5">‹ Older 1–5</a>"#,
-        r#"<a rel="next" href="/orders/notifications/11,15">Newer 11–15 ›</a>"#,
-        r#"<a rel="first" href="/orders/notifications/1,5">« First</a>"#,
+        &format!(r#"<link rel="prev previous" href="{of_epoch}/1,5">"#),
+        &format!(r#"<a rel="prev" href="{of_epoch}/1,5">‹ Older 1–5</a>"#),
+        &format!(r#"<a rel="next" href="{of_epoch}/11,15">Newer 11–15 ›</a>"#),
+        &format!(r#"<a rel="first" href="{of_epoch}/1,5">« First</a>"#),
         r#"<a rel="current" href="/orders/notifications">Newest »</a>"#,
-        r#"<a href="/orders/notifications/7">7</a>"#,
+        &format!(r#"<a href="{of_epoch}/7">7</a>"#),
     ] {
         assert!(archived.contains(link), "{link} is missing in {archived}");
     }
@@ -181,7 +187,7 @@ async fn a_page_says_whether_it_will_change_and_where_to_go_on() {
     assert!(about.contains(&EPOCH.to_string()) && about.contains("application/json"));
     let single = text(&get(&url, "/7").await);
     assert!(
-        single.contains("Notification of orders") && single.contains("/orders/notifications/6,10")
+        single.contains("Notification of orders") && single.contains(&format!("{of_epoch}/6,10"))
     );
 }
 

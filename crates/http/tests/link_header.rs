@@ -17,7 +17,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use boxes_http::{NotificationLogOptions, NotificationLogResource, RemoteOptions};
 use boxes_notification_log::{LogError, Navigation, NotificationLogReader, SectionId, SectionLink};
-use boxes_testing::log_fixture::SmallLog;
+use boxes_testing::log_fixture::{EPOCH, SmallLog};
 use serde_json::Value;
 use support::{PATH, remote, remote_with, serve, serve_router};
 use tower::ServiceExt;
@@ -58,7 +58,7 @@ async fn without_links(page: Response, changed: fn(String) -> String) -> Respons
     let elsewhere = |id: &str| format!("{PAGES}{}", id.replace(',', "-"));
     let mut written = String::new();
     for part in link.split_inclusive('>') {
-        let address = part.split_once(&format!("<{PATH}/"));
+        let address = part.split_once(&format!("<{PATH}/{EPOCH}/"));
         match address.and_then(|(before, id)| Some((before, id.strip_suffix('>')?))) {
             Some((before, id)) => written.push_str(&format!("{before}<{}>", elsewhere(id))),
             None => written.push_str(part),
@@ -103,7 +103,8 @@ async fn a_header_is_read_by_its_grammar_and_not_by_its_looks() {
                 "rel=\"next\"",
                 "title=\"<x>; rel=\\\"prev\\\", <y>\" ; REL = Next",
             )
-            .replace("rel=\"prev previous\"", "x; rel=\"up previous\"; rel=next");
+            .replace("rel=\"prev\"", "rel=up")
+            .replace("rel=\"previous\"", "x; rel=\"up previous\"; rel=next");
         format!(", </style.css,1>; rel=preload; as=style,,{link}, ")
     })
     .await;
@@ -156,7 +157,7 @@ async fn a_link_with_an_encoded_comma_leads_to_the_page_within_the_bound_for_red
     // What the page says of its neighbours is relative to where it was found.
     assert_eq!(
         page.next.unwrap().href.as_deref(),
-        Some(&*format!("{url}/11,15"))
+        Some(&*format!("{url}/{EPOCH}/11,15"))
     );
     let without = RemoteOptions {
         max_redirects: 0,

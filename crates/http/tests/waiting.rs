@@ -15,8 +15,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_http::NotificationLogOptions;
-use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
-use boxes_testing::log_fixture::SmallLog;
+use boxes_notification_log::{
+    LocalNotificationLog, LogDescription, LogError, NotificationLog, Section, SectionLink,
+};
+use boxes_recorder::{Append, GroupCommit, GroupCommitBounds};
+use boxes_testing::log_fixture::{EPOCH, SmallLog, small_event};
 use support::{DEADLINE, PATH, Raw, send, serve};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -323,4 +326,130 @@ async fn however_many_wait_the_store_is_read_once_for_all_of_them() {
         assert_eq!(waited.await.unwrap().json()["last"], 4);
     }
     assert_eq!(watched.sections_read.load(Ordering::Relaxed), before + 1);
+}
+
+fn ask_after(url: &Url, query: &'static str) -> JoinHandle<Raw> {
+    let url = url.clone();
+    tokio::spawn(async move { send(&url, "GET", query, &[]).await })
+}
+
+fn ids(page: &Raw) -> Vec<u64> {
+    let page = page.json();
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|item| item["id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_comes_after_a_place_is_waited_for_without_conditional_headers() {
+    let log = SmallLog::with(5, 5).await;
+    let (watched, url) = start(&log, options()).await;
+    // Waits longer than the test may take, unless it is woken.
+    let waiting = ask_after(&url, "?after=5&wait=30");
+    watched.until_waiting(1).await;
+    log.append(2).await;
+    let page = waiting.await.unwrap();
+    assert_eq!((page.status, ids(&page)), (200, vec![6, 7]));
+    // Nothing on the way can answer the next one from memory.
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!(page.header("etag"), None);
+    assert_eq!(page.json()["id"], "6,10");
+    let own = format!("{PATH}/{EPOCH}/6,10");
+    assert_eq!(page.json()["links"]["self"], *own);
+    for (query, expected) in [
+        ("?after=0", vec![1, 2, 3, 4, 5]),
+        ("?after=3&wait=30", vec![1, 2, 3, 4, 5]),
+        ("?after=5", vec![6, 7]),
+        ("?after=7", vec![6, 7]),
+        ("?after=7&wait=0", vec![6, 7]),
+        ("?after=7&wait=1", vec![6, 7]),
+    ] {
+        let page = ask_after(&url, query).await.unwrap();
+        assert_eq!((page.status, ids(&page)), (200, expected), "{query}");
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{query}");
+        assert_eq!(page.header("etag"), None, "{query}");
+    }
+    // A tag changes nothing: there is none to compare.
+    let known = [("if-none-match", "*"), ("prefer", "wait=30")];
+    let page = send(&url, "GET", "?after=7", &known).await;
+    assert_eq!(page.status, 200);
+    log.append(3).await;
+    let page = ask_after(&url, "?after=10&wait=1").await.unwrap();
+    assert_eq!(
+        (page.json()["id"].as_str(), ids(&page)),
+        (Some("11,15"), vec![])
+    );
+}
+
+#[tokio::test]
+async fn a_place_after_which_nothing_can_come_is_refused() {
+    let log = SmallLog::with(5, 5).await;
+    let (_, url) = start(&log, options()).await;
+    let other = "00000000-0000-4000-8000-000000000009";
+    for (query, status, slug) in [
+        ("?after=6&wait=30".to_owned(), 409, "ahead-of-log"),
+        (format!("?after=5@{other}&wait=30"), 409, "epoch-changed"),
+        ("?after=x".to_owned(), 400, "malformed-resume-point"),
+        ("?after=5&wait=x".to_owned(), 400, "malformed-request"),
+        ("?wait=30".to_owned(), 400, "malformed-request"),
+    ] {
+        let refused = send(&url, "GET", &query, &[]).await;
+        assert_eq!(refused.status, status, "{query}");
+        assert_eq!(refused.json()["type"], format!("/problems/{slug}"));
+    }
+    let page = send(&url, "GET", &format!("?after=4@{EPOCH}"), &[]).await;
+    assert_eq!(page.status, 200);
+    let none = NotificationLogOptions {
+        max_waiters: 0,
+        ..options()
+    };
+    let (_, url) = start(&log, none).await;
+    let full = ask_after(&url, "?after=5&wait=30").await.unwrap();
+    assert_eq!(full.status, 503);
+    assert_eq!(full.json()["type"], "/problems/too-many-waiters");
+}
+
+#[tokio::test]
+async fn many_that_wait_after_a_place_read_what_comes_once() {
+    let log = SmallLog::with(5, 5).await;
+    let (watched, url) = start(&log, options()).await;
+    let waiting: Vec<_> = (0..50)
+        .map(|_| ask_after(&url, "?after=5&wait=30"))
+        .collect();
+    watched.until_waiting(50).await;
+    let before = watched.sections_read.load(Ordering::Relaxed);
+    log.append(1).await;
+    for one in waiting {
+        assert_eq!(ids(&one.await.unwrap()), [6]);
+    }
+    let read = watched.sections_read.load(Ordering::Relaxed);
+    assert_eq!(read, before + 1);
+}
+
+/// A process that never looks at the head by itself: what does not wake those who wait leaves them waiting, and is not found by
+/// chance at the next look.
+#[tokio::test]
+async fn a_commit_wakes_those_who_wait_and_not_the_next_look_at_the_store() {
+    let log = SmallLog::with(5, 5).await;
+    let bounds = GroupCommitBounds {
+        head_poll_interval: DEADLINE * 1_000,
+        ..GroupCommitBounds::default()
+    };
+    let recorder = Arc::clone(log.writer().recorder());
+    let writer = GroupCommit::start(recorder, bounds).await.unwrap();
+    let watched = Arc::new(Watched {
+        inner: Arc::new(LocalNotificationLog::new(&writer)),
+        waiting: watch::Sender::new(0),
+        sections_read: AtomicUsize::new(0),
+    });
+    let url = serve(watched.clone(), options()).await;
+    let known = tag(&url).await;
+    let by_place = ask_after(&url, "?after=5&wait=30");
+    let by_tag = ask(&url, "", &known, "wait=30");
+    watched.until_waiting(2).await;
+    let append = Append::new(vec![small_event(6)]);
+    writer.append(append).await.unwrap();
+    assert_eq!(ids(&by_place.await.unwrap()), [6]);
+    let woken = by_tag.await.unwrap();
+    assert_eq!(ids(&woken), [6]);
+    assert_eq!(woken.header("preference-applied"), Some("wait=30"));
 }

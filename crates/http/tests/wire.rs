@@ -30,12 +30,21 @@ const FORMATS: [&str; 5] = [
     "application/vnd.saasovation.idovation+json",
 ];
 
+/// The address for ever of what is below the path.
+fn at(below: &str) -> String {
+    format!("{PATH}/{EPOCH}{below}")
+}
+
+/// The same, below the address of a log that is served at `url`.
+fn pinned(below: &str) -> String {
+    format!("/{EPOCH}{below}")
+}
+
 /// What a JSON page below the path has as alternates.
 fn alternates(below: &str) -> impl Iterator<Item = (String, String)> {
-    FORMATS
-        .into_iter()
-        .skip(1)
-        .map(move |format| (format!("alternate {format}"), format!("{PATH}{below}")))
+    let href = at(below);
+    let formats = FORMATS.into_iter().skip(1);
+    formats.map(move |format| (format!("alternate {format}"), href.clone()))
 }
 
 fn options() -> NotificationLogOptions {
@@ -56,7 +65,7 @@ async fn get_if_changed(url: &Url, below: &str, tag: &str) -> Raw {
 
 /// The tag that the contract's rule gives.
 fn tag(of: &str) -> String {
-    format!("\"{}.{of}.json\"", EPOCH.simple())
+    format!("\"{}.{of}.json-2\"", EPOCH.simple())
 }
 
 /// The links of a header: relation to address; for alternates, relation and type.
@@ -117,7 +126,9 @@ async fn a_growing_page_is_revalidated_each_time_and_says_where_the_log_ends() {
     assert_eq!(page.status, 200);
     assert_eq!(page.header("content-type"), Some("application/json"));
     assert_eq!(page.header("cache-control"), Some("no-cache"));
-    assert_eq!(page.header("vary"), Some("Accept, Accept-Encoding"));
+    // A request that waits is none whose answer another one may share.
+    let vary = "Accept, Accept-Encoding, Prefer";
+    assert_eq!(page.header("vary"), Some(vary));
     assert_eq!(page.header("etag"), Some(tag("11-13+").as_str()));
     assert_eq!(
         page.header("content-length"),
@@ -139,28 +150,29 @@ async fn a_growing_page_is_revalidated_each_time_and_says_where_the_log_ends() {
         body_links(&page),
         BTreeMap::from_iter(
             [
-                ("self", "/orders/notifications/11,15"),
-                ("current", "/orders/notifications"),
-                ("first", "/orders/notifications/1,5"),
-                ("prev", "/orders/notifications/6,10"),
-                ("previous", "/orders/notifications/6,10"),
-                ("prev-archive", "/orders/notifications/6,10"),
-                ("last", "/orders/notifications/11,15"),
+                ("self", at("/11,15")),
+                ("current", PATH.to_owned()),
+                ("first", at("/1,5")),
+                ("prev", at("/6,10")),
+                ("previous", at("/6,10")),
+                ("prev-archive", at("/6,10")),
+                ("last", at("/11,15")),
             ]
-            .map(|(name, href)| (name.to_owned(), href.to_owned()))
+            .map(|(name, href)| (name.to_owned(), href))
             .into_iter()
             .chain(alternates("/11,15"))
         )
     );
     // By whichever URL it is the same page.
     assert_eq!(get(&url, "").await, page);
+    assert_eq!(get(&url, &pinned("/11,15")).await, page);
 }
 
 #[tokio::test]
 async fn an_archived_page_may_be_kept_for_ever_and_knows_nothing_of_the_end() {
     let log = SmallLog::with(5, 13).await;
     let url = served(&log).await;
-    let page = get(&url, "/6,10").await;
+    let page = get(&url, &pinned("/6,10")).await;
     let immutable = "max-age=31536000, immutable";
     assert_eq!(
         page.header("cache-control"),
@@ -194,7 +206,7 @@ async fn an_archived_page_may_be_kept_for_ever_and_knows_nothing_of_the_end() {
     restricted.restricted = true;
     let url = serve(log.near(), restricted).await;
     for below in ["/6,10", "/7"] {
-        let answer = get(&url, below).await;
+        let answer = get(&url, &pinned(below)).await;
         assert_eq!(
             answer.header("cache-control"),
             Some(format!("private, {immutable}").as_str())
@@ -214,8 +226,8 @@ async fn a_page_past_the_end_is_empty_and_not_kept() {
         assert_eq!(page.json()["items"], json!([]));
         assert_eq!(page.json()["last"], 13);
         let links = body_links(&page);
-        assert_eq!(links["previous"], format!("{PATH}/{previous}"));
-        assert_eq!(links["last"], format!("{PATH}/11,15"));
+        assert_eq!(links["previous"], at(&format!("/{previous}")));
+        assert_eq!(links["last"], at("/11,15"));
         assert_eq!(links.contains_key("prev-archive"), archive);
         // It has no state that could be known.
         assert_eq!(get_if_changed(&url, below, "*").await.status, 200);
@@ -258,13 +270,19 @@ async fn each_format_names_all_others_at_its_own_address() {
                 Some((name.strip_prefix("alternate ")?.to_owned(), href))
             });
             let others = FORMATS.into_iter().filter(|other| *other != format);
-            let expected = others.map(|other| (other.to_owned(), format!("{PATH}{own}")));
+            let own = match (below, format) {
+                // The current feed is known by its own address.
+                ("", "application/atom+xml") => PATH.to_owned(),
+                _ => at(own),
+            };
+            let expected = others.map(|other| (other.to_owned(), own.clone()));
             assert_eq!(
                 alternates.collect::<BTreeMap<_, _>>(),
                 expected.collect::<BTreeMap<_, _>>(),
                 "{below} {format}"
             );
-            assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+            let vary = answer.header("vary").unwrap();
+            assert!(vary.starts_with("Accept, Accept-Encoding"), "{vary}");
             let tag = answer.header("etag").unwrap().to_owned();
             assert_eq!(tags.insert(tag, format), None, "each has a tag of its own");
         }
@@ -277,7 +295,7 @@ async fn a_page_that_is_asked_for_with_an_encoded_comma_is_at_its_one_address() 
     let url = served(&log).await;
     for (below, location) in [
         ("/1%2C5", "/1,5"),
-        ("/11%2c15?x=1", "/11,15"),
+        ("/11%2c15", "/11,15"),
         ("/16%2C20", "/16,20"),
         // Whether there is such a page is said at its address.
         ("/2%2C6", "/2,6"),
@@ -301,6 +319,8 @@ async fn a_page_that_is_asked_for_with_an_encoded_comma_is_at_its_one_address() 
     let moved = send(&based, "GET", "/6%2C10", &[]).await;
     let location = format!("https://shop.example/eu{PATH}/6,10");
     assert_eq!(moved.header("location"), Some(&*location));
+    let moved = send(&url, "GET", &pinned("/6%2C10"), &[]).await;
+    assert_eq!(moved.header("location"), Some(&*at("/6,10")));
     // A seal, a notification or a stream has no comma.
     assert_eq!(get(&url, "/log%2C1").await.status, 400);
 }
@@ -315,14 +335,14 @@ async fn links_name_a_host_only_if_one_is_configured() {
     let links = body_links(&get(&url, "").await);
     assert_eq!(
         links["self"],
-        "https://shop.example/api/orders/notifications/6,10"
+        format!("https://shop.example/api{}", at("/6,10"))
     );
     assert_eq!(
         links["service-desc"],
         "https://shop.example/api/orders/openapi.json"
     );
     let description = get(&url, "/log").await.json();
-    let template = "https://shop.example/api/orders/notifications/{low},{high}";
+    let template = format!("https://shop.example/api{}", at("/{low},{high}"));
     assert_eq!(description["uri_template"], template);
 
     let url = served(&log).await;
@@ -342,9 +362,9 @@ async fn an_archived_page_is_the_same_after_appends_and_on_every_instance() {
     let log = SmallLog::with(20, 41).await;
     let url = served(&log).await;
     let before = [
-        get(&url, "/1,20").await,
-        get(&url, "/21,40").await,
-        get(&url, "/7").await,
+        get(&url, &pinned("/1,20")).await,
+        get(&url, &pinned("/21,40")).await,
+        get(&url, &pinned("/7")).await,
     ];
     for _ in 0..10 {
         log.append(1_000).await;
@@ -360,9 +380,9 @@ async fn an_archived_page_is_the_same_after_appends_and_on_every_instance() {
     for url in [url, another, restarted] {
         for _ in 0..2 {
             let now = [
-                get(&url, "/1,20").await,
-                get(&url, "/21,40").await,
-                get(&url, "/7").await,
+                get(&url, &pinned("/1,20")).await,
+                get(&url, &pinned("/21,40")).await,
+                get(&url, &pinned("/7")).await,
             ];
             assert_eq!(now, before);
         }
@@ -381,7 +401,7 @@ async fn a_full_page_that_a_client_keeps_gains_its_next() {
     let now = get_if_changed(&url, "/1,5", kept_tag).await;
     assert_eq!(now.status, 200);
     assert_eq!(now.json()["next_id"], "6,10");
-    assert_eq!(body_links(&now)["next"], format!("{PATH}/6,10"));
+    assert_eq!(body_links(&now)["next"], at("/6,10"));
     // The current page is another one now, and so is its tag.
     assert_eq!(
         get_if_changed(&url, "", kept_tag).await.json()["id"],
@@ -397,12 +417,15 @@ async fn what_is_known_is_answered_without_reading_events() {
     let url = serve(near, options()).await;
     let description = get(&url, "/log").await;
     let of_description = description.header("etag").unwrap().to_owned();
+    let immutable = "public, max-age=31536000, immutable";
     let known = [
-        ("", tag("11-13+"), "no-cache"),
-        ("/11,15", tag("11-13+"), "no-cache"),
-        ("/1,5", tag("1-5"), "public, max-age=31536000, immutable"),
-        ("/13", tag("13"), "public, max-age=31536000, immutable"),
-        ("/log", of_description, "no-cache"),
+        (String::new(), tag("11-13+"), "no-cache"),
+        ("/11,15".to_owned(), tag("11-13+"), "no-cache"),
+        (pinned("/1,5"), tag("1-5"), immutable),
+        (pinned("/13"), tag("13"), immutable),
+        ("/1,5".to_owned(), tag("1-5"), "no-cache"),
+        ("/13".to_owned(), tag("13"), "no-cache"),
+        ("/log".to_owned(), of_description, "no-cache"),
     ];
     for (below, tag, cache_control) in &known {
         for sent in [tag.clone(), format!("\"a,b\" , W/{tag}"), "*".to_owned()] {
@@ -414,7 +437,12 @@ async fn what_is_known_is_answered_without_reading_events() {
             );
             assert_eq!(answer.header("etag"), Some(tag.as_str()));
             assert_eq!(answer.header("cache-control"), Some(*cache_control));
-            assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+            assert!(
+                answer
+                    .header("vary")
+                    .unwrap()
+                    .starts_with("Accept, Accept-Encoding")
+            );
             assert_eq!(answer.header("content-type"), None);
         }
     }
@@ -458,9 +486,14 @@ async fn head_answers_as_get_without_a_body() {
         );
         assert!(!get.body.is_empty() && head.body.is_empty());
     }
-    for below in ["/99", "/x", "/2,6"] {
+    for below in ["/99", "/x", "/2,6", "?x=1", "/nothing/1,5"] {
         let (get, head) = (get(&url, below).await, send(&url, "HEAD", below, &[]).await);
-        assert_eq!((get.status, head.body.len()), (head.status, 0), "{below}");
+        assert_eq!(
+            (get.status, &get.headers),
+            (head.status, &head.headers),
+            "{below}"
+        );
+        assert!(get.status >= 400 && head.body.is_empty());
     }
 }
 
@@ -578,7 +611,7 @@ async fn each_bad_request_is_told_what_is_wrong_with_it() {
         "/orders",
         "/orders/notifications/",
         "/orders/notifications/1,5/",
-        "/orders/notifications/1,5/x",
+        "/orders/notifications/1,5/x/y",
         "/problems/none",
     ] {
         assert_problem(&send_to(&url, "GET", path, &[]).await, 404, "unknown-path");
@@ -687,7 +720,7 @@ async fn a_single_notification_is_the_item_of_its_page() {
     let log = SmallLog::with(5, 13).await;
     let url = served(&log).await;
     for id in [1_u64, 10, 13] {
-        let single = get(&url, &format!("/{id}")).await;
+        let single = get(&url, &pinned(&format!("/{id}"))).await;
         let mut body = single.json();
         assert_eq!(single.header("etag"), Some(tag(&id.to_string()).as_str()));
         assert_eq!(
@@ -721,10 +754,10 @@ async fn the_description_has_what_a_reader_needs_to_count() {
         body,
         json!({
             "name": "orders", "epoch": EPOCH.to_string(), "page_size": 5, "first_available": 1, "last": 13, "redacted": 0,
-            "formats": FORMATS, "uri_template": "/orders/notifications/{low},{high}",
+            "formats": FORMATS, "uri_template": at("/{low},{high}"),
             "links": {
                 "self": "/orders/notifications/log", "current": "/orders/notifications",
-                "first": "/orders/notifications/1,5", "stream": "/orders/notifications/stream",
+                "first": at("/1,5"), "stream": "/orders/notifications/stream",
                 "alternate": [{ "href": "/orders/notifications/log", "type": "text/html" }],
             },
         })
@@ -804,5 +837,105 @@ async fn a_page_that_many_ask_for_at_once_is_read_once() {
             before + 1,
             "{below}"
         );
+    }
+}
+
+#[tokio::test]
+async fn only_an_address_that_carries_the_epoch_is_kept_for_ever() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served(&log).await;
+    let immutable = Some("public, max-age=31536000, immutable");
+    for below in ["/1,5", "/7"] {
+        let plain = get(&url, below).await;
+        assert_eq!(plain.header("cache-control"), Some("no-cache"), "{below}");
+        let for_ever = get(&url, &pinned(below)).await;
+        assert_eq!(for_ever.header("cache-control"), immutable, "{below}");
+        assert_eq!(
+            (&plain.body, plain.header("etag")),
+            (&for_ever.body, for_ever.header("etag"))
+        );
+    }
+    for below in ["/11,15", "/16,20"] {
+        let growing = get(&url, &pinned(below)).await;
+        assert_ne!(growing.header("cache-control"), immutable, "{below}");
+    }
+
+    let other = "00000000-0000-4000-8000-000000000009";
+    let this = EPOCH.to_string();
+    for below in ["/1,5", "/7", "/11,15", "/16,20"] {
+        let answer = get(&url, &format!("/{other}{below}")).await;
+        assert_problem(&answer, 409, "epoch-changed");
+        assert_eq!(answer.json()["epoch"], this);
+        // The header and the address name two epochs: one of them is another history's.
+        let header = [("notification-log-epoch", other)];
+        let answer = send(&url, "GET", &pinned(below), &header).await;
+        assert_problem(&answer, 409, "epoch-changed");
+        // An epoch has one form.
+        for form in [this.to_uppercase(), EPOCH.simple().to_string()] {
+            if form != this {
+                let answer = get(&url, &format!("/{form}{below}")).await;
+                assert_problem(&answer, 400, "malformed-page-id");
+            }
+        }
+    }
+    for segment in ["x", "1", "1,5", "log"] {
+        let answer = get(&url, &format!("/{segment}/1,5")).await;
+        assert_problem(&answer, 400, "malformed-page-id");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_a_resource_does_not_have_is_refused_with_those_that_it_has() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served(&log).await;
+    for (below, known) in [
+        ("", json!(["after", "wait"])),
+        ("/1,5", json!([])),
+        ("/7", json!([])),
+        ("/log", json!([])),
+        ("/stream", json!(["after", "event"])),
+        ("/feed", json!(["lastEventId", "timeout"])),
+        (&pinned("/1,5"), json!([])),
+        (&pinned("/7"), json!([])),
+    ] {
+        for query in ["?x=1", "?page=2&after=1", "?After=1", "?&"] {
+            for method in ["GET", "HEAD"] {
+                let answer = send(&url, method, &format!("{below}{query}"), &[]).await;
+                assert_eq!(answer.status, 400, "{below}{query}");
+            }
+            let answer = get(&url, &format!("{below}{query}")).await;
+            assert_problem(&answer, 400, "unknown-parameter");
+            assert_eq!(answer.json()["parameters"], known, "{below}{query}");
+        }
+    }
+    assert_eq!(send_to(&url, "GET", "/problems?x", &[]).await.status, 400);
+}
+
+#[tokio::test]
+async fn other_public_bases_make_other_bodies_under_other_tags() {
+    let log = SmallLog::with(5, 13).await;
+    let mut seen = BTreeMap::new();
+    for base in [None, Some("https://a.example"), Some("https://b.example/x")] {
+        let options = NotificationLogOptions {
+            public_base: base.map(|base| base.parse().unwrap()),
+            ..options()
+        };
+        let url = serve(log.near(), options).await;
+        for below in ["", "/1,5", "/7", "/log"] {
+            for format in FORMATS {
+                let answer = send(&url, "GET", below, &[("accept", format)]).await;
+                let Some(tag) = answer.header("etag").map(str::to_owned) else {
+                    continue;
+                };
+                let one = (below, tag);
+                let all = (
+                    answer.body.clone(),
+                    answer.header("link").map(str::to_owned),
+                );
+                if let Some(before) = seen.insert(one.clone(), all.clone()) {
+                    assert_eq!(before, all, "{one:?}");
+                }
+            }
+        }
     }
 }

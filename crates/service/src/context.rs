@@ -451,10 +451,15 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-pub(crate) const TAKEN: [&str; 17] = [
+pub(crate) const TAKEN: [&str; 22] = [
     "/notifications",
     "/notifications/{page}",
+    "/notifications/{epoch}/{page}",
     "/notifications/{page}/seal",
+    "/notifications/{epoch}/{page}/seal",
+    "/atom",
+    "/atom/{page}",
+    "/atom/{epoch}/{page}",
     "/notifications/keys",
     "/notifications/log",
     "/notifications/stream",

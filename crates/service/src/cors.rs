@@ -86,10 +86,13 @@ pub(crate) async fn share(
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = request
-        .headers()
-        .get(ORIGIN)
-        .and_then(|origin| allowed(&origins, origin));
+    let takes_any = origins.contains(&CorsOrigin::Any);
+    // Said to everyone where it is true of everyone: a cache gives a browser what it kept of an answer to another client.
+    let allowed = match request.headers().get(ORIGIN) {
+        _ if takes_any => Some(HeaderValue::from_static("*")),
+        Some(origin) => allowed(&origins, origin),
+        None => None,
+    };
     let asks = request.method() == Method::OPTIONS
         && request
             .headers()
@@ -100,7 +103,7 @@ pub(crate) async fn share(
         next.run(request).await
     };
     let headers = response.headers_mut();
-    if !origins.contains(&CorsOrigin::Any) {
+    if !takes_any {
         headers.append(VARY, HeaderValue::from_static("Origin"));
     }
     let Some(origin) = allowed else {
@@ -117,11 +120,11 @@ pub(crate) async fn share(
     response
 }
 
-/// What to say of the origin, if it may.
+/// What to say of the origin, if it is one of these.
 fn allowed(origins: &[CorsOrigin], origin: &HeaderValue) -> Option<HeaderValue> {
     origins.iter().find_map(|allowed| match allowed {
-        CorsOrigin::Any => Some(HeaderValue::from_static("*")),
-        CorsOrigin::One(allowed) => (origin == allowed).then(|| origin.clone()),
+        CorsOrigin::One(allowed) if origin == allowed => Some(origin.clone()),
+        _ => None,
     })
 }
 

@@ -80,6 +80,7 @@ pub(crate) fn serve(
     let name = &published.name;
     let box_name = name.split('/').next().unwrap_or(name);
     let options = NotificationLogOptions {
+        atom: Some(format!("/{name}/atom")),
         public_base: config.public_url.clone(),
         restricted: !config.tokens.is_empty(),
         redactable: published
@@ -99,17 +100,14 @@ pub(crate) fn serve(
     let invalid = |error: InvalidPath| StartError::Declaration {
         mistakes: vec![error.to_string()],
     };
-    let dialects = Dialects::new(Arc::clone(&log), format!("/{name}/compat"));
-    let dialects = dialects
-        .map_err(invalid)?
-        .restricted(options.restricted)
-        .redactable(options.redactable)
-        .public_base(options.public_base.clone());
+    let base = options.public_base.clone();
     let resource = NotificationLogResource::new(log, options).map_err(invalid)?;
+    let dialects = Dialects::of(&resource, format!("/{name}/compat"));
+    let dialects = dialects.map_err(invalid)?.public_base(base);
     let routes = resource
         .into_described_routes()
         .and(dialects.into_described_routes())
-        .and(published.topics.routes());
+        .and(published.topics.routes(&published.log));
     // In one document each operation has a name of its own.
     Ok(match name.split_once('/') {
         Some((_, log)) => routes.described_as(|part| part.with_operations_of(log)),

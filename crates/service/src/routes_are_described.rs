@@ -133,6 +133,14 @@ async fn described(router: &Router, token: Option<&str>) -> BTreeMap<String, Val
     paths.into_iter().collect()
 }
 
+/// The epoch of the box's log.
+async fn epoch(router: &Router, token: Option<&str>) -> String {
+    let asked = request(Method::GET, "/bells/notifications/log", HEADERS[0], token);
+    let (_, _, body) = send(router, asked).await;
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    document["epoch"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Whether a path of the description is one of the route: what the router has as one part may be described as several, or as
 /// one of those that there are.
 fn is_of(template: &str, route: &str) -> bool {
@@ -147,10 +155,12 @@ fn is_of(template: &str, route: &str) -> bool {
 }
 
 /// Paths that the template stands for.
-fn filled(template: &str) -> BTreeSet<String> {
+fn filled(template: &str, epoch: &str) -> BTreeSet<String> {
     (0..6)
         .map(|turn| {
             let mut path = template.to_owned();
+            let epochs = [epoch, "00000000-0000-4000-8000-000000000000", "x"];
+            path = path.replace("{epoch}", epochs[turn % epochs.len()]);
             for (name, values) in VALUES {
                 path = path.replace(&format!("{{{name}}}"), values[turn % values.len()]);
             }
@@ -213,6 +223,7 @@ async fn walk(
 ) -> (Seen, BTreeMap<String, Value>) {
     let router = router_of(bells(), config).await;
     let described = described(&router, who).await;
+    let epoch = epoch(&router, who).await;
     let mut seen = Seen::default();
     for (template, item) in &described {
         let operations: Vec<_> = item
@@ -221,7 +232,7 @@ async fn walk(
             .keys()
             .map(|method| method.to_uppercase())
             .collect();
-        for path in filled(template) {
+        for path in filled(template, &epoch) {
             let mut requests = Vec::new();
             for token in tokens {
                 requests.extend(HEADERS.map(|header| (path.clone(), header, *token)));
@@ -304,6 +315,8 @@ async fn every_answer_of_a_route_is_described_and_there_is_what_is_described() {
     let elsewhere = [
         "getSeal 200",
         "getSeal 304",
+        "getSealOfEpoch 200",
+        "getSealOfEpoch 304",
         "getValue 200",
         "getValue 304",
         "getReadiness 503",
@@ -318,6 +331,7 @@ async fn every_answer_of_a_route_is_described_and_there_is_what_is_described() {
             "getTopics",
             "getTopics_noises",
             "getSeal",
+            "getSealOfEpoch",
             "getKeys",
             "getValue",
             "getProblems",
@@ -370,12 +384,13 @@ async fn where_tokens_are_set_or_rates_limited_the_refusals_are_described() {
     };
     let router = router_of(bells(), &limited).await;
     let described = described(&router, None).await;
+    let epoch = epoch(&router, None).await;
     let ask = async |path: &str| send(&router, request(Method::GET, path, HEADERS[0], None)).await;
     while ask("/").await.0 != StatusCode::TOO_MANY_REQUESTS {}
     let mut seen = Seen::default();
     for (template, item) in &described {
         if let Some(operation) = item.get("get") {
-            for path in filled(template) {
+            for path in filled(template, &epoch) {
                 seen.saw(&path, operation, &ask(&path).await);
             }
         }

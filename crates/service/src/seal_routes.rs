@@ -4,62 +4,85 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use boxes_http::{DescribedRoutes, ProblemKind, Reading};
+use boxes_http::{
+    AddressedPage, DescribedRoutes, ProblemKind, Reading, archived_freshness, check_resume_point,
+    tag_of_body,
+};
 use boxes_integrity::{Seals, StoredSeals, VerifyingKey};
-use boxes_notification_log::{LogError, SectionId, SectionIdError};
+use boxes_notification_log::{LogError, NotificationLog};
 use boxes_recorder::LogIdentity;
-use http::HeaderMap;
 use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
+use url::Url;
 
 use crate::final_answer::FinalAnswer;
 use crate::json_schema::json_schema;
 use crate::problem::NOT_SEALED;
 use crate::state::PublishedLog;
-use crate::{Config, Json, Path, Problem};
+use crate::{Config, Json, Problem};
 
 /// Where the seals of one log are, and who signs them here.
 struct Served {
-    log: LogIdentity,
+    identity: LogIdentity,
+    log: Arc<dyn NotificationLog>,
+    base: Option<Url>,
     seals: Option<StoredSeals>,
     key: Option<VerifyingKey>,
-    cache_control: &'static str,
+    /// At an address that carries the epoch.
+    cache_control: HeaderValue,
 }
 
-/// `/{log}/notifications/{low},{high}/seal` and `/{log}/notifications/keys`.
+/// `/{log}/notifications/{epoch}/{low},{high}/seal`, the same without the epoch, and `/{log}/notifications/keys`.
 ///
 /// Seals that are there are served whether or not this service seals.
 pub(crate) fn routes(published: &PublishedLog, config: &Config) -> DescribedRoutes {
+    let redactable = published.is_redactable;
+    let redactable = redactable.then_some(config.redactable_freshness);
     let served = Arc::new(Served {
-        log: published.identity.clone(),
+        identity: published.identity.clone(),
+        log: Arc::clone(&published.log),
+        base: config.public_url.clone(),
         seals: published.seals.clone(),
         key: config.sealing.key.as_ref().map(|key| key.verifying_key()),
-        cache_control: FinalAnswer::cache_control(config),
+        cache_control: archived_freshness(!config.tokens.is_empty(), redactable),
     });
     let path = format!("/{}/notifications", published.name);
     DescribedRoutes::new()
         .read_as(
             &format!("{path}/{{page}}/seal"),
             &format!("{path}/{{low}},{{high}}/seal"),
-            reading_of_seal(),
+            reading_of_seal("getSeal"),
             seal,
+        )
+        .read_as(
+            &format!("{path}/{{epoch}}/{{page}}/seal"),
+            &format!("{path}/{{epoch}}/{{low}},{{high}}/seal"),
+            reading_of_seal("getSealOfEpoch").in_path(
+                "epoch",
+                "The epoch of the log, in lower case.",
+                json!({ "type": "string", "format": "uuid" }),
+            ),
+            seal_of_epoch,
         )
         .read(&format!("{path}/keys"), reading_of_keys(), keys)
         .with_state(served)
 }
 
-fn reading_of_seal() -> Reading {
-    let id = || json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX });
-    Reading::new("getSeal", "The seal of an archived page, if it is sealed")
+fn reading_of_seal(id: &'static str) -> Reading {
+    let number = || json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX });
+    Reading::new(id, "The seal of an archived page, if it is sealed")
         .description("Digests of its notifications, chained to the seal before it, and signed. It never changes.")
-        .in_path("low", "The id of the page's first notification.", id())
-        .in_path("high", "The id of its last one.", id())
+        .in_path("low", "The id of the page's first notification.", number())
+        .in_path("high", "The id of its last one.", number())
         .gives("application/json", json!({ "type": "object" }))
         .conditional()
         .refuses(&[
-            &ProblemKind::MALFORMED_REQUEST,
+            &ProblemKind::MALFORMED_RESUME_POINT,
+            &ProblemKind::EPOCH_CHANGED,
+            &ProblemKind::AHEAD_OF_LOG,
             &ProblemKind::MALFORMED_PAGE_ID,
             &ProblemKind::MISALIGNED_PAGE,
             &ProblemKind::WRONG_PAGE_SIZE,
@@ -78,38 +101,53 @@ fn reading_of_keys() -> Reading {
 
 async fn seal(
     State(served): State<Arc<Served>>,
-    Path(page): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let page = page
-        .parse()
-        .and_then(|page: SectionId| page.on_grid(served.log.page_size));
-    let page = page.map_err(|error| malformed(&error))?;
-    // The same page sealed again has the same seal: the address is as good as its content.
-    let tag = format!("{}.{}.seal", served.log.epoch, page.low());
-    let found = match &served.seals {
-        Some(seals) => seals.seal(page).await.map_err(unavailable)?,
-        None => None,
-    };
-    let Some(bytes) = found else {
-        let detail = format!("page {page} is not archived, or was not sealed yet");
-        return Err(Problem::new(&NOT_SEALED, detail));
-    };
-    let answer = FinalAnswer {
-        tag,
-        media_type: "application/json",
-        cache_control: served.cache_control,
-    };
-    Ok(answer.to(&headers, bytes))
+    served.seal(&uri, false, &headers).await
 }
 
-fn malformed(error: &SectionIdError) -> Problem {
-    let kind = match error {
-        SectionIdError::WrongSize { .. } => &ProblemKind::WRONG_PAGE_SIZE,
-        SectionIdError::Misaligned { .. } => &ProblemKind::MISALIGNED_PAGE,
-        _ => &ProblemKind::MALFORMED_PAGE_ID,
-    };
-    Problem::new(kind, error.to_string())
+async fn seal_of_epoch(
+    State(served): State<Arc<Served>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    served.seal(&uri, true, &headers).await
+}
+
+impl Served {
+    /// The seal at an address, with the errors, redirects and freshness of its page.
+    async fn seal(
+        &self,
+        uri: &Uri,
+        has_epoch: bool,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        check_resume_point(&*self.log, request).await?;
+        let base = self.base.as_ref();
+        let page = match AddressedPage::of(&self.identity, base, uri, "/seal", has_epoch)? {
+            AddressedPage::Page { id, .. } => id,
+            AddressedPage::Moved(response) => return Ok(response),
+        };
+        let found = match &self.seals {
+            Some(seals) => seals.seal(page).await.map_err(unavailable)?,
+            None => None,
+        };
+        let Some(bytes) = found else {
+            let detail = format!("page {page} is not archived, or was not sealed yet");
+            return Err(Problem::new(&NOT_SEALED, detail));
+        };
+        let answer = FinalAnswer {
+            tag: tag_of_body(&bytes, "seal"),
+            media_type: "application/json",
+            cache_control: if has_epoch {
+                self.cache_control.clone()
+            } else {
+                HeaderValue::from_static("no-cache")
+            },
+        };
+        Ok(answer.to(request, bytes))
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]

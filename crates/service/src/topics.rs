@@ -1,9 +1,11 @@
 //! Which topics a log has, for those who read it.
 
 use std::fmt;
+use std::sync::Arc;
 
-use boxes_http::{DescribedRoutes, Document, Reading};
+use boxes_http::{DescribedRoutes, Document, ProblemKind, Reading, check_resume_point};
 use boxes_mapper::TopicDescription;
+use boxes_notification_log::NotificationLog;
 use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -62,15 +64,24 @@ impl LogTopics {
     }
 
     /// `/{log}/topics`. It is the same for as long as the program runs, and another one may be started then.
-    pub(crate) fn routes(&self) -> DescribedRoutes {
+    pub(crate) fn routes(&self, log: &Arc<dyn NotificationLog>) -> DescribedRoutes {
         let reading = Reading::new(
             "getTopics",
             "The topics of the log, with schemas of their state",
         )
-        .gives("application/json", json_schema::<Self>());
+        .gives("application/json", json_schema::<Self>())
+        .refuses(&[
+            &ProblemKind::MALFORMED_RESUME_POINT,
+            &ProblemKind::EPOCH_CHANGED,
+            &ProblemKind::AHEAD_OF_LOG,
+        ]);
         let document = Document::json(&json!(self));
         let path = format!("/{}/topics", self.log);
-        let topics = async move |headers: HeaderMap| document.answer(&headers).await;
+        let log = Arc::clone(log);
+        let topics = async move |headers: HeaderMap| {
+            check_resume_point(&*log, &headers).await?;
+            document.answer(&headers).await
+        };
         DescribedRoutes::new().read(&path, Document::described(reading), topics)
     }
 }

@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use boxes_application::{StoredValues, ValueSource};
 use boxes_domain::LargeId;
-use boxes_http::{DescribedRoutes, ProblemKind, Reading};
-use http::HeaderMap;
+use boxes_http::{DescribedRoutes, ProblemKind, Reading, archived_freshness, check_resume_point};
+use boxes_notification_log::NotificationLog;
+use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use crate::final_answer::FinalAnswer;
@@ -15,21 +16,29 @@ use crate::state::RunningBox;
 use crate::{Config, Path, Problem};
 
 struct Served {
+    log: Arc<dyn NotificationLog>,
     values: Option<StoredValues>,
-    cache_control: &'static str,
+    cache_control: HeaderValue,
 }
 
 const OCTETS: &str = "application/octet-stream";
 
 /// `/{box}/values/{sha256}`: a value as it is stored, which is encrypted where events are; who follows has the keys.
 pub(crate) fn routes(running: &RunningBox, config: &Config) -> DescribedRoutes {
+    let redactable = running.app.is_redactable();
+    let redactable = redactable.then_some(config.redactable_freshness);
     let served = Arc::new(Served {
+        log: match running.logs.first() {
+            Some(published) => Arc::clone(&published.log),
+            None => Arc::new(running.app.notification_log()),
+        },
         // Those of events that are not published are nobody's business.
         values: running
             .app
             .stored_values()
             .filter(|_| running.publishes_own_log),
-        cache_control: FinalAnswer::cache_control(config),
+        // A value of an aggregate that is deleted leaves caches as its events do.
+        cache_control: archived_freshness(!config.tokens.is_empty(), redactable),
     });
     let sha256 = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
     let reading = Reading::new(
@@ -47,6 +56,9 @@ pub(crate) fn routes(running: &RunningBox, config: &Config) -> DescribedRoutes {
     .refuses(&[
         &ProblemKind::MALFORMED_REQUEST,
         &ProblemKind::NOT_FOUND,
+        &ProblemKind::MALFORMED_RESUME_POINT,
+        &ProblemKind::EPOCH_CHANGED,
+        &ProblemKind::AHEAD_OF_LOG,
         &ProblemKind::INTERNAL,
         &ProblemKind::STORE_UNAVAILABLE,
     ]);
@@ -61,6 +73,7 @@ async fn value(
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    check_resume_point(&*served.log, &headers).await?;
     let id: LargeId = sha256
         .parse()
         .map_err(|error: boxes_domain::ParseLargeIdError| {
@@ -74,9 +87,10 @@ async fn value(
         return Err(Problem::not_found(format!("there is no value {id}")));
     };
     let answer = FinalAnswer {
-        tag: id.to_string(),
+        tag: HeaderValue::try_from(format!("\"{id}\""))
+            .map_err(|error| Problem::internal(&error))?,
         media_type: OCTETS,
-        cache_control: served.cache_control,
+        cache_control: served.cache_control.clone(),
     };
     Ok(answer.to(&headers, stored))
 }

@@ -73,7 +73,10 @@ async fn a_token_for_one_log_opens_that_log_and_no_other() {
         let page = get_with(&running, path, NEW).await;
         assert!(!header(&page, "cache-control").contains("public"), "{path}");
     }
-    let archived = get_with(&running, "/notes/notifications/1,20", NEW).await;
+    let page = get_with(&running, "/notes/notifications/1,20", NEW).await;
+    let page: serde_json::Value = serde_json::from_str(&page.text().await.unwrap()).unwrap();
+    let for_ever = page["links"]["self"].as_str().unwrap();
+    let archived = get_with(&running, for_ever, NEW).await;
     assert_eq!(
         header(&archived, "cache-control"),
         "private, max-age=31536000, immutable"

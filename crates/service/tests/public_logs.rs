@@ -191,7 +191,11 @@ async fn a_log_beside_the_own_one_keeps_every_place_and_tells_only_what_is_publi
     ] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
-    assert!(text.contains("/orders/sales/notifications/1,20"), "{text}");
+    let address = format!(
+        "/orders/sales/notifications/{}/1,20",
+        sales["epoch"].as_str().unwrap()
+    );
+    assert!(text.contains(&address), "{text}");
 
     let shipments = page(&running, "/orders/shipments/notifications").await;
     assert_eq!(

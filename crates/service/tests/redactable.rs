@@ -97,6 +97,9 @@ async fn delete(running: &Running, n: u32) -> reqwest::Response {
 
 async fn cache_control(running: &Running) -> String {
     let page = fetch(running, "/customers/notifications/1,2").await;
+    assert_eq!(page.headers()["cache-control"], "no-cache");
+    let page: Value = serde_json::from_str(&page.text().await.unwrap()).unwrap();
+    let page = fetch(running, page["links"]["self"].as_str().unwrap()).await;
     page.headers()["cache-control"].to_str().unwrap().to_owned()
 }
 

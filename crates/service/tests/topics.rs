@@ -151,7 +151,10 @@ async fn each_log_lists_its_topics_with_versions_and_schemas_and_its_description
     // Where its seals are, whether or not there are any yet; those of a log beside it are beside that.
     assert_eq!(
         description["seal_uri_template"],
-        "/bells/notifications/{low},{high}/seal"
+        format!(
+            "/bells/notifications/{}/{{low}},{{high}}/seal",
+            description["epoch"].as_str().unwrap()
+        )
     );
     assert_eq!(description["links"]["keys"], "/bells/notifications/keys");
     assert!(
@@ -159,12 +162,11 @@ async fn each_log_lists_its_topics_with_versions_and_schemas_and_its_description
         "{link}"
     );
     let beside = get("/bells/noises/notifications/log").await;
+    let epoch = beside["epoch"].as_str().unwrap();
+    let seals = format!("/bells/noises/notifications/{epoch}/{{low}},{{high}}/seal");
     assert_eq!(
         (&beside["seal_uri_template"], &beside["links"]["keys"]),
-        (
-            &json!("/bells/noises/notifications/{low},{high}/seal"),
-            &json!("/bells/noises/notifications/keys")
-        )
+        (&json!(seals), &json!("/bells/noises/notifications/keys"))
     );
     let page = send(at("/bells/notifications"), Method::GET, None).await;
     assert!(!page.text().await.unwrap().contains("/topics"));

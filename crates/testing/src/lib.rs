@@ -46,5 +46,6 @@ pub use recorded_upstreams::RecordedUpstreams;
 pub use running::RunningBoxes;
 pub use servers::{
     CHROMIUM_VARIABLE, MYSQL_VARIABLE, NGINX_VARIABLE, POSTGRES_VARIABLE, PYTHON_8_VARIABLE,
-    PYTHON_VARIABLE, chromium, mysql_url, nginx, postgres_url, python, python_8,
+    PYTHON_VARIABLE, VARNISH_VARIABLE, chromium, mysql_url, nginx, postgres_url, python, python_8,
+    varnish,
 };

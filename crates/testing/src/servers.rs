@@ -22,6 +22,9 @@ pub const PYTHON_8_VARIABLE: &str = "BOXES_TEST_PYTHON_8";
 /// The variable that says where nginx is.
 pub const NGINX_VARIABLE: &str = "BOXES_TEST_NGINX";
 
+/// The variable that says where Varnish is.
+pub const VARNISH_VARIABLE: &str = "BOXES_TEST_VARNISH";
+
 /// The variable that says where Chromium is.
 pub const CHROMIUM_VARIABLE: &str = "BOXES_TEST_CHROMIUM";
 
@@ -83,6 +86,16 @@ pub fn python_8() -> PathBuf {
 #[must_use]
 pub fn nginx() -> PathBuf {
     variable(NGINX_VARIABLE, "nginx").into()
+}
+
+/// The program `varnishd`.
+///
+/// # Panics
+///
+/// If the variable [`VARNISH_VARIABLE`] is not set.
+#[must_use]
+pub fn varnish() -> PathBuf {
+    variable(VARNISH_VARIABLE, "Varnish").into()
 }
 
 /// The program Chromium.

@@ -31,6 +31,7 @@ impl Servers {
                 python::environment("8")?.display().to_string(),
             ),
             ("BOXES_TEST_NGINX", installed("nginx", "nginx-light")?),
+            ("BOXES_TEST_VARNISH", installed("varnishd", "varnish")?),
             ("BOXES_TEST_CHROMIUM", installed("chromium", "chromium")?),
         ];
         Ok(Self {

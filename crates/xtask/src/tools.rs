@@ -52,6 +52,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "apt-get install nginx-light",
     },
     Tool {
+        program: "varnishd",
+        purpose: "test: the caching proxy that asks without conditions",
+        folders: &["/usr/sbin", "/usr/local/sbin"],
+        install: "apt-get install varnish",
+    },
+    Tool {
         program: "chromium",
         purpose: "test: what people see in a browser",
         folders: &[],
