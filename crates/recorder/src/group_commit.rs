@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::catch_panic::catch_panic;
+use crate::deletion::one_deletion;
 use crate::head::Head;
 use crate::write_failure::WriteFailure;
 use crate::{Append, Appended, Deletion, Recorder, RecorderError, StoredEvent};
@@ -85,12 +86,12 @@ struct Inner {
 }
 
 /// What waits for the writer, and who waits for the answer.
-enum Request {
-    Append(Append, Answer<Appended>),
-    Delete(Uuid, Answer<Deletion>),
+struct Request {
+    append: Append,
+    answer: Answer,
 }
 
-type Answer<T> = oneshot::Sender<Result<T, RecorderError>>;
+type Answer = oneshot::Sender<Result<Appended, RecorderError>>;
 
 #[derive(Default)]
 struct Closing {
@@ -172,11 +173,22 @@ impl GroupCommit {
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
     pub async fn append(&self, append: Append) -> Result<Appended, RecorderError> {
         append.validate()?;
-        self.ask(|answer| Request::Append(append, answer)).await
+        let (answer, answered) = oneshot::channel();
+        let request = Request { append, answer };
+        if self.inner.waiting.send(request).await.is_err() {
+            return Err(self.writer_is_gone());
+        }
+        // The writer answers what it has taken, unless its runtime ended in the middle.
+        answered.await.unwrap_or_else(|_| {
+            Err(RecorderError::OutcomeUnknown {
+                reason: "the writing task ended with its runtime before it answered".to_owned(),
+                source: None,
+            })
+        })
     }
 
-    /// Deletes the stream of one aggregate, for good, as [`Recorder::delete_stream`] says, in its turn and in a transaction
-    /// of its own, and waits until what it held is [erased](Recorder::erase_deleted). A caller that goes away while it waits for
+    /// Deletes the stream of one aggregate, for good, as [`Recorder::delete_stream`] says: an [append](Self::append) of
+    /// one deletion, which then waits until what the stream held is [erased](Recorder::erase_deleted). A caller that goes away while it waits for
     /// the answer does not take the request back.
     ///
     /// # Errors
@@ -185,22 +197,11 @@ impl GroupCommit {
     ///   could not be erased from its files yet: do it again, also where it may have been done.
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
     pub async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        let deletion = self
-            .ask(|answer| Request::Delete(originator_id, answer))
-            .await?;
+        let append = Append::default().with_deletion(originator_id);
+        let deletion = one_deletion(self.append(append).await?)?;
         // Here and not by the writer: a long read holds up who waits for the erasure, and nobody else.
         self.inner.recorder.erase_deleted().await?;
         Ok(deletion)
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, RecorderError> {
-        let (answer, answered) = oneshot::channel();
-        if self.inner.waiting.send(request(answer)).await.is_err() {
-            return Err(self.writer_is_gone());
-        }
-        answered
-            .await
-            .unwrap_or_else(|_| Err(self.writer_is_gone()))
     }
 
     /// The id of the newest notification, 0 for none, and every later one.
@@ -242,12 +243,12 @@ impl GroupCommit {
         while ended.changed().await.is_ok() {}
     }
 
-    /// Why nobody takes or answers a request.
+    /// Why nobody takes a request.
     fn writer_is_gone(&self) -> RecorderError {
         if self.inner.closing.asked.load(Ordering::Acquire) {
             return RecorderError::Closed;
         }
-        let reason = "the writing task ended with its runtime before it answered".to_owned();
+        let reason = "the writing task ended with its runtime".to_owned();
         RecorderError::Unavailable {
             reason,
             source: None,
@@ -287,15 +288,8 @@ impl Writer {
         let mut appends = Vec::new();
         let mut answers = Vec::new();
         while let Some(first) = self.first().await {
-            let (append, answer_to_first) = match first {
-                Request::Append(append, answer) => (append, answer),
-                Request::Delete(originator_id, answer) => {
-                    self.delete(originator_id, answer).await;
-                    continue;
-                }
-            };
-            appends.push(append);
-            answers.push(answer_to_first);
+            appends.push(first.append);
+            answers.push(first.answer);
             self.gather(&mut appends, &mut answers);
             let outcome = record(self.recorder.as_ref(), &appends).await;
             self.write_failure.saw(&outcome);
@@ -337,37 +331,19 @@ impl Writer {
         Some(request)
     }
 
-    /// Adds what waits to the first request, up to the bounds, or to a stream that is to be deleted.
-    fn gather(&mut self, appends: &mut Vec<Append>, answers: &mut Vec<Answer<Appended>>) {
+    /// Adds what waits to the first request, up to the bounds.
+    fn gather(&mut self, appends: &mut Vec<Append>, answers: &mut Vec<Answer>) {
         let mut size = Size::default();
         appends.iter().for_each(|append| size.add(append));
         while let Ok(request) = self.requests.try_recv() {
-            let (append, answer) = match request {
-                Request::Append(append, answer) => (append, answer),
-                deletion @ Request::Delete(..) => {
-                    self.held_over = Some(deletion);
-                    return;
-                }
-            };
-            size.add(&append);
+            size.add(&request.append);
             if size.exceeds(&self.bounds) {
-                self.held_over = Some(Request::Append(append, answer));
+                self.held_over = Some(request);
                 return;
             }
-            appends.push(append);
-            answers.push(answer);
+            appends.push(request.append);
+            answers.push(request.answer);
         }
-    }
-
-    async fn delete(&self, originator_id: Uuid, answer: Answer<Deletion>) {
-        let deleting = async { self.recorder.delete_stream(originator_id).await };
-        let deleted = catch_panic("deleting a stream", deleting).await;
-        self.write_failure.saw(&deleted);
-        if let Ok(deletion) = &deleted {
-            self.head.redact(deletion.n_redacted);
-        }
-        // A caller that has gone away does not hear the answer, and that is all.
-        drop(answer.send(deleted));
     }
 
     async fn check_writable(&self) {
@@ -420,7 +396,7 @@ async fn record(
             outcomes.len(),
             batch.len()
         );
-        return Err(RecorderError::Unavailable {
+        return Err(RecorderError::OutcomeUnknown {
             reason,
             source: None,
         });
@@ -430,7 +406,7 @@ async fn record(
 
 fn answer(
     outcome: Result<Vec<Result<Appended, RecorderError>>, RecorderError>,
-    answers: &mut Vec<Answer<Appended>>,
+    answers: &mut Vec<Answer>,
 ) {
     // A caller that has gone away does not hear the answer, and that is all.
     match outcome {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::deletion::one_deletion;
 use crate::{
     Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
     StoredEvent, StreamRange,
@@ -116,12 +117,7 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
         let batch = [Append::default().with_deletion(originator_id)];
         let appended = self.record(&batch).await?.pop().transpose()?;
-        appended
-            .and_then(|appended| appended.deletions.first().copied())
-            .ok_or_else(|| RecorderError::OutcomeUnknown {
-                reason: "the recorder gave no answer to a deletion".to_owned(),
-                source: None,
-            })
+        one_deletion(appended.unwrap_or_default())
     }
 
     /// Waits until what was [deleted](Self::delete_stream) before this call is in none of the files that the engine has in its own

@@ -14,9 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Appended, DEFAULT_PAGE_SIZE, Deletion, Encoding, GroupCommit, GroupCommitBounds,
-    LogIdentity, MemoryRecorder, Notification, Position, Recorder, RecorderError, StoredEvent,
-    StreamRange,
+    Append, Appended, DEFAULT_PAGE_SIZE, Encoding, GroupCommit, GroupCommitBounds, LogIdentity,
+    MemoryRecorder, Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -119,10 +118,6 @@ impl Recorder for Engine {
 
     async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
         self.store.select_event(event_id).await
-    }
-
-    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        self.store.delete_stream(originator_id).await
     }
 
     async fn n_redacted(&self) -> Result<u64, RecorderError> {
@@ -360,7 +355,7 @@ async fn a_panic_in_the_engine_is_an_error_to_its_callers_and_to_no_other() {
     engine.panics.store(true, Ordering::SeqCst);
     let asked = ask(&commit, one(1));
     assert!(
-        matches!(answer(asked).await, Err(RecorderError::Unavailable { reason, .. }) if reason.contains("panicked"))
+        matches!(answer(asked).await, Err(RecorderError::OutcomeUnknown { reason, .. }) if reason.contains("panicked"))
     );
     assert_eq!(commit.append(one(1)).await.unwrap().ids, 1..2);
 }
@@ -462,6 +457,37 @@ async fn closing_records_what_waits_and_refuses_what_comes() {
 }
 
 #[tokio::test]
+async fn a_request_that_did_not_fit_is_recorded_also_when_it_closes() {
+    let engine = Engine::held();
+    let bounds = GroupCommitBounds {
+        max_requests: 1,
+        ..GroupCommitBounds::default()
+    };
+    let commit = start(&engine, bounds).await;
+    let asked: Vec<_> = (1..=3).map(|n| ask(&commit, one(n))).collect();
+    // The second request waits where the writer has put it: the first one has filled the transaction.
+    until("the first transaction begins", || {
+        engine.transactions().len() == 1
+    })
+    .await;
+    settle().await;
+    let closing = tokio::spawn({
+        let commit = commit.clone();
+        async move { commit.close().await }
+    });
+    settle().await;
+    engine.let_through(3);
+    for (id, asked) in (1..).zip(asked) {
+        assert_eq!(answer(asked).await.unwrap().ids, id..id + 1);
+    }
+    tokio::time::timeout(DEADLINE, closing)
+        .await
+        .expect("not closed")
+        .unwrap();
+    assert_eq!(engine.head().await, 3);
+}
+
+#[tokio::test]
 async fn callers_that_are_held_while_it_closes_are_refused() {
     let engine = Engine::held();
     let commit = start(
@@ -545,11 +571,12 @@ fn a_caller_does_not_hang_when_the_runtime_of_the_writer_ends() {
         writers.shutdown_background();
         assert!(matches!(
             answer(asked).await,
-            Err(RecorderError::Unavailable { .. })
+            Err(RecorderError::OutcomeUnknown { .. })
         ));
         assert!(matches!(
             commit.append(one(2)).await,
-            Err(RecorderError::Unavailable { .. })
+            // Nobody takes it, or nobody says what became of it.
+            Err(RecorderError::Unavailable { .. } | RecorderError::OutcomeUnknown { .. })
         ));
     });
 }
