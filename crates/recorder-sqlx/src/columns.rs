@@ -29,6 +29,9 @@ pub(crate) trait Columns: Database {
     /// What a column holds, by its place from 0.
     fn uuid(row: &Self::Row, column: usize) -> Result<Uuid, sqlx::Error>;
 
+    /// What a column holds, if it holds anything, by its place from 0.
+    fn optional_uuid(row: &Self::Row, column: usize) -> Result<Option<Uuid>, sqlx::Error>;
+
     /// What a column holds, by its place from 0.
     fn text(row: &Self::Row, column: usize) -> Result<&str, sqlx::Error>;
 
@@ -68,6 +71,10 @@ where
     }
 
     fn uuid(row: &DB::Row, column: usize) -> Result<Uuid, sqlx::Error> {
+        row.try_get(column)
+    }
+
+    fn optional_uuid(row: &DB::Row, column: usize) -> Result<Option<Uuid>, sqlx::Error> {
         row.try_get(column)
     }
 

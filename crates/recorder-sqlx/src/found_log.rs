@@ -13,10 +13,10 @@ use crate::columns::{Columns, Filled};
 /// Version n is what step n leads to, from version n - 1; a new database takes all of them, from the first. So there is one
 /// description of the tables, and what was made long ago has the same as what is made now. A step that was released is
 /// not changed any more. It runs while older programs still work on the log, so it must not be in their way: it adds.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 5;
 
 /// The steps of every engine, as many as there are versions.
-pub(crate) type SchemaSteps<S> = [S; 4];
+pub(crate) type SchemaSteps<S> = [S; 5];
 
 /// The steps that are to be taken from a version of the schema, 0 for a new database, each with the version that it
 /// leads to.

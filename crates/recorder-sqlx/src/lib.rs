@@ -23,9 +23,9 @@
 //!
 //! Behind both servers: `server` is what one has other than another; `server_place` reads the URL, `server_limits` what it says of
 //! time and connections; `server_recorder` is what
-//! both recorders do; `server_statements` is the SQL that both understand; `server_writer` is the one connection that
-//! writes, and finds out what became of a commit that nobody answered; `server_readers` are those that read;
-//! `server_deletion` makes events redacted ones; `server_key_values` is what is kept beside the log;
+//! both recorders do; `server_statements` is the SQL that both understand; `server_transaction` is a transaction that records, up to
+//! its commit; `server_writer` is the one connection that writes, tries again, and finds out what became of a commit that nobody
+//! answered, by `server_writer_row`; `server_readers` are those that read; `server_key_values` is what is kept beside the log;
 //! `server_error` says what went wrong in words of the port; `sql` is a statement, `backoff` the pauses between attempts.
 //!
 //! PostgreSQL's own: `postgres_server` is how it is spoken to; `postgres_schema_name` is where the tables are;
@@ -93,8 +93,6 @@ mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-mod server_deletion;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_key_values;
@@ -111,7 +109,11 @@ mod server_repair;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_statements;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_transaction;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_writer;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_writer_row;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]

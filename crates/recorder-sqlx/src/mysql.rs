@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder,
-    RecorderError, StoredEvent, StreamRange,
+    Append, Appended, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::MySql;
 use uuid::Uuid;
@@ -134,10 +134,6 @@ impl Recorder for MysqlRecorder {
 
     async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
         self.server.select_event(event_id).await
-    }
-
-    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        self.server.delete_stream(originator_id).await
     }
 
     async fn n_redacted(&self) -> Result<u64, RecorderError> {

@@ -41,9 +41,13 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
 
 /// Whether the same may succeed a moment later.
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
-    // A lock that was not had in time, a deadlock and a crowd are answered by doing it again.
-    is_connection_lost(error)
-        || number(error).is_some_and(|number| matches!(number, 1205 | 1213 | 1040))
+    // A lock that was not had in time and a crowd are answered by doing it again.
+    is_connection_lost(error) || number(error).is_some_and(|number| matches!(number, 1205 | 1040))
+}
+
+/// Whether another transaction was first, and this one is rolled back: a deadlock; on a cluster, a transaction of another server.
+pub(crate) fn is_race(error: &sqlx::Error) -> bool {
+    number(error) == Some(1213)
 }
 
 /// Source: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.

@@ -1,12 +1,14 @@
 //! An event as a row.
 
+use std::borrow::Cow;
+
 use boxes_recorder::{Append, RecorderError, StoredEvent};
 use sqlx::MySql;
 
 use crate::columns::Filled;
 use crate::mysql_statements::Statements;
 use crate::numbers::signed;
-use crate::server_writer::row_bytes;
+use crate::server_transaction::row_bytes;
 
 /// Bytes of the name of a follower, at most: it is a key.
 const MAX_FOLLOWER_BYTES: usize = 1_024;
@@ -18,7 +20,7 @@ const MAX_TEXT_BYTES: usize = 16_777_215;
 pub(crate) fn insert(
     statements: &Statements,
     first: u64,
-    events: &[&StoredEvent],
+    events: &[Cow<'_, StoredEvent>],
 ) -> Result<Filled<MySql>, sqlx::Error> {
     let mut query = statements.insert.of_rows(events.len());
     for (id, event) in (first..).zip(events) {
@@ -56,6 +58,19 @@ pub(crate) fn storable(append: &Append, max_bytes: usize) -> Result<(), Recorder
                 row_bytes(event)
             ));
         }
+    }
+    let values = append
+        .key_values
+        .iter()
+        .filter_map(|write| write.new.as_ref());
+    if let Some(value) = values.max_by_key(|value| value.len())
+        && value.len() > max_bytes
+    {
+        return invalid(format!(
+            "a value of {} bytes is larger than the {max_bytes} that the server takes: \
+             raise its `max_allowed_packet`, and start again",
+            value.len()
+        ));
     }
     if let Some(step) = &append.tracking {
         if i64::try_from(step.to).is_err() {

@@ -16,6 +16,9 @@ impl KeyValueServer for MySql {
             get: sql(format!(
                 "SELECT value FROM {t} WHERE kind = ? AND entry_key = ?"
             )),
+            get_locked: sql(format!(
+                "SELECT value FROM {t} WHERE kind = ? AND entry_key = ? FOR UPDATE"
+            )),
             // Not `INSERT IGNORE`, which would cut a value that does not fit.
             put_if_absent: sql(format!(
                 "INSERT INTO {t} (kind, entry_key, value) VALUES (?, ?, ?)"

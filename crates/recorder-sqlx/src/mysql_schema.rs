@@ -93,10 +93,17 @@ async fn migrate(
     Ok(())
 }
 
-/// Takes a step, of which a part or all may be done already.
+/// Takes a step, of which a part or all may be done already: statement by statement, so that one that is done does not keep
+/// the next ones from being done.
 async fn take(connection: &mut MySqlConnection, step: &Sql) -> Result<(), sqlx::Error> {
-    match sqlx::raw_sql(step.text()).execute(connection).await {
-        Err(error) if !is_there_already(&error) => Err(error),
-        _ => Ok(()),
+    for statement in step.statements() {
+        match sqlx::raw_sql(statement.text())
+            .execute(&mut *connection)
+            .await
+        {
+            Err(error) if !is_there_already(&error) => return Err(error),
+            _ => {}
+        }
     }
+    Ok(())
 }

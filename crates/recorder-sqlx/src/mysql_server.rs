@@ -1,5 +1,6 @@
 //! How `MySQL` and `MariaDB` are spoken to.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use boxes_recorder::{Append, LogIdentity, Position, RecorderError, StoredEvent};
@@ -46,6 +47,12 @@ impl Server for MySql {
     /// A statement has up to 65,535 parameters, and an event has ten.
     const MAX_ROWS: usize = 1_000;
 
+    const NOW_SECS: &'static str = "UNIX_TIMESTAMP()";
+
+    fn uuid_literal(uuid: Uuid) -> String {
+        format!("x'{}'", uuid.simple())
+    }
+
     /// Under REPEATABLE READ, MySQL's default, a transaction sees what was there when it began.
     fn reading(limits: &Limits) -> String {
         format!(
@@ -86,6 +93,11 @@ impl Server for MySql {
             "START TRANSACTION; SELECT epoch FROM {} FOR UPDATE;",
             tables.quoted("notification_log")
         )
+    }
+
+    fn mark_log(tables: &Tables) -> String {
+        let log = tables.quoted("notification_log");
+        format!("UPDATE {log} SET revision = revision + 1;")
     }
 
     fn statements(tables: &Tables) -> Statements {
@@ -142,6 +154,8 @@ impl Server for MySql {
             query = query
                 .bind(follower.as_bytes())
                 .bind(position.epoch)
+                .bind(signed(position.id)?)
+                .bind(position.event_id)
                 .bind(signed(position.id)?);
         }
         Ok(query)
@@ -150,7 +164,7 @@ impl Server for MySql {
     fn insert(
         statements: &Statements,
         first: u64,
-        events: &[&StoredEvent],
+        events: &[Cow<'_, StoredEvent>],
     ) -> Result<Filled<Self>, sqlx::Error> {
         mysql_event::insert(statements, first, events)
     }
@@ -175,6 +189,14 @@ impl Server for MySql {
 
     fn is_connection_lost(error: &sqlx::Error) -> bool {
         mysql_error::is_connection_lost(error)
+    }
+
+    fn is_taken(error: &sqlx::Error) -> bool {
+        mysql_error::is_duplicate(error)
+    }
+
+    fn is_race(error: &sqlx::Error) -> bool {
+        mysql_error::is_race(error)
     }
 
     fn is_transient(error: &sqlx::Error) -> bool {

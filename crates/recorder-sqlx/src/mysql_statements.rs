@@ -49,11 +49,12 @@ impl Statements {
         let events = tables.quoted("stored_event");
         let tracking = tables.quoted("tracking");
         let key_value = tables.quoted("key_value");
+        let writer = tables.quoted("writer");
         let sql = Sql::new;
         let table = "ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
         Self {
             // `IF NOT EXISTS`, because MySQL commits each of them for itself: one that was cut short is gone on with. Where it
-            // has no such words the step is one statement, and done already if the server says so.
+            // has no such words the statement is done already if the server says so.
             // Ids are given by the writer under the lock: no AUTO_INCREMENT, so they are dense. Versions are checked
             // under the same lock; the unique key is the backstop, and the way by which an aggregate is read. Names of
             // followers are bytes: compared as texts, those that differ in spaces at the end would be one.
@@ -100,6 +101,18 @@ impl Statements {
                 sql(format!(
                     "CREATE INDEX stored_event_by_event_id ON {events} (event_id);"
                 )),
+                // The event id is that of the position beside it: an older program that moves the position leaves it behind.
+                // The revision is counted up by each transaction, so that on a cluster of servers, where a lock is held on
+                // one of them only, no two transactions that change the log are both taken.
+                sql(format!(
+                    "ALTER TABLE {tracking} ADD COLUMN event_id binary(16), ADD COLUMN event_position bigint;
+                 ALTER TABLE {log} ADD COLUMN revision bigint NOT NULL DEFAULT 0;
+                 CREATE TABLE IF NOT EXISTS {writer} (
+                     id binary(16) NOT NULL PRIMARY KEY,
+                     attempt bigint NOT NULL,
+                     written_at bigint NOT NULL COMMENT 'seconds since 1970-01-01T00:00:00Z, by the clock of the server'
+                 ) {table};"
+                )),
             ],
             set_schema_version: sql(format!("UPDATE {log} SET schema_version = ?")),
             describe: sql(format!(
@@ -121,16 +134,20 @@ impl Statements {
             },
             positions: Rows {
                 before: format!(
-                    "SELECT follower, epoch, position FROM {tracking} WHERE follower IN ("
+                    "SELECT follower, epoch, position, CASE WHEN event_position = position THEN event_id END
+                     FROM {tracking} WHERE follower IN ("
                 ),
                 row: "?",
                 after: ")",
             },
             // `VALUES()` in the update is MySQL's old way, and the only one that MariaDB knows as well.
             save_positions: Rows {
-                before: format!("INSERT INTO {tracking} (follower, epoch, position) VALUES "),
-                row: "(?, ?, ?)",
-                after: " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), position = VALUES(position)",
+                before: format!(
+                    "INSERT INTO {tracking} (follower, epoch, position, event_id, event_position) VALUES "
+                ),
+                row: "(?, ?, ?, ?, ?)",
+                after: " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), position = VALUES(position),
+                        event_id = VALUES(event_id), event_position = VALUES(event_position)",
             },
             insert: Rows {
                 before: format!("INSERT INTO {events} ({COLUMNS}) VALUES "),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder,
-    RecorderError, StoredEvent, StreamRange,
+    Append, Appended, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::Postgres;
 use tokio::sync::watch;
@@ -143,10 +143,6 @@ impl Recorder for PostgresRecorder {
 
     async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
         self.server.select_event(event_id).await
-    }
-
-    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        self.server.delete_stream(originator_id).await
     }
 
     async fn n_redacted(&self) -> Result<u64, RecorderError> {

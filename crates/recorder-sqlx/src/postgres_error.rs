@@ -31,9 +31,17 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
 
 /// Whether the same may succeed a moment later.
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
-    // A serialization failure and a deadlock are answered by doing it again.
-    is_connection_lost(error)
-        || state(error).is_some_and(|state| matches!(state.as_str(), "40001" | "40P01" | "53300"))
+    is_connection_lost(error) || state(error).is_some_and(|state| state == "53300")
+}
+
+/// Whether another transaction was first, and this one is rolled back: a serialization failure, a deadlock.
+pub(crate) fn is_race(error: &sqlx::Error) -> bool {
+    state(error).is_some_and(|state| matches!(state.as_str(), "40001" | "40P01"))
+}
+
+/// Whether there is a row of this key already.
+pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
+    state(error).is_some_and(|state| state == "23505")
 }
 
 /// Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.

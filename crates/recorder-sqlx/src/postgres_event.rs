@@ -1,5 +1,7 @@
 //! An event as a row.
 
+use std::borrow::Cow;
+
 use boxes_recorder::{Append, RecorderError, StoredEvent};
 use sqlx::Postgres;
 
@@ -14,9 +16,12 @@ pub(crate) const MAX_EVENT_BYTES: usize = 256 * 1024 * 1024;
 pub(crate) fn insert(
     statements: &Statements,
     first: u64,
-    events: &[&StoredEvent],
+    events: &[Cow<'_, StoredEvent>],
 ) -> Result<Filled<Postgres>, sqlx::Error> {
-    fn column<T>(events: &[&StoredEvent], of: impl FnMut(&&StoredEvent) -> T) -> Vec<T> {
+    fn column<T>(
+        events: &[Cow<'_, StoredEvent>],
+        of: impl FnMut(&Cow<'_, StoredEvent>) -> T,
+    ) -> Vec<T> {
         events.iter().map(of).collect()
     }
     let ids: Vec<i64> = (first..)

@@ -15,6 +15,9 @@ impl KeyValueServer for Postgres {
             get: sql(format!(
                 "SELECT value FROM {s}.key_value WHERE kind = $1 AND entry_key = $2"
             )),
+            get_locked: sql(format!(
+                "SELECT value FROM {s}.key_value WHERE kind = $1 AND entry_key = $2 FOR UPDATE"
+            )),
             put_if_absent: sql(format!(
                 "INSERT INTO {s}.key_value (kind, entry_key, value) VALUES ($1, $2, $3)
                      ON CONFLICT (kind, entry_key) DO NOTHING"

@@ -1,5 +1,6 @@
 //! How PostgreSQL is spoken to.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use boxes_recorder::{Append, LogIdentity, Position, RecorderError, StoredEvent};
@@ -35,6 +36,12 @@ impl Server for Postgres {
 
     /// Beyond that nothing is won, and a message has an end.
     const MAX_ROWS: usize = 8_192;
+
+    const NOW_SECS: &'static str = "EXTRACT(EPOCH FROM clock_timestamp())::bigint";
+
+    fn uuid_literal(uuid: Uuid) -> String {
+        format!("'{uuid}'::uuid")
+    }
 
     fn reading(limits: &Limits) -> String {
         format!(
@@ -77,6 +84,11 @@ impl Server for Postgres {
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {};",
             schema.lock()
         )
+    }
+
+    fn mark_log(_: &SchemaName) -> String {
+        // Nothing gets past the lock.
+        String::new()
     }
 
     fn statements(schema: &SchemaName) -> Statements {
@@ -126,18 +138,20 @@ impl Server for Postgres {
         let epochs: Vec<Uuid> = positions.iter().map(|(_, at)| at.epoch).collect();
         let ids = positions.iter().map(|(_, at)| signed(at.id));
         let ids: Vec<i64> = ids.collect::<Result<_, _>>()?;
+        let event_ids: Vec<Option<Uuid>> = positions.iter().map(|(_, at)| at.event_id).collect();
         Ok(statements
             .save_positions
             .query()
             .bind(followers)
             .bind(epochs)
-            .bind(ids))
+            .bind(ids)
+            .bind(event_ids))
     }
 
     fn insert(
         statements: &Statements,
         first: u64,
-        events: &[&StoredEvent],
+        events: &[Cow<'_, StoredEvent>],
     ) -> Result<Filled<Self>, sqlx::Error> {
         postgres_event::insert(statements, first, events)
     }
@@ -162,6 +176,14 @@ impl Server for Postgres {
 
     fn is_connection_lost(error: &sqlx::Error) -> bool {
         postgres_error::is_connection_lost(error)
+    }
+
+    fn is_taken(error: &sqlx::Error) -> bool {
+        postgres_error::is_taken(error)
+    }
+
+    fn is_race(error: &sqlx::Error) -> bool {
+        postgres_error::is_race(error)
     }
 
     fn is_transient(error: &sqlx::Error) -> bool {

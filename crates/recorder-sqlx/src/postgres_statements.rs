@@ -70,6 +70,15 @@ impl Statements {
             // Event ids ascend with time where the kit makes them, so the index is written at its end.
             sql(format!(
                 "CREATE INDEX stored_event_by_event_id ON {s}.stored_event (event_id);"
+            )),
+            // The event id is that of the position beside it: an older program that moves the position leaves it behind.
+            sql(format!(
+                "ALTER TABLE {s}.tracking ADD COLUMN event_id uuid, ADD COLUMN event_position bigint;
+                 CREATE TABLE {s}.writer (
+                     id uuid PRIMARY KEY,
+                     attempt bigint NOT NULL,
+                     written_at bigint NOT NULL -- seconds since 1970-01-01T00:00:00Z, by the server's clock
+                 );"
             ))],
             set_schema_version: sql(format!(
                 "UPDATE {s}.notification_log SET schema_version = $1"
@@ -90,12 +99,15 @@ impl Statements {
                  ) AS newest"
             )),
             positions: sql(format!(
-                "SELECT follower, epoch, position FROM {s}.tracking WHERE follower = ANY($1)"
+                "SELECT follower, epoch, position, CASE WHEN event_position = position THEN event_id END
+                 FROM {s}.tracking WHERE follower = ANY($1)"
             )),
             save_positions: sql(format!(
-                "INSERT INTO {s}.tracking (follower, epoch, position)
-                 SELECT * FROM UNNEST($1::text[], $2::uuid[], $3::bigint[])
-                 ON CONFLICT (follower) DO UPDATE SET epoch = excluded.epoch, position = excluded.position"
+                "INSERT INTO {s}.tracking (follower, epoch, position, event_id, event_position)
+                 SELECT follower, epoch, position, event_id, position
+                 FROM UNNEST($1::text[], $2::uuid[], $3::bigint[], $4::uuid[]) AS saved (follower, epoch, position, event_id)
+                 ON CONFLICT (follower) DO UPDATE SET epoch = excluded.epoch, position = excluded.position,
+                     event_id = excluded.event_id, event_position = excluded.event_position"
             )),
             insert: sql(format!(
                 "INSERT INTO {s}.stored_event ({COLUMNS})

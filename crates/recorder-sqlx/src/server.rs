@@ -1,5 +1,6 @@
 //! What one server has other than another.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -44,6 +45,12 @@ pub(crate) trait Server: Columns {
     /// Rows and other values that stand in one statement, at most.
     const MAX_ROWS: usize;
 
+    /// Seconds since 1970 by the server's clock, in SQL.
+    const NOW_SECS: &'static str;
+
+    /// A UUID in SQL.
+    fn uuid_literal(uuid: Uuid) -> String;
+
     /// What is said at the beginning of a session that reads.
     fn reading(limits: &Limits) -> String;
 
@@ -67,6 +74,10 @@ pub(crate) trait Server: Columns {
     /// Begins a transaction that writes and takes the log's lock, each statement with its `;`. Gives one row if the log
     /// is there.
     fn begin_locked(tables: &Self::Tables) -> String;
+
+    /// Changes the log's row in a transaction that has the log's lock, where that lock does not keep everyone out, each
+    /// statement with its `;` and without rows.
+    fn mark_log(tables: &Self::Tables) -> String;
 
     /// The statements that are the server's own.
     fn statements(tables: &Self::Tables) -> Self::Statements;
@@ -95,8 +106,8 @@ pub(crate) trait Server: Columns {
     /// was deleted, as a number that is 0 if not; those without events are left out.
     fn versions(statements: &Self::Statements, originator_ids: &[Uuid]) -> Filled<Self>;
 
-    /// Asks for the positions of up to [`MAX_ROWS`](Self::MAX_ROWS) followers, by name, epoch and id; those that have none
-    /// are left out.
+    /// Asks for the positions of up to [`MAX_ROWS`](Self::MAX_ROWS) followers, by name, epoch, id, and the id of the event if it
+    /// is known; those that have none are left out.
     fn positions(statements: &Self::Statements, followers: &[&str]) -> Filled<Self>;
 
     /// The name in a row of [`positions`](Self::positions).
@@ -112,7 +123,7 @@ pub(crate) trait Server: Columns {
     fn insert(
         statements: &Self::Statements,
         first: u64,
-        events: &[&StoredEvent],
+        events: &[Cow<'_, StoredEvent>],
     ) -> Result<Filled<Self>, sqlx::Error>;
 
     /// The rows of a statement. A driver has it only for its own connections.
@@ -133,7 +144,13 @@ pub(crate) trait Server: Columns {
     /// Whether the connection is of no use any more, so that another one may do.
     fn is_connection_lost(error: &sqlx::Error) -> bool;
 
-    /// Whether the same may succeed a moment later.
+    /// Whether there is a row with this key already.
+    fn is_taken(error: &sqlx::Error) -> bool;
+
+    /// Whether another transaction was first, and this one is certainly rolled back.
+    fn is_race(error: &sqlx::Error) -> bool;
+
+    /// Whether the same may succeed a moment later, apart from a [race](Self::is_race).
     fn is_transient(error: &sqlx::Error) -> bool;
 
     /// What an administrator, or who writes the configuration, has to mend before the log can be opened; `None` for what

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
@@ -27,6 +28,8 @@ const MAX_RETRIES: u32 = 5;
 #[derive(Debug)]
 pub(crate) struct KeyValueStatements {
     pub(crate) get: Sql,
+    /// The same, and nobody else changes the entry until the transaction ends.
+    pub(crate) get_locked: Sql,
     pub(crate) put_if_absent: Sql,
     pub(crate) put: Sql,
     pub(crate) replace: Sql,
@@ -57,7 +60,7 @@ pub(crate) trait KeyValueServer: Server {
 pub(crate) struct ServerKeyValues<S: Server> {
     options: Options<S>,
     limits: Limits,
-    statements: KeyValueStatements,
+    statements: Arc<KeyValueStatements>,
     readers: Readers<S>,
     writer: Mutex<Writer<S>>,
 }
@@ -71,7 +74,7 @@ struct Writer<S: Server> {
 impl<S: KeyValueServer> ServerKeyValues<S> {
     pub(crate) fn new(
         place: &Place<S>,
-        statements: KeyValueStatements,
+        statements: Arc<KeyValueStatements>,
         readers: Readers<S>,
     ) -> Self {
         Self {
@@ -250,7 +253,7 @@ impl<S: KeyValueServer> KeyValueStore for ServerKeyValues<S> {
 }
 
 /// A statement with kind and key in its first places.
-fn of_key<S: KeyValueServer>(statement: &Sql, kind: &str, key: &[u8]) -> Filled<S> {
+pub(crate) fn of_key<S: KeyValueServer>(statement: &Sql, kind: &str, key: &[u8]) -> Filled<S> {
     S::bind_bytes(S::bind_kind(statement.query(), kind), key)
 }
 

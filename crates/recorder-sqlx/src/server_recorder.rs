@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_recorder::{
-    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
+    Append, Appended, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
     StoredEvent, StreamRange,
 };
 use sqlx::{ConnectOptions, Connection};
@@ -20,7 +20,9 @@ use crate::server_key_values::{KeyValueServer, ServerKeyValues};
 use crate::server_place::Place;
 use crate::server_readers::Readers;
 use crate::server_statements::{Statements, with_numbers};
-use crate::server_writer::{Writer, decode_position};
+use crate::server_transaction::{Transactions, decode_position};
+use crate::server_writer::Writer;
+use crate::server_writer_row::WriterRow;
 use crate::stream_rows::unless_deleted;
 
 /// How long opening may take, with waiting for other processes that open the same log.
@@ -58,13 +60,17 @@ impl<S: KeyValueServer> ServerRecorder<S> {
             .map_err(while_opening::<S>)?;
         let log = log?;
         let readers = Readers::new(place.options.clone(), place.limits);
-        let key_values = ServerKeyValues::new(
-            place,
-            S::key_value_statements(&place.tables),
-            readers.clone(),
-        );
+        let key_value_statements = Arc::new(S::key_value_statements(&place.tables));
+        let transactions = Transactions {
+            statements: Arc::clone(&statements),
+            key_values: Arc::clone(&key_value_statements),
+            row: WriterRow::new::<S>(&place.tables, writer_id()),
+            log: log.clone(),
+            max_bytes,
+        };
+        let key_values = ServerKeyValues::new(place, key_value_statements, readers.clone());
         Ok(Self {
-            writer: Writer::new(place, Arc::clone(&statements), log.clone(), max_bytes),
+            writer: Writer::new(place, transactions),
             log,
             statements,
             readers,
@@ -139,13 +145,6 @@ impl<S: KeyValueServer> ServerRecorder<S> {
         found.map_err(unavailable::<S>(DOING))
     }
 
-    pub(crate) async fn delete_stream(
-        &self,
-        originator_id: Uuid,
-    ) -> Result<Deletion, RecorderError> {
-        self.writer.delete_stream(originator_id).await
-    }
-
     pub(crate) async fn n_redacted(&self) -> Result<u64, RecorderError> {
         let query = || self.statements.n_redacted.query();
         let doing = "reading how much of the log is redacted";
@@ -203,4 +202,13 @@ impl<S: KeyValueServer> ServerRecorder<S> {
             .transpose()
             .map_err(unavailable::<S>(DOING))
     }
+}
+
+/// A name for the writer that is opened here.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a store is an edge: the name is in no event and decides nothing, it only has to differ from all others"
+)]
+fn writer_id() -> Uuid {
+    Uuid::new_v4()
 }

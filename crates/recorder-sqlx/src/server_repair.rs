@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::server_error::{timed_out, while_opening};
 use crate::server_place::Place;
 use crate::server_statements::Statements;
-use crate::server_writer::decode_position;
+use crate::server_transaction::decode_position;
 use crate::sql::Sql;
 
 /// Gives the log of the box `name` this epoch, under its lock: who writes with the old one in mind is refused from then on.

@@ -11,16 +11,14 @@ use crate::sql::Sql;
 pub(crate) struct Statements<S: Server> {
     pub(crate) begin: Sql,
     pub(crate) commit: Sql,
+    pub(crate) rollback: Sql,
     pub(crate) name: Sql,
     pub(crate) set_epoch: Sql,
-    pub(crate) is_recorded: Sql,
     pub(crate) stream_ascending: Sql,
     pub(crate) stream_descending: Sql,
     pub(crate) event: Sql,
-    pub(crate) n_readable: Sql,
     pub(crate) redact: Sql,
-    pub(crate) count_redacted: Sql,
-    pub(crate) deletion: Sql,
+    pub(crate) set_n_redacted: Sql,
     pub(crate) n_redacted: Sql,
     pub(crate) n_redacted_in: Sql,
     pub(crate) notifications: Sql,
@@ -56,27 +54,19 @@ impl<S: Server> Statements<S> {
                 S::begin_locked(tables)
             )),
             commit: Sql::fixed("COMMIT"),
+            rollback: Sql::fixed("ROLLBACK"),
             name: sql(format!("SELECT name FROM {log}")),
             set_epoch: sql(format!("UPDATE {log} SET epoch = {p1}")),
-            is_recorded: sql(format!(
-                "SELECT id FROM {events} WHERE id = {p1} AND event_id = {p2}"
-            )),
             stream_ascending: stream("ASC"),
             stream_descending: stream("DESC"),
             event: sql(format!(
                 "SELECT {COLUMNS} FROM {events} WHERE event_id = {p1} ORDER BY id LIMIT 1"
             )),
-            n_readable: sql(format!(
-                "SELECT COUNT(*) FROM {events} WHERE originator_id = {p1} AND encoding <> 'redacted'"
-            )),
             redact: sql(format!(
                 "UPDATE {events} SET encoding = 'redacted', state = '', metadata = '{{}}' \
                  WHERE originator_id = {p1} AND encoding <> 'redacted'"
             )),
-            count_redacted: sql(format!("UPDATE {log} SET n_redacted = n_redacted + {p1}")),
-            deletion: sql(format!(
-                "SELECT (SELECT COUNT(*) FROM {events} WHERE originator_id = {p1}), n_redacted FROM {log}"
-            )),
+            set_n_redacted: sql(format!("UPDATE {log} SET n_redacted = {p1}")),
             n_redacted: sql(format!("SELECT n_redacted FROM {log}")),
             n_redacted_in: sql(format!(
                 "SELECT COUNT(*) FROM {events} WHERE id >= {p1} AND id <= {p2} AND encoding = 'redacted'"

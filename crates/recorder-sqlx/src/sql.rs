@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use boxes_recorder::{Append, RecorderError};
 use sqlx::{AssertSqlSafe, Database};
 
 use crate::columns::Filled;
@@ -22,6 +21,14 @@ impl Sql {
         Self(text.into())
     }
 
+    /// The statements of which it consists, each of which ends with a semicolon.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn statements(&self) -> impl Iterator<Item = Self> {
+        let statements = self.0.split(';').map(str::trim);
+        let statements = statements.filter(|statement| !statement.is_empty());
+        statements.map(|statement| Self(statement.into()))
+    }
+
     /// For the driver, which takes only texts that someone vouches for.
     pub(crate) fn text(&self) -> AssertSqlSafe<Arc<str>> {
         AssertSqlSafe(Arc::clone(&self.0))
@@ -37,14 +44,4 @@ impl fmt::Debug for Sql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Whether an append has nothing but events and a step.
-pub(crate) fn events_and_step_only(append: &Append) -> Result<(), RecorderError> {
-    if append.deletions.is_empty() && append.key_values.is_empty() {
-        return Ok(());
-    }
-    Err(RecorderError::Invalid {
-        reason: "this store cannot delete or write values in an append".to_owned(),
-    })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Appended, Deletion, KeyValueStore, LogIdentity, Notification, Position, Recorder,
-    RecorderError, StoredEvent, StreamRange,
+    Append, Appended, KeyValueStore, LogIdentity, Notification, Position, Recorder, RecorderError,
+    StoredEvent, StreamRange,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Row, Sqlite, SqliteConnection};
@@ -324,14 +324,6 @@ impl Recorder for SqliteRecorder {
             rows.iter().map(decode::<Sqlite>).collect()
         };
         self.readers.read("reading notifications", read).await
-    }
-
-    async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
-        let deletion = self.writer.delete_stream(originator_id).await?;
-        if deletion.n_events > 0 {
-            self.erasure.request();
-        }
-        Ok(deletion)
     }
 
     async fn erase_deleted(&self) -> Result<(), RecorderError> {

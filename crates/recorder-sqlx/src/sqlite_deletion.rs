@@ -1,40 +1,33 @@
-//! Deleting a stream in one SQLite file.
+//! Deleting streams in one SQLite file.
 
-use boxes_recorder::Deletion;
+use boxes_recorder::Changes;
 use sqlx::{Row, SqliteConnection};
-use uuid::Uuid;
 
 use crate::numbers::{signed, unsigned};
 
-/// Under the write lock, which the caller has taken, and without the commit, which is the caller's.
-pub(crate) async fn delete(
+/// Redacts what is in the store of the streams that are deleted. Under the write lock, which the caller has taken, and
+/// without the commit, which is the caller's; before there are `n_redacted` such notifications.
+pub(crate) async fn redact(
     connection: &mut SqliteConnection,
-    originator_id: Uuid,
-) -> Result<Deletion, sqlx::Error> {
-    let redacted = sqlx::query(
+    changes: &Changes<'_>,
+    n_redacted: u64,
+) -> Result<(), sqlx::Error> {
+    const REDACT: &str =
         "UPDATE stored_event SET encoding = 'redacted', state = x'', metadata = x'7b7d'
-         WHERE originator_id = ? AND encoding <> 'redacted'",
-    )
-    .bind(originator_id)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    if redacted > 0 {
-        sqlx::query("UPDATE notification_log SET n_redacted = n_redacted + ?")
-            .bind(signed(redacted)?)
+                          WHERE originator_id = ? AND encoding <> 'redacted'";
+    for originator_id in &changes.redacted {
+        sqlx::query(REDACT)
+            .bind(*originator_id)
             .execute(&mut *connection)
             .await?;
     }
-    let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM stored_event WHERE originator_id = ?), n_redacted FROM notification_log",
-    )
-    .bind(originator_id)
-    .fetch_one(connection)
-    .await?;
-    Ok(Deletion {
-        n_events: unsigned(row.try_get(0)?)?,
-        n_redacted: unsigned(row.try_get(1)?)?,
-    })
+    if changes.n_redacted != n_redacted {
+        sqlx::query("UPDATE notification_log SET n_redacted = ?")
+            .bind(signed(changes.n_redacted)?)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn n_redacted(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {

@@ -36,6 +36,12 @@ pub(crate) fn unavailable(doing: &'static str) -> impl Fn(sqlx::Error) -> Record
     }
 }
 
+/// Whether SQLite refused to do it, so that nothing is done. What it says of the disk is told apart, and what only its driver
+/// says: then it may have been done.
+pub(crate) fn is_refused(error: &sqlx::Error) -> bool {
+    primary_code(error).is_some_and(|code| code != code::IOERR)
+}
+
 /// Whether SQLite says that the file is damaged: trying again changes nothing.
 pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
     matches!(primary_code(error), Some(code::CORRUPT | code::NOTADB))

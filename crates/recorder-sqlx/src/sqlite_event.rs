@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use boxes_recorder::StoredEvent;
+use boxes_recorder::{Changes, StoredEvent};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, SqliteConnection};
@@ -44,17 +44,17 @@ impl Insert {
     }
 }
 
-/// Inserts the events with the ids `first`, `first` + 1, …, and commits.
+/// Inserts the events, and commits.
 pub(crate) async fn insert_and_commit(
     connection: &mut SqliteConnection,
-    first: u64,
-    mut events: &[&StoredEvent],
+    changes: &Changes<'_>,
 ) -> Result<(), sqlx::Error> {
+    let mut events = changes.events.as_slice();
     if events.is_empty() {
         sqlx::query("COMMIT").execute(connection).await?;
         return Ok(());
     }
-    let mut id = first;
+    let mut id = changes.first;
     for insert in INSERTS.iter() {
         while let Some((chunk, rest)) = events.split_at_checked(insert.n_rows) {
             let mut rows = SqliteArguments::default();

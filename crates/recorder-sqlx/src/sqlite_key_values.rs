@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
+use boxes_recorder::{
+    Admission, Append, Changes, Entry, KeyValueBounds, KeyValueStore, RecorderError,
+};
 use bytes::Bytes;
 use sqlx::{Row, SqliteConnection};
 
@@ -139,6 +141,41 @@ impl KeyValueStore for SqliteKeyValues {
         };
         self.readers.read("reading the keys of values", list).await
     }
+}
+
+/// Tells which values the entries have that the batch names. Under the write lock, so nobody changes them until the
+/// transaction ends.
+pub(crate) async fn set_values(
+    admission: &mut Admission,
+    connection: &mut SqliteConnection,
+    batch: &[Append],
+) -> Result<(), sqlx::Error> {
+    for write in batch.iter().flat_map(|append| &append.key_values) {
+        let row = sqlx::query(GET)
+            .bind(&*write.space)
+            .bind(&*write.key)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(row) = row {
+            admission.set_value(&*write.space, write.key.clone(), bytes(&row, 0)?);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the values of a transaction.
+pub(crate) async fn save_values(
+    connection: &mut SqliteConnection,
+    changes: &Changes<'_>,
+) -> Result<(), sqlx::Error> {
+    for ((kind, key), value) in &changes.key_values {
+        let query = match value {
+            Some(value) => sqlx::query(PUT).bind(*kind).bind(*key).bind(&***value),
+            None => sqlx::query(DELETE).bind(*kind).bind(*key),
+        };
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 fn bytes(row: &sqlx::sqlite::SqliteRow, column: usize) -> Result<Bytes, sqlx::Error> {

@@ -48,6 +48,11 @@ CREATE TABLE key_value (
     "ALTER TABLE notification_log ADD COLUMN n_redacted INTEGER NOT NULL DEFAULT 0;",
     // Event ids ascend with time where the kit makes them, so the index is written at its end.
     "CREATE INDEX stored_event_by_event_id ON stored_event (event_id);",
+    // The event id is that of the position beside it: an older program that moves the position leaves it behind.
+    "
+ALTER TABLE tracking ADD COLUMN event_id BLOB;
+ALTER TABLE tracking ADD COLUMN event_position INTEGER;
+",
 ];
 
 /// Finds the log in the database, or makes it if there is none, and says which it is.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxes_recorder::{Admission, Append, Appended, Deletion, Position, RecorderError, StoredEvent};
+use boxes_recorder::{Admission, Append, Appended, Position, RecorderError, StoredEvent};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
 use sqlx::{Row, Sqlite, SqliteConnection};
@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use crate::busy::Patience;
 use crate::numbers::{signed, unsigned};
-use crate::sql::events_and_step_only;
 use crate::sqlite_connection::connect_to_write;
-use crate::sqlite_deletion::delete;
-use crate::sqlite_error::{is_busy, is_damage, unavailable};
+use crate::sqlite_deletion::redact;
+use crate::sqlite_error::{is_busy, is_damage, is_refused, unavailable};
 use crate::sqlite_event::insert_and_commit;
 use crate::sqlite_file::DatabaseFile;
+use crate::sqlite_key_values::{save_values, set_values};
 use crate::version_cache::VersionCache;
 
 /// The newest version of each aggregate in ?1, a row of ids of 16 bytes, and whether it was deleted; those without events are
@@ -98,31 +98,16 @@ impl Writer {
     pub(crate) async fn record(&self, batch: &[Append]) -> Result<Outcomes, RecorderError> {
         let mut state = self.state.lock().await;
         let mut connection = self.take_connection(&mut state).await?;
-        let outcomes = transact(&mut connection, &mut state.cache, batch)
-            .await
-            .map_err(self.failed("recording"))?;
+        let outcomes = match transact(&mut connection, &mut state.cache, batch).await {
+            Ok(outcomes) => outcomes,
+            Err(Failure::Nothing(error)) => return Err(self.failed("recording")(error)),
+            Err(Failure::Unknown(error)) => {
+                state.cache.forget();
+                return Err(self.unknown(error));
+            }
+        };
         self.committed(&mut state, connection)?;
         Ok(outcomes)
-    }
-
-    /// Deletes a stream. What it held is in the write-ahead log until that is cut.
-    pub(crate) async fn delete_stream(
-        &self,
-        originator_id: Uuid,
-    ) -> Result<Deletion, RecorderError> {
-        let mut state = self.state.lock().await;
-        let mut connection = self.take_connection(&mut state).await?;
-        // Whatever comes of it, what is known may be out of date.
-        state.cache.forget();
-        let deleting = async {
-            begin(&mut connection, &[]).await?;
-            let deletion = delete(&mut connection, originator_id).await?;
-            sqlx::query("COMMIT").execute(&mut connection).await?;
-            Ok(deletion)
-        };
-        let deletion = deleting.await.map_err(self.failed("deleting a stream"))?;
-        self.committed(&mut state, connection)?;
-        Ok(deletion)
     }
 
     /// One statement, which is a transaction of its own, as soon as no other process is in the way. Says how many rows it
@@ -205,6 +190,16 @@ impl Writer {
         }
     }
 
+    /// The same where it is not known what became of a commit.
+    fn unknown(&self, error: sqlx::Error) -> RecorderError {
+        match self.failed("committing")(error) {
+            RecorderError::Unavailable { reason, source } => {
+                RecorderError::OutcomeUnknown { reason, source }
+            }
+            other => other,
+        }
+    }
+
     /// Takes no more, and gives the connection, if there is one.
     pub(crate) async fn close(&self) -> Option<SqliteConnection> {
         let mut state = self.state.lock().await;
@@ -213,12 +208,37 @@ impl Writer {
     }
 }
 
+/// Why a transaction was not committed, or not certainly.
+enum Failure {
+    /// Nothing is recorded.
+    Nothing(sqlx::Error),
+    /// The disk failed while it was committed: what it was asked to write may be found by the next process that opens the
+    /// file, though no one sees it now.
+    Unknown(sqlx::Error),
+}
+
+impl Failure {
+    fn of_commit(error: sqlx::Error) -> Self {
+        if is_refused(&error) {
+            Self::Nothing(error)
+        } else {
+            Self::Unknown(error)
+        }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Nothing(error)
+    }
+}
+
 /// One transaction. If it fails in the middle it is left open: the caller closes the connection.
 async fn transact(
     connection: &mut SqliteConnection,
     cache: &mut VersionCache,
     batch: &[Append],
-) -> Result<Outcomes, sqlx::Error> {
+) -> Result<Outcomes, Failure> {
     let mut found = begin(connection, &row_of_ids(cache.unknown(batch))).await?;
     if !cache.is_at(found.head, found.n_redacted) {
         // Another process wrote or deleted: what was known may be out of date.
@@ -236,35 +256,18 @@ async fn transact(
         }
     }
     set_positions(&mut admission, connection, batch).await?;
+    set_values(&mut admission, connection, batch).await?;
+    let admit = |append| storable(append).and_then(|()| admission.admit(append));
+    let outcomes: Vec<_> = batch.iter().map(admit).collect();
 
-    let mut events = Vec::new();
-    let mut positions = HashMap::new();
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for append in batch {
-        let outcome = events_and_step_only(append)
-            .and_then(|()| storable(append))
-            .and_then(|()| admission.admit(append));
-        if outcome.is_ok() {
-            events.extend(&append.events);
-            positions.extend(
-                append
-                    .tracking
-                    .as_ref()
-                    .map(|step| (step.follower.as_str(), step.position())),
-            );
-        }
-        outcomes.push(outcome);
-    }
-
-    save_positions(connection, &positions).await?;
-    insert_and_commit(connection, found.head.saturating_add(1), &events).await?;
-    cache.committed(
-        admission.head(),
-        found.n_redacted,
-        events
-            .iter()
-            .map(|event| (event.originator_id, event.originator_version)),
-    );
+    let changes = admission.changes(batch, &outcomes);
+    save_positions(connection, &changes.positions).await?;
+    save_values(connection, &changes).await?;
+    redact(connection, &changes, found.n_redacted).await?;
+    insert_and_commit(connection, &changes)
+        .await
+        .map_err(Failure::of_commit)?;
+    cache.committed(admission.head(), &changes);
     Ok(outcomes)
 }
 
@@ -366,16 +369,16 @@ pub(crate) async fn position(
     connection: &mut SqliteConnection,
     follower: &str,
 ) -> Result<Option<Position>, sqlx::Error> {
-    let row = sqlx::query("SELECT epoch, position FROM tracking WHERE follower = ?")
+    const POSITION: &str =
+        "SELECT epoch, position, CASE WHEN event_position = position THEN event_id END
+                            FROM tracking WHERE follower = ?";
+    let row = sqlx::query(POSITION)
         .bind(follower)
         .fetch_optional(connection)
         .await?;
     row.map(|row| {
-        Ok(Position {
-            epoch: row.try_get(0)?,
-            id: unsigned(row.try_get(1)?)?,
-            event_id: None,
-        })
+        let position = Position::new(row.try_get(0)?, unsigned(row.try_get(1)?)?);
+        Ok(position.with_event_id(row.try_get(2)?))
     })
     .transpose()
 }
@@ -395,10 +398,14 @@ pub(crate) async fn save_position(
     follower: &str,
     position: Position,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT OR REPLACE INTO tracking (follower, epoch, position) VALUES (?, ?, ?)")
+    const SAVE: &str =
+        "INSERT OR REPLACE INTO tracking (follower, epoch, position, event_id, event_position)
+                        VALUES (?1, ?2, ?3, ?4, ?3)";
+    sqlx::query(SAVE)
         .bind(follower)
         .bind(position.epoch)
         .bind(signed(position.id)?)
+        .bind(position.event_id)
         .execute(connection)
         .await?;
     Ok(())

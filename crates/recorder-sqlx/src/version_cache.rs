@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use boxes_recorder::Append;
+use boxes_recorder::{Append, Changes};
 use uuid::Uuid;
 
 /// The newest versions of the aggregates that this process wrote to last.
@@ -18,10 +18,7 @@ pub(crate) struct VersionCache {
 }
 
 fn originators(batch: &[Append]) -> impl Iterator<Item = Uuid> {
-    batch
-        .iter()
-        .flat_map(|append| &append.events)
-        .map(|event| event.originator_id)
+    batch.iter().flat_map(Append::originator_ids)
 }
 
 /// Aggregates that are remembered, at most: about a megabyte. When there are more all are forgotten, which costs
@@ -52,24 +49,28 @@ impl VersionCache {
             .collect()
     }
 
-    /// This process moved the log, of which so many notifications were redacted, on to `head` and wrote these versions.
-    pub(crate) fn committed(
-        &mut self,
-        head: u64,
-        n_redacted: u64,
-        versions: impl IntoIterator<Item = (Uuid, u64)>,
-    ) {
+    /// This process made these changes, which moved the log on to `head`.
+    pub(crate) fn committed(&mut self, head: u64, changes: &Changes<'_>) {
         if self.versions.len() >= MAX_AGGREGATES {
             self.versions.clear();
         }
         self.head = head;
-        self.n_redacted = n_redacted;
-        self.versions.extend(versions);
+        self.n_redacted = changes.n_redacted;
+        for originator_id in &changes.redacted {
+            self.versions.remove(originator_id);
+        }
+        let events = changes.events.iter();
+        // What was deleted where it was made was never known.
+        let events = events.filter(|event| !event.is_redacted());
+        self.versions
+            .extend(events.map(|event| (event.originator_id, event.originator_version)));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use boxes_recorder::{Encoding, StoredEvent};
     use bytes::Bytes;
     use jiff::Timestamp;
@@ -93,6 +94,15 @@ mod tests {
         }
     }
 
+    fn changes(n_redacted: u64, events: Vec<StoredEvent>, redacted: &[Uuid]) -> Changes<'static> {
+        Changes {
+            events: events.into_iter().map(Cow::Owned).collect(),
+            redacted: redacted.to_vec(),
+            n_redacted,
+            ..Changes::default()
+        }
+    }
+
     #[test]
     fn what_was_written_is_known_for_that_head_and_the_rest_is_asked_for_once() {
         let batch = [
@@ -101,19 +111,34 @@ mod tests {
         ];
         let mut cache = VersionCache::default();
         assert_eq!(cache.unknown(&batch), [A, B]);
-        cache.committed(3, 1, [(A, 2)]);
+        cache.committed(3, &changes(1, vec![event(A)], &[]));
         assert!(cache.is_at(3, 1) && !cache.is_at(4, 1) && !cache.is_at(3, 2));
-        assert_eq!(cache.known(&batch).collect::<Vec<_>>(), [(A, 2)]);
+        assert_eq!(cache.known(&batch).collect::<Vec<_>>(), [(A, 1)]);
         assert_eq!(cache.unknown(&batch), [B]);
+        assert_eq!(
+            cache.unknown(&[Append::default().with_deletion(B).with_deletion(A)]),
+            [B]
+        );
         cache.forget();
         assert_eq!(cache.known(&batch).count(), 0);
+    }
+
+    #[test]
+    fn what_this_process_deleted_is_not_known_any_more() {
+        let mut cache = VersionCache::default();
+        let batch = [Append::new(vec![event(A), event(B)])];
+        cache.committed(2, &changes(0, vec![event(A), event(B)], &[]));
+        cache.committed(2, &changes(1, Vec::new(), &[A]));
+        assert_eq!(cache.unknown(&batch), [A]);
+        cache.committed(3, &changes(2, vec![event(A).to_redacted()], &[]));
+        assert_eq!(cache.unknown(&batch), [A]);
     }
 
     #[test]
     fn it_does_not_grow_without_end() {
         let mut cache = VersionCache::default();
         for n in 1..=3 * u64::try_from(MAX_AGGREGATES).unwrap() {
-            cache.committed(n, 0, [(Uuid::from_u128(n.into()), 1)]);
+            cache.committed(n, &changes(0, vec![event(Uuid::from_u128(n.into()))], &[]));
             assert!(cache.versions.len() <= MAX_AGGREGATES);
         }
     }

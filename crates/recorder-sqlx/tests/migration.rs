@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use boxes_recorder::{Append, Encoding, Recorder, RecorderError, StoredEvent};
+use boxes_recorder::{Append, Encoding, Position, Recorder, RecorderError, StoredEvent, Tracking};
 use boxes_recorder_sqlx::{MysqlRecorder, OpenLog, PostgresRecorder, SqliteRecorder};
 use boxes_testing::{mysql_url, postgres_url};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, SqliteConnection};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// The version that this program makes.
-const CURRENT: i64 = 4;
+const CURRENT: i64 = 5;
 
 /// What the program of version 1 wrote: tables, log, and an event.
 const SQLITE_1: &str = "
@@ -37,6 +37,7 @@ CREATE TABLE tracking (
 INSERT INTO notification_log VALUES (1, 'orders', x'00000000000000000000000000000007', 20, 1);
 INSERT INTO stored_event VALUES (1, x'00000000000000000000000000000001', 1, x'00000000000000000000000000000001',
     'test.happened', 1, 'json', x'7b7d', x'7b7d', 0);
+INSERT INTO tracking VALUES ('payments', x'00000000000000000000000000000009', 41);
 ";
 
 const POSTGRES_1: &str = "
@@ -57,6 +58,7 @@ CREATE TABLE {s}.tracking (
 INSERT INTO {s}.notification_log VALUES (true, 'orders', '00000000-0000-0000-0000-000000000007', 20, 1);
 INSERT INTO {s}.stored_event VALUES (1, '00000000-0000-0000-0000-000000000001', 1,
     '00000000-0000-0000-0000-000000000001', 'test.happened', 1, 'json', '{}', '{}', 0);
+INSERT INTO {s}.tracking VALUES ('payments', '00000000-0000-0000-0000-000000000009', 41);
 ";
 
 const MYSQL_1: &str = "
@@ -76,6 +78,7 @@ CREATE TABLE {s}_tracking (
 INSERT INTO {s}_notification_log VALUES (1, 'orders', x'00000000000000000000000000000007', 20, 1);
 INSERT INTO {s}_stored_event VALUES (1, x'00000000000000000000000000000001', 1, x'00000000000000000000000000000001',
     'test.happened', 1, 'json', '{}', '{}', 0);
+INSERT INTO {s}_tracking VALUES ('payments', x'00000000000000000000000000000009', 41);
 ";
 
 /// A database of an older program, on one of the engines.
@@ -210,6 +213,51 @@ async fn works(recorder: &dyn Recorder, head: u64) {
     assert_eq!(recorder.n_redacted_in(1, head).await.unwrap(), 0);
     let nothing = recorder.delete_stream(Uuid::from_u128(9)).await.unwrap();
     assert_eq!((nothing.n_events, nothing.n_redacted), (0, 0));
+    let before = recorder.tracking("payments").await.unwrap().unwrap();
+    assert_eq!((before.epoch, before.id), (PAYMENTS, 40 + head));
+    // The older program knew no events of positions; the step from where it stopped is taken all the same.
+    let event_id = (head > 1).then(|| Uuid::from_u128((40 + head).into()));
+    assert_eq!(before.event_id, event_id);
+    let step = step(before, 41 + head);
+    let outcomes = recorder.record(&[step]).await.unwrap();
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+}
+
+/// The log that is followed.
+const PAYMENTS: Uuid = Uuid::from_u128(9);
+
+/// From a position to the one with this id, whose event has the same id.
+fn step(from: Position, to: u64) -> Append {
+    Append::default().with_tracking(Tracking {
+        follower: "payments".to_owned(),
+        epoch: PAYMENTS,
+        from: Some(from),
+        to,
+        event_id: Some(Uuid::from_u128(to.into())),
+    })
+}
+
+#[tokio::test]
+async fn a_position_that_an_older_program_moves_loses_the_event_of_the_one_before() {
+    for old in Old::all().await {
+        let recorder = old.open("orders").await.unwrap();
+        let before = recorder.tracking("payments").await.unwrap().unwrap();
+        let outcomes = recorder.record(&[step(before, 50)]).await.unwrap();
+        assert!(outcomes[0].is_ok());
+        // As it does while programs are replaced one by one.
+        let moves = "UPDATE {t}tracking SET position = 60 WHERE follower = 'payments'";
+        old.sql(&moves.replace(
+            "{t}",
+            match old {
+                Old::Sqlite(_) => "",
+                Old::Postgres(_) => "{s}.",
+                Old::Mysql(_) => "{s}_",
+            },
+        ))
+        .await;
+        let moved = recorder.tracking("payments").await.unwrap();
+        assert_eq!(moved, Some(Position::new(PAYMENTS, 60)));
+    }
 }
 
 #[tokio::test]
@@ -263,6 +311,10 @@ async fn a_step_that_was_cut_short_between_its_statements_is_gone_on_with() {
         .await;
     old.sql("CREATE INDEX stored_event_by_event_id ON {s}_stored_event (event_id)")
         .await;
+    old.sql(
+        "ALTER TABLE {s}_tracking ADD COLUMN event_id binary(16), ADD COLUMN event_position bigint",
+    )
+    .await;
     works(&*old.open("orders").await.unwrap(), 1).await;
     assert_eq!(old.schema_version().await, CURRENT);
 }

@@ -21,6 +21,7 @@ mod recorded_file;
 mod recorded_schemas;
 #[cfg(feature = "evolution")]
 mod recorded_upstreams;
+mod recorder_appending;
 pub mod recorder_contract;
 mod recorder_deletion;
 mod recorder_fixture;

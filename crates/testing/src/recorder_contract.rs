@@ -34,6 +34,15 @@ use std::time::Duration;
 
 use boxes_recorder::Recorder;
 
+pub use crate::recorder_appending::{
+    a_request_sees_what_those_before_it_in_its_batch_delete_and_write,
+    a_value_is_written_only_in_the_place_of_the_one_that_is_expected,
+    an_aggregate_that_is_created_and_deleted_in_one_append_takes_its_places_redacted,
+    any_number_of_streams_is_deleted_in_one_append,
+    events_deletions_values_and_a_step_are_recorded_together_or_not_at_all,
+    of_several_that_write_one_value_at_a_time_each_counts_once,
+    the_event_of_a_position_is_kept_with_it,
+};
 pub use crate::recorder_deletion::{
     a_deleted_stream_is_neither_read_nor_written_again,
     a_deleted_stream_leaves_its_places_in_the_log_redacted,
@@ -97,6 +106,13 @@ macro_rules! recorder_contract {
             redacted_notifications_are_counted,
             a_deletion_counts_for_every_recorder_on_the_store,
             a_stream_that_is_deleted_while_others_write_to_it_ends_there,
+            events_deletions_values_and_a_step_are_recorded_together_or_not_at_all,
+            an_aggregate_that_is_created_and_deleted_in_one_append_takes_its_places_redacted,
+            a_request_sees_what_those_before_it_in_its_batch_delete_and_write,
+            a_value_is_written_only_in_the_place_of_the_one_that_is_expected,
+            of_several_that_write_one_value_at_a_time_each_counts_once,
+            the_event_of_a_position_is_kept_with_it,
+            any_number_of_streams_is_deleted_in_one_append,
             rivals_write_each_version_once,
             a_live_reader_reads_everything_once_in_order_while_sixteen_write,
         }

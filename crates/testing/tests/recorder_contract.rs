@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_recorder::{
-    Append, Appended, DEFAULT_PAGE_SIZE, Deletion, LogIdentity, MemoryRecorder, Notification,
-    Position, Recorder, RecorderError, StoredEvent, StreamRange,
+    Append, Appended, DEFAULT_PAGE_SIZE, Deletion, KeyValueStore, LogIdentity, MemoryRecorder,
+    Notification, Position, Recorder, RecorderError, StoredEvent, StreamRange,
 };
 use boxes_testing::recorder_contract::{self as contract, Store, run};
 use uuid::Uuid;
@@ -72,6 +72,14 @@ enum Flaw {
     DeletesNothingReally,
     /// Deletes the rows of a stream, and leaves holes in the log.
     DeletesTheRows,
+    /// Deletes in a transaction before that of the append.
+    DeletesBeforeItChecks,
+    /// Writes values in a transaction before that of the append.
+    WritesValuesBeforeItChecks,
+    /// Records what is deleted in the same append as it is.
+    RedactsOnlyWhatIsThere,
+    /// Keeps no ids of events with positions.
+    ForgetsTheEventsOfPositions,
 }
 
 /// A naive store of ours: checks with a memory recorder, numbers on its own.
@@ -97,6 +105,21 @@ impl Naive {
         if self.flaw == Flaw::DeletesTheRows {
             visible.retain(|_, event| event.originator_id != originator_id);
         }
+    }
+
+    async fn do_too_early(&self, append: &Append) {
+        let early = match self.flaw {
+            Flaw::DeletesBeforeItChecks => Append {
+                deletions: append.deletions.clone(),
+                ..Append::default()
+            },
+            Flaw::WritesValuesBeforeItChecks => Append {
+                key_values: append.key_values.clone(),
+                ..Append::default()
+            },
+            _ => return,
+        };
+        drop(self.checked.record(&[early]).await);
     }
 
     fn empty(flaw: Flaw) -> Self {
@@ -128,6 +151,7 @@ impl Recorder for Naive {
         let mut outcomes = Vec::new();
         for append in batch {
             let n_events = u64::try_from(append.events.len()).unwrap();
+            self.do_too_early(append).await;
             let outcome = self
                 .checked
                 .record(std::slice::from_ref(append))
@@ -148,6 +172,12 @@ impl Recorder for Naive {
                 .lock()
                 .unwrap()
                 .extend((first..).zip(append.events.iter().cloned()));
+            let redacted = append.deletions.iter();
+            for originator_id in redacted {
+                if self.flaw != Flaw::RedactsOnlyWhatIsThere {
+                    self.redact(*originator_id);
+                }
+            }
             outcomes.push(outcome.map(|appended| Appended {
                 ids: first..first + n_events,
                 ..appended
@@ -239,7 +269,16 @@ impl Recorder for Naive {
     }
 
     async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
-        self.checked.tracking(follower).await
+        let position = self.checked.tracking(follower).await?;
+        let forgets = self.flaw == Flaw::ForgetsTheEventsOfPositions;
+        Ok(position.map(|position| {
+            let known = position.event_id.filter(|_| !forgets);
+            position.with_event_id(known)
+        }))
+    }
+
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        self.checked.key_value_store()
     }
 }
 
@@ -318,6 +357,36 @@ fn the_suite_notices_a_finer_time_writing_on_reading_and_forgetting() {
             Flaw::Forgets
         ))
     ));
+}
+
+#[test]
+fn the_suite_notices_that_an_append_is_not_one_transaction() {
+    run(
+        contract::events_deletions_values_and_a_step_are_recorded_together_or_not_at_all(naive(
+            Flaw::None,
+        )),
+    );
+    for flaw in [
+        Flaw::DeletesBeforeItChecks,
+        Flaw::WritesValuesBeforeItChecks,
+    ] {
+        assert!(fails(
+            contract::events_deletions_values_and_a_step_are_recorded_together_or_not_at_all(
+                naive(flaw)
+            )
+        ));
+    }
+    assert!(fails(
+        contract::an_aggregate_that_is_created_and_deleted_in_one_append_takes_its_places_redacted(
+            naive(Flaw::RedactsOnlyWhatIsThere)
+        )
+    ));
+    run(contract::the_event_of_a_position_is_kept_with_it(naive(
+        Flaw::None,
+    )));
+    assert!(fails(contract::the_event_of_a_position_is_kept_with_it(
+        naive(Flaw::ForgetsTheEventsOfPositions)
+    )));
 }
 
 #[test]

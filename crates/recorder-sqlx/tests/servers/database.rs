@@ -121,11 +121,12 @@ impl Database {
         }
     }
 
-    /// `{log}`, `{events}` and `{tracking}` in SQL are the tables.
+    /// `{log}`, `{events}`, `{tracking}` and `{writers}` in SQL are the tables.
     pub(crate) fn sql(&self, sql: &str) -> String {
         sql.replace("{log}", &self.table("notification_log"))
             .replace("{events}", &self.table("stored_event"))
             .replace("{tracking}", &self.table("tracking"))
+            .replace("{writers}", &self.table("writer"))
     }
 
     pub(crate) async fn session(&self) -> Session {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::database::{Database, Kind};
 
@@ -29,6 +30,9 @@ struct Shared {
     server: String,
     fate: AtomicU8,
     cuts: AtomicU64,
+    holds_at_cut: AtomicBool,
+    /// Whether new connections wait.
+    held: watch::Sender<bool>,
 }
 
 impl Network {
@@ -40,12 +44,19 @@ impl Network {
             server: database.address().to_owned(),
             fate: AtomicU8::new(0),
             cuts: AtomicU64::new(0),
+            holds_at_cut: AtomicBool::new(false),
+            held: watch::Sender::new(false),
         });
         let of_all = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&of_all.server).await.unwrap();
-                tokio::spawn(carry(client, server, Arc::clone(&of_all)));
+                let shared = Arc::clone(&of_all);
+                tokio::spawn(async move {
+                    let mut held = shared.held.subscribe();
+                    held.wait_for(|held| !held).await.unwrap();
+                    let server = TcpStream::connect(&shared.server).await.unwrap();
+                    carry(client, server, Arc::clone(&shared)).await;
+                });
             }
         });
         Self { port, shared }
@@ -59,6 +70,15 @@ impl Network {
             Fate::NotHeard => 2,
         };
         self.shared.fate.store(fate, Ordering::SeqCst);
+    }
+
+    /// From the next cut on new connections wait, until they are released.
+    pub(crate) fn hold_at_cut(&self) {
+        self.shared.holds_at_cut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn release(&self) {
+        self.shared.held.send_replace(false);
     }
 
     /// How many commits, or answers to them, were lost.
@@ -86,6 +106,9 @@ async fn carry(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
         if Database::is_commit(shared.kind, request) {
             let fate = shared.fate.swap(0, Ordering::SeqCst);
             if fate != 0 {
+                if shared.holds_at_cut.swap(false, Ordering::SeqCst) {
+                    shared.held.send_replace(true);
+                }
                 shared.cuts.fetch_add(1, Ordering::SeqCst);
                 is_cut.store(true, Ordering::SeqCst);
                 if fate == 1 {
