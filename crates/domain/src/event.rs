@@ -43,6 +43,13 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kinds of event that this type holds, in the order of its variants.
     const TYPES: &'static [EventType];
 
+    /// The name of what the events happen to: the topic on the enum, such as `orders.order`; without one, the topic of
+    /// the first variant. [`Id::of_kind`](crate::Id::of_kind) depends on it, so it must not change.
+    const KIND: &'static str = match Self::TYPES {
+        [first, ..] => first.topic,
+        [] => "",
+    };
+
     /// The kind of this event: one of [`TYPES`](Self::TYPES).
     fn event_type(&self) -> &'static EventType;
 

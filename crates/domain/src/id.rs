@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::{Aggregate, Event};
+
 /// The namespace of the ids that [`Id::named`] makes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_2f3e_57b8_5d0a_9a53_0c6c_1d2e_8b47);
 
@@ -46,10 +48,38 @@ impl<A: ?Sized> Id<A> {
 
     /// The id that belongs to a name: the same name gives the same id, everywhere and always (UUID version 5).
     ///
-    /// For things that have a name of their own already, such as a product's number in another system.
+    /// For things that already have a name, such as a product's number in another system. The kind of aggregate is not
+    /// part of it: two kinds that use the same name get the same id, and only one of them can be created in a box. Use
+    /// [`of_kind`](Self::of_kind) for new ids.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self::new(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+    }
+
+    /// The id that belongs to a name among the aggregates of this kind: the same kind and name give the same id, everywhere
+    /// and always, and another kind gives another id.
+    ///
+    /// The kind is the [`KIND`](Event::KIND) of the aggregate's events, usually the topic on the enum. (UUID version 5,
+    /// in a namespace that is the UUID version 5 of the kind.)
+    ///
+    /// ```
+    /// # use boxes_domain::{Aggregate, Event, Id};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Clone, Serialize, Deserialize)]
+    /// # #[event(topic = "shop.product", crate = "boxes_domain")]
+    /// # enum ProductEvent { Added }
+    /// # #[derive(Default, Clone)] struct Product;
+    /// # impl Aggregate for Product { type Event = ProductEvent; fn apply(&mut self, _: &ProductEvent) {} }
+    /// assert_eq!(Id::<Product>::of_kind("1"), Id::of_kind("1"));
+    /// assert_ne!(Id::<Product>::of_kind("1"), Id::named("1"));
+    /// ```
+    #[must_use]
+    pub fn of_kind(name: &str) -> Self
+    where
+        A: Aggregate,
+    {
+        let kind = Uuid::new_v5(&NAMESPACE, A::Event::KIND.as_bytes());
+        Self::new(Uuid::new_v5(&kind, name.as_bytes()))
     }
 
     /// The UUID that it is.
@@ -167,6 +197,38 @@ mod tests {
     use super::*;
 
     struct Order;
+
+    macro_rules! kind {
+        ($aggregate:ident, $event:ident, $topic:literal) => {
+            #[derive(Event, Clone, Serialize, Deserialize)]
+            #[event(topic = $topic, crate = "crate")]
+            enum $event {
+                Begun,
+            }
+
+            #[derive(Default, Clone)]
+            struct $aggregate;
+
+            impl Aggregate for $aggregate {
+                type Event = $event;
+                fn apply(&mut self, _: &$event) {}
+            }
+        };
+    }
+    kind!(Cat, CatEvent, "zoo.cat");
+    kind!(Dog, DogEvent, "zoo.dog");
+
+    /// Stored ids depend on these bytes.
+    #[test]
+    fn the_ids_of_names_stay_as_they_are_and_those_of_kinds_differ_by_kind() {
+        let named = "1cb63782-1628-5c50-b981-7424697ffe35";
+        assert_eq!(Id::<Cat>::named("tom").to_string(), named);
+        assert_eq!(Id::<Dog>::named("tom").to_string(), named);
+        let (cat, dog) = (Id::<Cat>::of_kind("tom"), Id::<Dog>::of_kind("tom"));
+        assert_eq!(cat.to_string(), "46d17e97-990c-5fc3-a617-434971b76fba");
+        assert_ne!(cat.uuid(), dog.uuid());
+        assert_ne!(cat, Id::named("tom"));
+    }
 
     #[test]
     fn an_id_reads_what_it_prints_in_text_and_json() {

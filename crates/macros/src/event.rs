@@ -95,6 +95,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #upcasts #discards; TYPE }));
     }
     let name = &input.ident;
+    let kind = on_enum.topic.iter();
     let is_unit = variants
         .iter()
         .map(|variant| matches!(variant.fields, Fields::Unit));
@@ -102,6 +103,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #krate::Event for #name {
             const TYPES: &'static [#krate::EventType] = &[#(#types),*];
+            #(const KIND: &'static str = #kind;)*
 
             fn event_type(&self) -> &'static #krate::EventType {
                 match self { #(#arms)* }

@@ -20,6 +20,8 @@ struct Owner {
     /// Of the Rust type: two of them may have one name, in two versions of a crate.
     id: TypeId,
     name: &'static str,
+    /// Of what its events happen to.
+    kind: &'static str,
     /// Of all kinds of the type.
     describe: fn() -> Vec<TopicDescription>,
 }
@@ -30,6 +32,7 @@ impl Owner {
             event_type,
             id: TypeId::of::<E>(),
             name: type_name::<E>(),
+            kind: E::KIND,
             describe: TopicDescription::all_of::<E>,
         }
     }
@@ -86,6 +89,13 @@ impl Topics {
             let owner = self.by_topic.get(t.topic);
             owner.is_some_and(|owner| owner.id == TypeId::of::<E>())
         })
+    }
+
+    /// The [kind](Event::KIND) of aggregate whose events are stored under `topic`, if they are of another type than `E`.
+    #[must_use]
+    pub fn other_kind<E: Event>(&self, topic: &str) -> Option<&'static str> {
+        let owner = self.by_topic.get(topic)?;
+        (owner.id != TypeId::of::<E>()).then_some(owner.kind)
     }
 
     /// What those who read the events need to know of each topic, by name. Schemas are built anew each time.
