@@ -48,7 +48,8 @@ impl Aggregate for Copy {
 async fn copy(n: Notification<Counted>, app: App) -> Result<(), Error> {
     let Counted::Counted { n } = n.event;
     app.upsert(Id::named("copy"), move |_: &Copy| Copied::Copied { n })
-        .await
+        .await?;
+    Ok(())
 }
 
 /// The box that counts.

@@ -57,7 +57,8 @@ async fn on_dog(notification: Notification<Dog>, app: App) -> Result<(), Error> 
         dog: name,
         second: notification.occurred_on.as_second(),
     };
-    app.upsert(list(), move |_: &List| added.clone()).await
+    app.upsert(list(), move |_: &List| added.clone()).await?;
+    Ok(())
 }
 
 fn list() -> Id<List> {

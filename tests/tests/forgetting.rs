@@ -79,7 +79,8 @@ async fn put_name(
         name: Personal::of(id.to_string(), name),
         country,
     };
-    Ok(app.upsert(id, |_: &Customer| event.clone()).await?)
+    app.upsert(id, |_: &Customer| event.clone()).await?;
+    Ok(())
 }
 
 async fn customer(
@@ -112,7 +113,8 @@ async fn write_letter(n: Notification<CustomerEvent>, app: App) -> Result<(), Er
         country,
     };
     app.upsert(Id::named("letters"), |_: &Letters| written.clone())
-        .await
+        .await?;
+    Ok(())
 }
 
 async fn letters(State(app): State<App>) -> Result<Json<Value>, Problem> {

@@ -55,7 +55,8 @@ async fn hang(notification: Notification<Upstream>, app: App) -> Result<(), Erro
     let content = app.value(&picture).await?;
     let zeros = content.iter().filter(|byte| **byte == 0).count();
     app.create(Id::<Frame>::named("frame"), FrameEvent::Hung { zeros })
-        .await
+        .await?;
+    Ok(())
 }
 
 async fn show(State(app): State<App>) -> Result<StatusCode, Problem> {

@@ -44,7 +44,8 @@ impl Aggregate for Cards {
 async fn on_written(written: Notification<Written>, app: App) -> Result<(), Error> {
     let Written::Written { n } = written.event;
     app.upsert(Id::named("cards"), |_: &Cards| Card::Filed { n })
-        .await
+        .await?;
+    Ok(())
 }
 
 fn config(name: &str) -> Config {

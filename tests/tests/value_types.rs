@@ -141,13 +141,15 @@ async fn on_typed(notification: Notification<Typed>, app: App) -> Result<(), Err
         ),
     ]);
     let visited = DogEvent::Visited { facts, anything };
-    app.upsert(dog(), move |_: &Dog| visited.clone()).await
+    app.upsert(dog(), move |_: &Dog| visited.clone()).await?;
+    Ok(())
 }
 
 async fn on_untyped(notification: Notification<Untyped>, app: App) -> Result<(), Error> {
     let Untyped::Registered(anything) = notification.event;
     app.upsert(dog(), move |_: &Dog| DogEvent::Noted(anything.clone()))
-        .await
+        .await?;
+    Ok(())
 }
 
 /// The application, in a process of Python.

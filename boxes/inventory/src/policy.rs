@@ -31,13 +31,13 @@ async fn reserve(app: &App, order: String, units: Vec<Units>) -> Result<(), Erro
         for &product in &short {
             match app.update(Product::id(product), Product::restock).await {
                 // A product that is not sold here can't be restocked either.
-                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Ok(_) | Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        return app
-            .create(reservation, ReservationEvent::Rejected { order, short })
-            .await;
+        app.create(reservation, ReservationEvent::Rejected { order, short })
+            .await?;
+        return Ok(());
     }
     for &Units { product, quantity } in &units {
         app.update(Product::id(product), |p: &Product| p.reserve(quantity))
@@ -48,7 +48,8 @@ async fn reserve(app: &App, order: String, units: Vec<Units>) -> Result<(), Erro
             .await?;
     }
     app.create(reservation, ReservationEvent::Reserved { order, units })
-        .await
+        .await?;
+    Ok(())
 }
 
 async fn release(app: &App, order: &str) -> Result<(), Error> {
@@ -58,7 +59,8 @@ async fn release(app: &App, order: &str) -> Result<(), Error> {
         app.update(Product::id(product), |p: &Product| p.release(quantity))
             .await?;
     }
-    app.update(reservation, Reservation::release).await
+    app.update(reservation, Reservation::release).await?;
+    Ok(())
 }
 
 /// What an order asks for of each product, by number: a product may be on several lines.

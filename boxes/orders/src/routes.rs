@@ -66,13 +66,14 @@ async fn place(
         shipper,
     };
     let id = id.unwrap_or_else(|| app.new_id());
-    let status = match app.create(id, Order::place(request.clone())).await {
-        Err(Error::AlreadyExists { .. }) if was_placed_with(&app, id, &request).await? => {
-            StatusCode::OK
-        }
-        done => done.map(|()| StatusCode::CREATED)?,
+    let (status, order) = match app.create(id, Order::place(request.clone())).await {
+        Err(error @ Error::AlreadyExists { .. }) => match app.get(id).await? {
+            // The request was only sent again.
+            order if order.request.as_ref() == Some(&request) => (StatusCode::OK, order),
+            _ => return Err(error.into()),
+        },
+        placed => (StatusCode::CREATED, placed?.state),
     };
-    let order = app.get(id).await?;
     let location = [("location", format!("/orders/orders/{id}"))];
     Ok((
         status,
@@ -84,14 +85,9 @@ async fn place(
     ))
 }
 
-/// Whether the order that is there is the one that is asked for: then the request was only sent again.
-async fn was_placed_with(app: &App, id: Id<Order>, request: &Request) -> Result<bool, Error> {
-    Ok(app.get(id).await?.request.as_ref() == Some(request))
-}
-
 async fn show(State(app): State<App>, Path(id): Path<Id<Order>>) -> Result<Json<Shown>, Problem> {
     let order = app.get(id).await?;
-    let step = |r: Recorded<OrderEvent>| Step {
+    let step = |r: RecordedEvent<OrderEvent>| Step {
         version: r.version,
         topic: r.topic,
         occurred_on: r.occurred_on.to_string(),

@@ -19,5 +19,6 @@ pub(crate) async fn on_order(n: Notification<Order>, app: App) -> Result<(), Err
         Id::<Payment>::new(n.originator_id),
         Payment::charge(amount_cents),
     )
-    .await
+    .await?;
+    Ok(())
 }

@@ -11,5 +11,6 @@ pub(crate) async fn on_order(n: Notification<Order>, app: App) -> Result<(), Err
         Id::<Shipment>::new(n.originator_id),
         ShipmentEvent::Shipped { shipper },
     )
-    .await
+    .await?;
+    Ok(())
 }

@@ -6,6 +6,8 @@ use boxes_recorder::RecorderError;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::repository::aggregate_name;
+
 /// What can keep a command or a policy from being done, by what the caller does next.
 ///
 /// Nothing was recorded in any of these cases, except where [`Store`](Self::Store) says that it is unknown.
@@ -59,6 +61,16 @@ pub enum Error {
         aggregate: &'static str,
         /// Its id.
         id: Uuid,
+    },
+    /// The id belongs to an aggregate of another kind, or belonged to one that was discarded: take another id.
+    #[error("{id} is the id of a `{found}`, so no {aggregate} can be created with it")]
+    OtherKind {
+        /// The type of aggregate that was to be created.
+        aggregate: &'static str,
+        /// Its id.
+        id: Uuid,
+        /// The [kind](boxes_domain::Event::KIND) of aggregate that has the id.
+        found: &'static str,
     },
     /// Others kept changing the same aggregate for as long as was tried: try again.
     #[error("{id} was changed by others at the same time, {attempts} times over")]
@@ -148,6 +160,15 @@ impl Error {
                 | Self::Conflict { .. }
                 | Self::Store(RecorderError::Unavailable { .. })
         )
+    }
+
+    pub(crate) fn other_kind<A>(id: Uuid, found: &'static str) -> Self {
+        let aggregate = aggregate_name::<A>();
+        Self::OtherKind {
+            aggregate,
+            id,
+            found,
+        }
     }
 
     pub(crate) fn of_root(error: RootError, aggregate: &'static str, id: Uuid) -> Self {

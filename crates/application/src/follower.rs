@@ -1,26 +1,25 @@
 //! Reads another box's log and runs the policies on it.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boxes_mapper::{Mapper, Metadata};
+use boxes_mapper::Mapper;
 use boxes_notification_log::{NotificationLog, NotificationLogReader};
-use boxes_recorder::{Append, Notification, Position, RecorderError, Tracking};
-use futures::FutureExt;
-use tokio::sync::{Mutex, watch};
+use boxes_recorder::{Notification, Position, RecorderError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::conflict::{conflict_backoff, wait_after_conflict};
 use crate::hold_up::HoldUp;
 use crate::policy::Policy;
+use crate::step::Steps;
 use crate::{App, FollowerError, FollowerOptions, FollowerState, FollowerStatus, Policies};
 
 /// Reads another box's log and runs this box's policies on it.
 ///
 /// The position is recorded in the transaction of the policies' events, so their results are there exactly
-/// once, whatever crashes when. Consecutive notifications share a transaction while there are many; if that
-/// fails they are taken one by one. Notifications that no policy handles move the position, too.
+/// once, whatever crashes when. Consecutive notifications share a transaction while there are many, which nothing shows:
+/// each sees what those before it did, and one that fails leaves nothing behind, while those before it are recorded.
+/// Notifications that no policy handles move the position, too.
 ///
 /// A second instance of the same follower does no harm: whichever records a step first has made it, and the
 /// other one goes on from there.
@@ -185,7 +184,7 @@ impl Follower {
             .is_none_or(|reading| reading.reader.has_more())
     }
 
-    /// Runs the policies on what was read, in one transaction, or one by one if that fails. Returns how many
+    /// Runs the policies on what was read, and records what they did together with the position. Returns how many
     /// notifications that were.
     async fn handle(&mut self, batch: &[Notification]) -> Result<u64, FollowerError> {
         if batch.is_empty() {
@@ -195,29 +194,73 @@ impl Follower {
         if is_starting {
             self.report(FollowerState::CatchingUp);
         }
-        let result = match self.apply(batch).await {
-            Err(error) if batch.len() > 1 && error.is_of_policy() => {
-                tracing::debug!(%error, upstream = self.upstream, "a batch failed; its notifications are taken one by one");
-                self.apply_one_by_one(batch).await
-            }
-            done => done,
+        let error = match self.apply(batch).await {
+            Ok(()) => return Ok(u64::try_from(batch.len()).unwrap_or(u64::MAX)),
+            Err(error) => error,
         };
-        match result {
-            Ok(()) => Ok(u64::try_from(batch.len()).unwrap_or(u64::MAX)),
-            // Another instance has made this step; or it is unknown whether this one did. The record tells.
-            Err(FollowerError::Store(RecorderError::TrackingMoved { .. })) => {
-                tracing::info!(
-                    upstream = self.upstream,
-                    "the position was moved by another instance of this follower"
-                );
-                self.reading = None;
-                Ok(1)
-            }
-            Err(error) => {
-                self.reading = None;
-                Err(error)
-            }
+        let recorded = self.reading.take().and_then(|reading| reading.recorded);
+        // Another instance has made this step; or it is unknown whether this one did. The record tells. What a policy ran into
+        // may be what the other instance recorded.
+        let is_moved = match &error {
+            FollowerError::Store(RecorderError::TrackingMoved { .. }) => true,
+            error => error.is_of_policy() && self.has_moved_from(recorded).await,
+        };
+        if !is_moved {
+            return Err(error);
         }
+        tracing::info!(
+            upstream = self.upstream,
+            "the position was moved by another instance of this follower"
+        );
+        Ok(1)
+    }
+
+    /// Whether the recorded position is another one; not if that can't be found out now.
+    async fn has_moved_from(&self, recorded: Option<Position>) -> bool {
+        let found = self.app.inner.writer.recorder().tracking(&self.upstream);
+        found.await.is_ok_and(|found| {
+            let place = |position: Option<Position>| position.map(|p| (p.epoch, p.id));
+            place(found) != place(recorded)
+        })
+    }
+
+    /// Runs the policies on consecutive notifications, in as few steps as possible.
+    async fn apply(&mut self, mut batch: &[Notification]) -> Result<(), FollowerError> {
+        let Some(reading) = &mut self.reading else {
+            return Ok(());
+        };
+        let Some(Position { epoch, .. }) = reading.reader.position() else {
+            return Ok(());
+        };
+        let steps = Steps {
+            app: &self.app,
+            upstream: &self.upstream,
+            mapper: &self.mapper,
+            policies: &self.policies,
+        };
+        while !batch.is_empty() {
+            // Who is to be forgotten is forgotten before anything follows.
+            let finished = self.app.finish().await;
+            finished.map_err(|error| RecorderError::unavailable("forgetting a subject", error))?;
+            let taken = steps.take(reading.recorded, epoch, batch).await?;
+            reading.recorded = Some(taken.position);
+            self.status.send_modify(|status| {
+                status.position = taken.position.id;
+                status.last_success = Instant::now();
+                // What was in the way is gone, though the end may still be far.
+                if matches!(
+                    status.state,
+                    FollowerState::Retrying { .. } | FollowerState::Stopped { .. }
+                ) {
+                    status.state = FollowerState::CatchingUp;
+                }
+            });
+            if let Some(failure) = taken.failure {
+                return Err(failure);
+            }
+            batch = batch.get(taken.n_notifications..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// The next notifications, as many as may share a transaction; none at the end of the log.
@@ -252,80 +295,6 @@ impl Follower {
             }
         }
         Ok(batch)
-    }
-
-    async fn apply_one_by_one(&mut self, batch: &[Notification]) -> Result<(), FollowerError> {
-        for notification in batch {
-            self.apply(std::slice::from_ref(notification)).await?;
-        }
-        Ok(())
-    }
-
-    /// Runs the policies on consecutive notifications, and records what they did together with the position.
-    async fn apply(&mut self, batch: &[Notification]) -> Result<(), FollowerError> {
-        let (Some(last), Some(reading)) = (batch.last(), &mut self.reading) else {
-            return Ok(());
-        };
-        let Some(Position { epoch, .. }) = reading.reader.position() else {
-            return Ok(());
-        };
-        let as_policy_error = |source| FollowerError::Policy {
-            id: last.id,
-            topic: last.event.topic.to_string(),
-            source,
-        };
-        let mut backoff = conflict_backoff();
-        let mut begun = self.app.begin();
-        loop {
-            let transaction = Arc::new(Mutex::new(begun));
-            for notification in batch {
-                let (policies, mapper) = (&self.policies, &self.mapper);
-                run_policies(policies, notification, mapper, &self.app, &transaction).await?;
-            }
-            let mut transaction = transaction.lock().await;
-            let tracking = Tracking {
-                follower: self.upstream.clone(),
-                epoch,
-                from: reading.recorded,
-                to: last.id,
-                event_id: None,
-            };
-            let append = Append::new(transaction.end()).with_tracking(tracking);
-            match self.app.inner.writer.append(append).await {
-                Ok(_) => {
-                    transaction.keep_all().await;
-                    reading.recorded = Some(Position::new(epoch, last.id));
-                    self.status.send_modify(|status| {
-                        status.position = last.id;
-                        status.last_success = Instant::now();
-                        // What was in the way is gone, though the end may still be far.
-                        if matches!(
-                            status.state,
-                            FollowerState::Retrying { .. } | FollowerState::Stopped { .. }
-                        ) {
-                            status.state = FollowerState::CatchingUp;
-                        }
-                    });
-                    return Ok(());
-                }
-                // A policy that is run again on what was deleted meanwhile finds it so.
-                Err(
-                    RecorderError::VersionConflict { originator_id, .. }
-                    | RecorderError::StreamDeleted { originator_id },
-                ) => {
-                    wait_after_conflict(&mut backoff, originator_id)
-                        .await
-                        .map_err(as_policy_error)?;
-                    transaction.refresh_all().await.map_err(as_policy_error)?;
-                    begun = self.app.begin().looking_before_creating();
-                }
-                // What no store could record is what the policies wrote.
-                Err(error @ RecorderError::Invalid { .. }) => {
-                    return Err(as_policy_error(error.into()));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     async fn wait(&mut self, timeout: Duration) -> Result<bool, FollowerError> {
@@ -372,44 +341,4 @@ impl Follower {
             is_new
         });
     }
-}
-
-async fn run_policies(
-    policies: &[Arc<dyn Policy>],
-    notification: &Notification,
-    mapper: &Mapper,
-    app: &App,
-    transaction: &Arc<Mutex<crate::transaction::Transaction>>,
-) -> Result<(), FollowerError> {
-    let stored = &notification.event;
-    for policy in policies
-        .iter()
-        .filter(|policy| policy.handles(&stored.topic))
-    {
-        let correlation_id = Metadata::from_bytes(&stored.metadata)
-            .correlation_id
-            .unwrap_or(stored.event_id);
-        let cause = Metadata {
-            correlation_id: Some(correlation_id),
-            causation_id: Some(stored.event_id),
-            ..Metadata::default()
-        };
-        transaction.lock().await.set_cause(cause);
-        let handled = policy.handle(notification, mapper, app.within(transaction));
-        let topic = || stored.topic.to_string();
-        match AssertUnwindSafe(handled).catch_unwind().await {
-            Ok(done) => done.map_err(|source| FollowerError::Policy {
-                id: notification.id,
-                topic: topic(),
-                source,
-            })?,
-            Err(_) => {
-                return Err(FollowerError::Panicked {
-                    id: notification.id,
-                    topic: topic(),
-                });
-            }
-        }
-    }
-    Ok(())
 }

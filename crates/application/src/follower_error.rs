@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use boxes_notification_log::LogError;
-use boxes_recorder::RecorderError;
+use boxes_recorder::{Notification, RecorderError};
 use thiserror::Error;
 
 use crate::Error;
@@ -45,6 +45,15 @@ pub enum FollowerError {
 }
 
 impl FollowerError {
+    /// A policy failed on `notification`.
+    pub(crate) fn of_policy(notification: &Notification, source: Error) -> Self {
+        Self::Policy {
+            id: notification.id,
+            topic: notification.event.topic.to_string(),
+            source,
+        }
+    }
+
     /// Whether the log contradicts what was read of it before, so that reading on might skip or repeat something.
     #[must_use]
     pub const fn is_contradiction(&self) -> bool {

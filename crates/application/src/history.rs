@@ -2,22 +2,20 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use boxes_domain::Event;
-use boxes_mapper::Mapper;
-use boxes_recorder::{Recorder, StreamRange};
+use boxes_recorder::{StoredEvent, StreamRange};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Error, SubjectKeys};
+use crate::{App, Error};
 
 /// Events in one page, at most: so that the history of the busiest aggregate needs bounded memory.
 const MAX_PAGE_EVENTS: u64 = 500;
 
 /// An event of an aggregate's history, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded<E> {
+pub struct RecordedEvent<E> {
     /// The aggregate's version after it.
     pub version: u64,
     /// What happened.
@@ -54,9 +52,7 @@ pub struct Recorded<E> {
 /// ```
 #[must_use = "nothing is read before a page is asked for"]
 pub struct History<E> {
-    recorder: Arc<dyn Recorder>,
-    mapper: Mapper,
-    keys: SubjectKeys,
+    app: App,
     originator_id: Uuid,
     /// What is still to be read; with a limit of 0 nothing is.
     rest: StreamRange,
@@ -64,16 +60,9 @@ pub struct History<E> {
 }
 
 impl<E: Event> History<E> {
-    pub(crate) fn new(
-        recorder: Arc<dyn Recorder>,
-        mapper: Mapper,
-        keys: SubjectKeys,
-        originator_id: Uuid,
-    ) -> Self {
+    pub(crate) const fn new(app: App, originator_id: Uuid) -> Self {
         Self {
-            recorder,
-            mapper,
-            keys,
+            app,
             originator_id,
             rest: StreamRange::ALL,
             event: PhantomData,
@@ -91,16 +80,30 @@ impl<E: Event> History<E> {
     /// # Errors
     ///
     /// - [`Error::Deleted`] if the aggregate was deleted.
+    /// - [`Error::TransactionEnded`] if it was made in a policy that has ended.
     /// - [`Error::Mapper`] if an event can't be understood.
     /// - [`Error::Store`] if the store can't be read now: the next call asks for the same page.
-    pub async fn next_page(&mut self) -> Result<Option<Vec<Recorded<E>>>, Error> {
+    pub async fn next_page(&mut self) -> Result<Option<Vec<RecordedEvent<E>>>, Error> {
         if self.rest.limit == 0 {
             return Ok(None);
         }
         let limit = self.rest.limit.min(MAX_PAGE_EVENTS);
         let range = StreamRange { limit, ..self.rest };
-        let stored = self.recorder.select_events(self.originator_id, range);
-        let stored = stored.await?;
+        let id = self.originator_id;
+        let stored = match &self.app.transaction {
+            Some(open) => open.transaction.lock().await.events::<E>(id, range).await?,
+            None => {
+                let recorder = self.app.inner.writer.recorder();
+                recorder.select_events(id, range).await?
+            }
+        };
+        // Of an aggregate of another kind there is nothing to show.
+        let is_of_other_kind =
+            |first: &StoredEvent| self.app.inner.topics.other_kind::<E>(&first.topic);
+        if stored.first().and_then(is_of_other_kind).is_some() {
+            self.rest.limit = 0;
+            return Ok(None);
+        }
         let n_found = u64::try_from(stored.len()).unwrap_or(u64::MAX);
         let Some(last) = stored.last().map(|event| event.originator_version) else {
             self.rest.limit = 0;
@@ -108,9 +111,9 @@ impl<E: Event> History<E> {
         };
         let mut page = Vec::with_capacity(stored.len());
         for stored in stored {
-            let read = || self.mapper.to_own_event(&stored);
-            let event = self.keys.map(read).await?;
-            page.push(Recorded {
+            let read = || self.app.inner.mapper.to_own_event(&stored);
+            let event = self.app.inner.subject_keys.map(read).await?;
+            page.push(RecordedEvent {
                 version: stored.originator_version,
                 event,
                 topic: stored.topic.into_owned(),
@@ -132,7 +135,7 @@ impl<E: Event> History<E> {
     /// # Errors
     ///
     /// As [`next_page`](Self::next_page).
-    pub async fn take(mut self, max_events: u64) -> Result<Vec<Recorded<E>>, Error> {
+    pub async fn take(mut self, max_events: u64) -> Result<Vec<RecordedEvent<E>>, Error> {
         self.rest.limit = self.rest.limit.min(max_events);
         let mut taken = Vec::new();
         while let Some(page) = self.next_page().await? {

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use boxes_domain::{Aggregate, Id, Root};
-use boxes_mapper::Mapper;
-use boxes_recorder::{Recorder, RecorderError, StreamRange};
+use boxes_mapper::{Mapper, Topics};
+use boxes_recorder::{Recorder, RecorderError, StoredEvent, StreamRange};
 use quick_cache::sync::Cache;
-use uuid::Uuid;
 
+use crate::holder::Key;
+use crate::pending::Pending;
 use crate::snapshots::Due;
 use crate::{Edge, Error, Snapshots, SubjectKeys};
 
 /// Events that are read from the store at a time, so that a long stream needs bounded memory.
 const EVENTS_PER_READ: u64 = 1_000;
-
-type Key = (TypeId, Uuid);
 
 /// Aggregates from their events.
 ///
@@ -27,6 +26,7 @@ type Key = (TypeId, Uuid);
 pub(crate) struct Repository {
     recorder: Arc<dyn Recorder>,
     mapper: Mapper,
+    topics: Topics,
     keys: SubjectKeys,
     snapshots: Snapshots,
     edge: Arc<dyn Edge>,
@@ -52,6 +52,7 @@ impl Repository {
     pub(crate) fn new(
         recorder: Arc<dyn Recorder>,
         mapper: Mapper,
+        topics: Topics,
         keys: SubjectKeys,
         snapshots: Snapshots,
         edge: Arc<dyn Edge>,
@@ -60,6 +61,7 @@ impl Repository {
         Self {
             recorder,
             mapper,
+            topics,
             generation: AtomicU64::new(keys.generation()),
             keys,
             snapshots,
@@ -135,18 +137,52 @@ impl Repository {
         Ok(root)
     }
 
+    pub(crate) fn recorder(&self) -> &dyn Recorder {
+        &*self.recorder
+    }
+
+    /// How many events are recorded of the aggregate, or were when it was deleted; 0 if the id is of another kind.
+    pub(crate) async fn n_events<A: Aggregate>(&self, id: Id<A>) -> Result<u64, Error> {
+        let uuid = id.uuid();
+        let newest = self.recorder.select_events(uuid, StreamRange::newest(1));
+        match newest.await {
+            Ok(newest) => Ok(newest
+                .first()
+                .filter(|newest| self.other_kind::<A>(newest).is_none())
+                .map_or(0, |newest| newest.originator_version)),
+            // Again: that changes nothing.
+            Err(RecorderError::StreamDeleted { .. }) => {
+                Ok(self.recorder.delete_stream(uuid).await?.n_events)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The kind of the aggregate to which the event belongs, if that is another one than `A`.
+    pub(crate) fn other_kind<A: Aggregate>(&self, stored: &StoredEvent) -> Option<&'static str> {
+        self.topics.other_kind::<A::Event>(&stored.topic)
+    }
+
     /// Whether there are snapshots of `A`.
     pub(crate) fn has_snapshots<A: Aggregate>(&self) -> bool {
         self.snapshots.has::<A>()
     }
 
-    /// Takes a snapshot of what was recorded just now, if one is due. That it can't be taken is no obstacle to anything.
-    pub(crate) async fn snapshot_if_due<A: Aggregate>(&self, root: &Root<A>, n_recorded: u64) {
-        let Some(due) = self.snapshots.due(root, n_recorded) else {
-            return;
-        };
+    /// A snapshot of what was recorded just now, if one is due.
+    pub(crate) fn due<A: Aggregate>(&self, root: &Root<A>, n_recorded: u64) -> Option<Due<A>> {
+        self.snapshots.due(root, n_recorded)
+    }
+
+    /// A snapshot of what is recorded, due or not.
+    pub(crate) fn due_on_demand<A: Aggregate>(&self, root: &Root<A>) -> Option<Due<A>> {
+        self.snapshots.on_demand(root)
+    }
+
+    /// Takes a snapshot. That it can't be taken is no obstacle to anything.
+    pub(crate) async fn take_if_possible<A: Aggregate>(&self, due: Due<A>) {
+        let id = due.id();
         if let Err(error) = self.take(due).await {
-            tracing::warn!(%error, id = %root.id(), "a snapshot can't be taken");
+            tracing::warn!(%error, %id, "a snapshot can't be taken");
         }
     }
 
@@ -168,7 +204,50 @@ impl Repository {
                 reason: reason.to_owned(),
             }));
         };
-        Ok(due.keep(&snapshot, &*beside).await?)
+        due.keep(&snapshot, &*beside).await?;
+        // Who deletes the aggregate erases its snapshots afterwards, and may have looked for them before this one came.
+        if let Err(deleted @ RecorderError::StreamDeleted { .. }) = self
+            .recorder
+            .select_events(due.id().uuid(), StreamRange::newest(1))
+            .await
+        {
+            Snapshots::erase(due.id().uuid(), &*beside).await?;
+            return Err(deleted.into());
+        }
+        Ok(())
+    }
+
+    /// What was pending is recorded: what was touched is as good as loaded with keys of `generation`, snapshots that are
+    /// due are taken, and nothing stays of what was deleted.
+    pub(crate) async fn keep_all(&self, recorded: &Pending, generation: u64) -> Result<(), Error> {
+        recorded
+            .roots()
+            .for_each(|touched| touched.keep_in(self, generation));
+        for deleted in recorded.deleted() {
+            self.forget_deleted(deleted);
+        }
+        for touched in recorded.roots() {
+            touched.snapshot_in(self).await;
+        }
+        if let Some(beside) = self.recorder.key_value_store() {
+            for (_, id) in recorded.deleted() {
+                Snapshots::erase(id, &*beside).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Others recorded something concurrently: what was decided may be wrong. The touched aggregates are brought up to
+    /// date where they are kept, so that the next transaction decides on the newest state.
+    pub(crate) async fn refresh_all(
+        &self,
+        refused: &Pending,
+        generation: u64,
+    ) -> Result<(), Error> {
+        for touched in refused.roots() {
+            touched.refresh_in(self, generation).await?;
+        }
+        Ok(())
     }
 
     /// The aggregate brought up to what is recorded now: second, whether there was anything newer.
@@ -188,6 +267,11 @@ impl Repository {
             let events = self.recorder.select_events(root.id().uuid(), range).await;
             let events = events.map_err(|error| self.unless_deleted(root.id(), error))?;
             let n_events = u64::try_from(events.len()).unwrap_or(u64::MAX);
+            if root.version() == 0
+                && let Some(found) = events.first().and_then(|first| self.other_kind::<A>(first))
+            {
+                return Err(Error::other_kind::<A>(root.id().uuid(), found));
+            }
             for stored in events {
                 let read = || self.mapper.to_own_event::<A::Event>(&stored);
                 let event = self.keys.map(read).await?;
@@ -233,15 +317,15 @@ impl Repository {
     }
 
     /// Keeps it no longer: it was deleted.
-    pub(crate) fn forget_deleted<A: Aggregate>(&self, id: Id<A>) {
-        self.cache.remove(&(TypeId::of::<A>(), id.uuid()));
+    pub(crate) fn forget_deleted(&self, aggregate: Key) {
+        self.cache.remove(&aggregate);
     }
 
     /// What went wrong; what is kept goes with it if the store says that the aggregate was deleted.
     fn unless_deleted<A: Aggregate>(&self, id: Id<A>, error: RecorderError) -> Error {
         let error = Error::from(error);
         if matches!(error, Error::Deleted { .. }) {
-            self.forget_deleted(id);
+            self.forget_deleted((TypeId::of::<A>(), id.uuid()));
         }
         error
     }
@@ -260,5 +344,63 @@ impl Repository {
             .downcast::<Kept<A>>()
             .ok()
             .filter(|kept| kept.generation == self.keys.generation())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxes_domain::Event;
+    use boxes_recorder::{DEFAULT_PAGE_SIZE, LogIdentity, MemoryRecorder};
+    use serde::{Deserialize, Serialize};
+    use uuid::Uuid;
+
+    use crate::SystemEdge;
+    use crate::subject_key_provider::NoSubjectKeys;
+
+    #[derive(Event, Clone, Serialize, Deserialize)]
+    #[event(topic = "t.counter", crate = "boxes_domain")]
+    enum Counted {
+        Once,
+    }
+
+    #[derive(Default, Clone)]
+    struct Counter;
+
+    impl Aggregate for Counter {
+        type Event = Counted;
+        fn apply(&mut self, _: &Counted) {}
+    }
+
+    /// Two commands may end in the other order than they were recorded.
+    #[tokio::test]
+    async fn what_is_kept_is_not_replaced_by_something_older() {
+        let recorder = MemoryRecorder::new(LogIdentity {
+            name: "t".to_owned(),
+            epoch: Uuid::nil(),
+            page_size: DEFAULT_PAGE_SIZE,
+        });
+        let keys = SubjectKeys::new(Arc::new(NoSubjectKeys));
+        let repository = Repository::new(
+            Arc::new(recorder),
+            Mapper::default(),
+            Topics::default(),
+            keys,
+            Snapshots::default(),
+            Arc::new(SystemEdge),
+            10,
+        );
+        let id = Id::<Counter>::named("counter");
+        let at = |n: usize| {
+            let mut root = Root::new(id);
+            root.create(vec![Counted::Once; n]).unwrap();
+            drop(root.take_pending());
+            root
+        };
+        for (kept, expected) in [(2, 2), (1, 2), (3, 3), (2, 3)] {
+            repository.keep(at(kept), 0);
+            let (root, is_kept) = repository.load(id, 0).await.unwrap();
+            assert_eq!((root.version(), is_kept), (expected, true));
+        }
     }
 }

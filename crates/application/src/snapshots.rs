@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use boxes_domain::{Aggregate, Event, Id, Root};
 use boxes_mapper::{Envelope, Mapper, MapperError, Metadata};
-use boxes_recorder::{KeyValueStore, RecorderError, StoredEvent};
+use boxes_recorder::{KeyValueStore, Recorder, RecorderError, StoredEvent, StreamRange};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -88,6 +88,46 @@ impl Snapshots {
         self.topics.push(first.topic);
         self.by_aggregate
             .insert(TypeId::of::<A>(), Arc::new(snapshotter));
+    }
+
+    /// Erases every snapshot of aggregates that were deleted: a crash may have come between a deletion and
+    /// [`erase`](Self::erase), or between a snapshot that came late and the look whether it may stay. Says how many
+    /// aggregates had some.
+    ///
+    /// It asks for nothing while nothing of the log is deleted; otherwise once for every aggregate that has a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if the store does not answer: do it again.
+    pub async fn sweep(recorder: &dyn Recorder) -> Result<u64, RecorderError> {
+        const AT_A_TIME: u64 = 100;
+        let Some(beside) = recorder.key_value_store() else {
+            return Ok(0);
+        };
+        if recorder.n_redacted().await? == 0 {
+            return Ok(0);
+        }
+        let (mut after, mut n_swept) = (Vec::new(), 0);
+        loop {
+            let keys = beside.list_keys(KIND, &after, AT_A_TIME).await?;
+            let Some(last) = keys.last() else {
+                return Ok(n_swept);
+            };
+            after = last.to_vec();
+            for key in &keys {
+                let Some((id, _)) = key.split_first_chunk() else {
+                    continue;
+                };
+                let id = Uuid::from_bytes(*id);
+                let newest = recorder.select_events(id, StreamRange::newest(1)).await;
+                if let Err(RecorderError::StreamDeleted { .. }) = newest {
+                    Self::erase(id, &*beside).await?;
+                    n_swept += 1;
+                } else {
+                    newest?;
+                }
+            }
+        }
     }
 
     /// Erases every snapshot of an aggregate that was deleted, of whatever type: what its events said is in them, too.
@@ -177,6 +217,11 @@ impl Snapshots {
 }
 
 impl<A: Aggregate> Due<A> {
+    /// Of which aggregate.
+    pub(crate) const fn id(&self) -> Id<A> {
+        self.root.id()
+    }
+
     /// The snapshot as it is stored, under an id of its own.
     pub(crate) fn write(
         &self,

@@ -56,6 +56,16 @@ pub trait SubjectKeyProvider: fmt::Debug + Send + Sync + 'static {
     /// - [`Error::Mapper`] if what is kept of it is of no use.
     async fn key(&self, id: SubjectKeyId) -> Result<Option<SubjectKey>, Error>;
 
+    /// Whether a subject has a key: whether there would be anything to [forget](Self::forget). One that can't tell says yes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the name can't be one, or keys can't be reached now.
+    async fn is_known(&self, subject: &Subject) -> Result<bool, Error> {
+        check(subject)?;
+        Ok(true)
+    }
+
     /// Deletes the key of a subject for good, and says whether there was one. Remembers of its id that it is forgotten.
     ///
     /// # Errors
@@ -304,6 +314,16 @@ impl SubjectKeyProvider for StoredSubjectKeys {
         Ok(None)
     }
 
+    async fn is_known(&self, subject: &Subject) -> Result<bool, Error> {
+        check(subject)?;
+        for store in self.stores() {
+            if !Self::ids_in(&*store, subject).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn forget(&self, subject: &Subject) -> Result<bool, Error> {
         check(subject)?;
         let mut was_known = false;
@@ -361,6 +381,10 @@ impl SubjectKeyProvider for NoSubjectKeys {
     }
 
     async fn key(&self, _: SubjectKeyId) -> Result<Option<SubjectKey>, Error> {
+        Self::refuse()
+    }
+
+    async fn is_known(&self, _: &Subject) -> Result<bool, Error> {
         Self::refuse()
     }
 

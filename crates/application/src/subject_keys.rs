@@ -122,6 +122,11 @@ impl SubjectKeys {
         Ok(was_known)
     }
 
+    /// Whether a subject has a key.
+    pub(crate) async fn is_known(&self, subject: &Subject) -> Result<bool, Error> {
+        self.provider.is_known(subject).await
+    }
+
     fn was_asked_lately(&self) -> bool {
         let asked = self.asked.read().unwrap_or_else(PoisonError::into_inner);
         asked.is_some_and(|asked| asked.elapsed() < self.forgotten_within)

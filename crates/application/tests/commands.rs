@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use boxes_application::{App, AppOptions, Error, History, Recorded};
+use boxes_application::{App, AppOptions, Error, History, RecordedEvent};
 use boxes_domain::{Aggregate, Event, Id};
 use boxes_mapper::{Mapper, Topics};
 use boxes_recorder::{
@@ -317,7 +317,7 @@ async fn a_transaction_is_recorded_as_a_whole_or_not_at_all_and_its_commands_see
             .await
         }
     };
-    assert_eq!(transfer(4).await.unwrap().balance, 6);
+    assert_eq!(transfer(4).await.unwrap().value.balance, 6);
     assert!(matches!(transfer(7).await, Err(Error::Rejected(_))));
     assert_eq!(
         (
@@ -359,7 +359,8 @@ async fn a_transaction_is_decided_again_when_others_changed_what_it_touched() {
 #[tokio::test]
 async fn an_app_that_was_kept_beyond_its_transaction_takes_no_command() {
     let app = app().await;
-    let kept = app.transaction(|app| async move { Ok(app) }).await.unwrap();
+    let kept = app.transaction(|app| async move { Ok(app) }).await;
+    let kept = kept.unwrap().value;
     assert!(matches!(
         kept.create(account("a"), AccountEvent::Opened).await,
         Err(Error::TransactionEnded)
@@ -491,19 +492,19 @@ async fn what_another_process_deleted_is_gone_here_too_though_it_was_kept() {
             .unwrap();
         other.delete(account(name)).await.unwrap();
     }
-    let is_deleted = |done| matches!(done, Err(Error::Deleted { .. }));
-    assert!(is_deleted(one.get(account("a")).await.map(|_| ())));
+    let is_deleted = |error| matches!(error, Some(Error::Deleted { .. }));
+    assert!(is_deleted(one.get(account("a")).await.err()));
     // Decided on what is kept, and refused by the commit; and what is refused on what is kept.
     assert!(is_deleted(
-        one.update(account("b"), Account::deposit(1)).await
+        one.update(account("b"), Account::deposit(1)).await.err()
     ));
     assert!(is_deleted(
-        one.update(account("c"), Account::withdraw(1)).await
+        one.update(account("c"), Account::withdraw(1)).await.err()
     ));
     assert!(is_deleted(
-        one.create(account("d"), AccountEvent::Opened).await
+        one.create(account("d"), AccountEvent::Opened).await.err()
     ));
-    assert!(is_deleted(one.get(account("b")).await.map(|_| ())));
+    assert!(is_deleted(one.get(account("b")).await.err()));
 }
 
 #[tokio::test]
@@ -536,7 +537,7 @@ async fn a_history_is_read_page_by_page_from_either_end_and_in_part() {
         let deposits = |_: &Account| vec![AccountEvent::Deposited { amount: 1 }; 251];
         app.update(id, deposits).await.unwrap();
     }
-    let versions = |page: Vec<Recorded<AccountEvent>>| -> Vec<u64> {
+    let versions = |page: Vec<RecordedEvent<AccountEvent>>| -> Vec<u64> {
         page.into_iter().map(|recorded| recorded.version).collect()
     };
     let pages = async |mut history: History<AccountEvent>| {
@@ -567,4 +568,180 @@ async fn a_history_is_read_page_by_page_from_either_end_and_in_part() {
     let taken = app.history(id).within(newest_first).take(2).await.unwrap();
     assert_eq!(versions(taken), [1005, 1004]);
     assert_eq!(pages(app.history(account("none"))).await.len(), 0);
+}
+
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "bank.card", crate = "boxes_domain")]
+enum CardEvent {
+    Issued,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Card;
+
+impl Aggregate for Card {
+    type Event = CardEvent;
+    fn apply(&mut self, _: &CardEvent) {}
+}
+
+async fn app_with_cards(recorder: &Arc<dyn Recorder>) -> App {
+    let mut topics = Topics::default();
+    topics.register::<AccountEvent>().unwrap();
+    topics.register::<CardEvent>().unwrap();
+    let writer = GroupCommit::start(Arc::clone(recorder), GroupCommitBounds::default());
+    let options = AppOptions {
+        topics,
+        redactable: true,
+        ..AppOptions::default()
+    };
+    App::new(writer.await.unwrap(), options)
+}
+
+#[tokio::test]
+async fn an_id_is_of_one_kind_and_another_kind_finds_nothing_and_creates_nothing() {
+    let recorder = recorder();
+    let (one, other) = (
+        app_with_cards(&recorder).await,
+        app_with_cards(&recorder).await,
+    );
+    let (account, card) = (account("a"), Id::<Card>::named("a"));
+    one.create(account, AccountEvent::Opened).await.unwrap();
+    // `one` keeps the account, `other` has never seen it.
+    for app in [&one, &other] {
+        let issue = |_: &Card| CardEvent::Issued;
+        let absent = [
+            app.get(card).await.err(),
+            app.update(card, issue).await.err(),
+        ];
+        for error in absent {
+            assert!(
+                matches!(
+                    error,
+                    Some(Error::NotFound {
+                        aggregate: "Card",
+                        ..
+                    })
+                ),
+                "{error:?}"
+            );
+        }
+        assert_eq!(app.history(card).take(9).await.unwrap(), []);
+        assert_eq!(app.delete(card).await.unwrap(), 0);
+        let refused = [
+            app.create(card, CardEvent::Issued).await.err(),
+            app.upsert(card, issue).await.err(),
+            app.transaction(|app| async move { app.create(card, CardEvent::Issued).await })
+                .await
+                .err(),
+        ];
+        for error in refused {
+            let error = error.unwrap();
+            assert!(matches!(error, Error::OtherKind { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains("Card") && text.contains("`bank.account`"),
+                "{text}"
+            );
+        }
+        app.get(account).await.unwrap();
+    }
+    assert_eq!(recorder.head().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn two_kinds_under_one_id_in_one_transaction_are_refused_as_in_two() {
+    let app = app_with_cards(&recorder()).await;
+    let (account, card) = (account("a"), Id::<Card>::named("a"));
+    let both = app.transaction(|app| async move {
+        app.create(account, AccountEvent::Opened).await?;
+        assert!(matches!(app.get(card).await, Err(Error::NotFound { .. })));
+        assert_eq!(app.history(card).take(9).await?, []);
+        assert_eq!(app.delete(card).await?, 0);
+        app.create(card, CardEvent::Issued).await
+    });
+    let error = both.await.unwrap_err();
+    assert!(matches!(error, Error::OtherKind { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_another_replica_discarded_is_created_again_at_the_first_try() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    for app in [&other, &app_on(&recorder).await] {
+        let id = account("a");
+        one.create(id, AccountEvent::Opened).await.unwrap();
+        one.update(id, |_: &Account| AccountEvent::Closed)
+            .await
+            .unwrap();
+        // The first of them never saw it, and keeps it afterwards.
+        let created = app.create(id, AccountEvent::Opened).await.unwrap();
+        assert_eq!(created.events, [AccountEvent::Opened]);
+        app.update(id, |_: &Account| AccountEvent::Closed)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_command_returns_what_it_recorded() {
+    let app = app().await;
+    let id = account("a");
+    let created = app.create(id, AccountEvent::Opened).await.unwrap();
+    assert_eq!((created.id, created.version), (id, 1));
+    assert_eq!(
+        (created.notifications, created.events),
+        (Some(1..2), vec![AccountEvent::Opened])
+    );
+    let twice = |_: &Account| vec![AccountEvent::Deposited { amount: 2 }; 2];
+    let updated = app.update(id, twice).await.unwrap();
+    assert_eq!(
+        (updated.version, updated.state.balance, updated.position()),
+        (3, 4, Some(3))
+    );
+    assert_eq!(
+        (updated.events, updated.notifications),
+        (twice(&Account::default()), Some(2..4))
+    );
+    let nothing = app.upsert(id, |_: &Account| ()).await.unwrap();
+    assert_eq!(
+        (nothing.version, nothing.state.balance, nothing.position()),
+        (3, 4, None)
+    );
+    let committed = app
+        .transaction(|app| async move {
+            app.update(id, Account::deposit(1)).await?;
+            app.create(account("b"), AccountEvent::Opened).await
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (committed.notifications.clone(), committed.position()),
+        (Some(4..6), Some(5))
+    );
+    // Within the transaction it is not known yet.
+    assert_eq!(
+        (committed.value.version, committed.value.notifications),
+        (1, None)
+    );
+    let looked = app
+        .transaction(|app| async move { app.get(id).await })
+        .await
+        .unwrap();
+    assert_eq!((looked.value.balance, looked.notifications), (5, None));
+}
+
+#[tokio::test]
+async fn an_aggregate_is_read_to_its_end_however_many_events_it_has() {
+    let recorder = recorder();
+    let (one, other) = (app_on(&recorder).await, app_on(&recorder).await);
+    let id = account("a");
+    for _ in 0..3 {
+        let deposits = |_: &Account| vec![AccountEvent::Deposited { amount: 1 }; 700];
+        one.upsert(id, deposits).await.unwrap();
+    }
+    assert_eq!(other.get(id).await.unwrap().balance, 2_100);
+    assert_eq!(
+        other.update(id, Account::deposit(1)).await.unwrap().version,
+        2_101
+    );
 }

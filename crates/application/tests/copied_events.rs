@@ -94,7 +94,8 @@ async fn app_with(name: &str, event: StoredEvent) -> App {
 
 async fn copy(notification: Notification<Note>, app: App) -> Result<(), Error> {
     app.upsert(notes(), move |_: &Notes| notification.event.clone())
-        .await
+        .await?;
+    Ok(())
 }
 
 /// What a box that follows `log` under the name `upstream` says when it comes to the first event.

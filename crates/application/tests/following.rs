@@ -110,7 +110,8 @@ async fn echo(n: Notification<Tick>, app: App) -> Result<(), Error> {
         return Ok(());
     };
     app.upsert(Id::<Echoes>::named(ECHOES), |_: &Echoes| Echo::Echoed { n })
-        .await
+        .await?;
+    Ok(())
 }
 
 async fn echoes(app: &App) -> Vec<u32> {
@@ -311,7 +312,7 @@ async fn one_failure_in_a_batch_lets_the_others_through_and_holds_the_follower_u
         matches!(&follower.status().borrow().state, FollowerState::Retrying { error } if error.contains("notification 8"))
     );
     assert_eq!(follower.status().borrow().n_failures, 3);
-    // Once as part of its batch and once alone, in the first try; then it comes first and alone stands in the way.
+    // Those before it are recorded with the first try.
     assert!(n_tries.load(Ordering::SeqCst) >= 3);
     // Called again, it tries once more.
     assert!(follower.catch_up().await.is_err());
@@ -346,7 +347,7 @@ fn failed() -> Result<(), Error> {
 async fn failures_are_counted_for_each_notification() {
     let source = source_with(40).await;
     let app = app_on(&recorder("echo", 2)).await;
-    // Each notification fails alone once; together they fail more often than one may.
+    // Each notification fails twice; together they fail more often than one may.
     let fails_twice = after(|n_attempt| if n_attempt <= 2 { failed() } else { Ok(()) });
     let mut follower = follower(&app, &source, &fails_twice);
     follower.catch_up().await.unwrap();
@@ -475,7 +476,6 @@ async fn a_follower_that_goes_on_after_a_failure_no_longer_says_that_it_is_held_
         let n_try = n_tries.fetch_add(1, Ordering::SeqCst);
         async move {
             match (n_try, n.id) {
-                // Once with the others of its section, and once alone.
                 (0..2, _) => Err(RecorderError::unavailable("away", std::fmt::Error).into()),
                 // The second section keeps it busy.
                 (_, 6) => std::future::pending().await,
@@ -630,10 +630,9 @@ async fn when_a_command_returns_all_that_it_caused_has_happened_with_synchronous
             app.upsert(Id::<Source>::named("s"), |_: &Source| Tick::Ticked {
                 n: n + 1,
             })
-            .await
-        } else {
-            Ok(())
+            .await?;
         }
+        Ok(())
     });
     let back = Follower::new(
         source.clone(),
@@ -728,26 +727,20 @@ async fn a_policy_may_delete_and_go_on_and_is_told_where_another_one_did() {
                 Id::<Echoes>::named("forgotten"),
                 Id::<Echoes>::named(ECHOES),
             );
+            let echo = |n| move |_: &Echoes| Echo::Echoed { n };
             match n {
-                1 => {
-                    app.upsert(forgotten, |_: &Echoes| Echo::Echoed { n: 1 })
-                        .await
-                }
-                2 => elsewhere.delete(forgotten).await.map(|_| ()),
-                3 => match app
-                    .update(forgotten, |_: &Echoes| Echo::Echoed { n: 3 })
-                    .await
-                {
-                    Err(Error::Deleted { .. }) => {
-                        app.upsert(log, |_: &Echoes| Echo::Echoed { n: 33 }).await
-                    }
-                    done => done,
+                1 => drop(app.upsert(forgotten, echo(1)).await?),
+                2 => drop(elsewhere.delete(forgotten).await?),
+                3 => match app.update(forgotten, echo(3)).await {
+                    Err(Error::Deleted { .. }) => drop(app.upsert(log, echo(33)).await?),
+                    done => drop(done?),
                 },
                 _ => {
                     app.delete(forgotten).await?;
-                    app.upsert(log, |_: &Echoes| Echo::Echoed { n: 44 }).await
+                    app.upsert(log, echo(44)).await?;
                 }
             }
+            Ok(())
         }
     };
     let log: Arc<dyn NotificationLog> = Arc::new(source.notification_log());

@@ -16,7 +16,7 @@ use boxes_application::{
     App, AppOptions, Error, Follower, FollowerOptions, Notification, Policies, StoredSubjectKeys,
     SubjectKeyProvider, SubjectKeys,
 };
-use boxes_domain::{Aggregate, Event, Id, Personal, Subject};
+use boxes_domain::{Aggregate, Event, Id, Personal, Rejection, Subject};
 use boxes_mapper::{
     Encryption, Key, KeyId, Keys, Mapper, MapperError, SubjectKey, SubjectKeyId, Topics,
 };
@@ -114,7 +114,8 @@ async fn name(app: &App, subject: &str, name: &str) -> Result<(), Error> {
         Id::named(subject.trim_start_matches("customer-")),
         |_: &Customer| event.clone(),
     )
-    .await
+    .await?;
+    Ok(())
 }
 
 async fn known(app: &App) -> Option<String> {
@@ -134,7 +135,8 @@ async fn write_letter(n: Notification<CustomerEvent>, app: App) -> Result<(), Er
     app.upsert(letters(), |_: &Letters| LetterEvent::Written {
         to: to.clone(),
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// What the box `mail` made of the log of `crm`, read from its beginning.
@@ -402,4 +404,47 @@ async fn while_keys_can_not_be_reached_nothing_is_read_and_nobody_is_taken_for_f
     assert!(refused.is_transient(), "{refused:?}");
     cut_off.store(false, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(known(&app).await.as_deref(), Some("Ann"));
+}
+
+#[tokio::test]
+async fn whom_a_transaction_forgets_is_forgotten_once_it_is_recorded_also_after_a_crash() {
+    let recorder = memory("crm");
+    let cut_off = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let keys = || StoredSubjectKeys::new(recorder.key_value_store().unwrap());
+    let provider = CutOff(keys(), Arc::clone(&cut_off));
+    let first = app_with(&recorder, hearing(provider, Duration::ZERO)).await;
+    name(&first, ANN, "Ann").await.unwrap();
+    let beside = recorder.key_value_store().unwrap();
+    let duties = async || beside.list("duty", b"", 9).await.unwrap();
+
+    let failed = first.transaction(|app| async move {
+        app.forget(ANN).await?;
+        Err::<(), _>(Error::from(Rejection::from(std::fmt::Error)))
+    });
+    failed.await.unwrap_err();
+    assert_eq!(known(&first).await.as_deref(), Some("Ann"));
+    assert_eq!(duties().await, []);
+
+    // Its end comes after it is recorded, and before it is done.
+    let committed = first.transaction(|app| {
+        let cut_off = Arc::clone(&cut_off);
+        async move {
+            let was_known = app.forget(ANN).await?;
+            cut_off.store(true, std::sync::atomic::Ordering::SeqCst);
+            Ok(was_known)
+        }
+    });
+    assert!(committed.await.unwrap().value);
+    assert_eq!(duties().await.len(), 1);
+    drop(first);
+
+    let second = app_with(&recorder, hearing(keys(), Duration::ZERO)).await;
+    assert_eq!(known(&second).await.as_deref(), Some("Ann"));
+    second.finish_all().await.unwrap();
+    assert_eq!(known(&second).await, None);
+    assert_eq!(duties().await, []);
+    // Who is named again afterwards is known.
+    name(&second, ANN, "Ann").await.unwrap();
+    second.finish_all().await.unwrap();
+    assert_eq!(known(&second).await.as_deref(), Some("Ann"));
 }

@@ -91,7 +91,9 @@ pub mod prelude {
     pub use axum::routing::{delete, get, patch, post, put};
     pub use serde::{Deserialize, Serialize};
 
-    pub use boxes_application::{App, Error, Notification, PublicLog, Recorded, SnapshotEvery};
+    pub use boxes_application::{
+        App, Committed, Error, Notification, PublicLog, Recorded, RecordedEvent, SnapshotEvery,
+    };
     pub use boxes_domain::{Aggregate, Decision, Event, Id, Large, Personal, Rejection};
     pub use boxes_recorder::StreamRange;
     pub use boxes_service::{BoundedContext, Json, Path, Problem};

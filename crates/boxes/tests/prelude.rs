@@ -70,7 +70,8 @@ async fn on_delivery(notification: Notification<Delivery>, app: App) -> Result<(
     app.update(letter, |letter: &Letter| {
         (!letter.answered).then_some(LetterEvent::Answered {})
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 fn desk() -> BoundedContext {
@@ -103,7 +104,8 @@ enum Outbox {
 async fn on_letter(notification: Notification<Outbox>, app: App) -> Result<(), Error> {
     let letter = Id::new(notification.originator_id);
     app.create(letter.cast::<Parcel>(), Delivery::Delivered { letter })
-        .await
+        .await?;
+    Ok(())
 }
 
 fn post_office() -> BoundedContext {

@@ -28,6 +28,7 @@ use crate::known_host::MISDIRECTED;
 /// | [`Error::Discarded`] | 410 | `discarded` |
 /// | [`Error::Deleted`] | 410 | `deleted` |
 /// | [`Error::AlreadyExists`] | 409 | `already-exists` |
+/// | [`Error::OtherKind`] | 409 | `other-kind` |
 /// | [`Error::Conflict`] | 409, with `Retry-After` | `conflict` |
 /// | [`Error::NotYet`] | 503, with `Retry-After` | `not-yet` |
 /// | [`Error::Store`], the store not answering | 503, with `Retry-After` | `store-unavailable` |
@@ -39,6 +40,7 @@ pub struct Problem(boxes_http::Problem);
 /// The kinds of problems that are a service's own, beside [`ProblemKind::ALL`].
 pub(crate) static OWN_KINDS: &[ProblemKind] = &[
     ALREADY_EXISTS,
+    OTHER_KIND,
     DELETED,
     NOT_YET,
     OUTCOME_UNKNOWN,
@@ -53,6 +55,13 @@ const ALREADY_EXISTS: ProblemKind = ProblemKind {
     status: StatusCode::CONFLICT,
     title: "It exists already",
     advice: "Something with this id was created before. If that was an earlier attempt of yours, treat it as done; otherwise take another id.",
+};
+
+const OTHER_KIND: ProblemKind = ProblemKind {
+    slug: "other-kind",
+    status: StatusCode::CONFLICT,
+    title: "The id is that of something else",
+    advice: "An id is that of one thing, of one kind. Take another id.",
 };
 
 const DELETED: ProblemKind = ProblemKind {
@@ -192,6 +201,7 @@ impl From<Error> for Problem {
             Error::Deleted { .. } => Self::new(&DELETED, error.to_string()),
             Error::AlreadyExists { .. } => Self::new(&ALREADY_EXISTS, error.to_string()),
             Error::NotYet { reason } => Self::new(&NOT_YET, reason.as_str()).with_retry_after(),
+            Error::OtherKind { .. } => Self::new(&OTHER_KIND, error.to_string()),
             Error::Conflict { .. } => {
                 Self::new(&ProblemKind::CONFLICT, error.to_string()).with_retry_after()
             }
@@ -291,6 +301,16 @@ mod tests {
                 409,
                 "already-exists",
                 "exists already",
+            ),
+            (
+                Error::OtherKind {
+                    aggregate: "Order",
+                    id,
+                    found: "shop.customer",
+                },
+                409,
+                "other-kind",
+                "is the id of a `shop.customer`, so no Order",
             ),
             (
                 Error::Conflict { id, attempts: 24 },

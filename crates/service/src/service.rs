@@ -252,6 +252,7 @@ impl Started {
                 ..AppOptions::default()
             },
         );
+        app.finish_in_background();
         tracing::info!(name, store = %planned.store, head = head_at_start, "a box is open");
         self.following
             .push((app.clone(), planned.upstreams, policies));

@@ -63,7 +63,8 @@ impl Aggregate for Echo {
 
 async fn write(State(app): State<App>, Json(text): Json<String>) -> Result<(), Problem> {
     let write = |_: &Note| NoteEvent::Written { text: text.clone() };
-    Ok(app.upsert(Id::<Note>::named("note"), write).await?)
+    app.upsert(Id::<Note>::named("note"), write).await?;
+    Ok(())
 }
 
 async fn read(State(app): State<App>) -> Result<Json<Vec<String>>, Problem> {
@@ -73,7 +74,8 @@ async fn read(State(app): State<App>) -> Result<Json<Vec<String>>, Problem> {
 async fn on_note(n: Notification<NoteEvent>, app: App) -> Result<(), Error> {
     let NoteEvent::Written { text } = n.event;
     let hear = |_: &Echo| EchoEvent::Heard { text: text.clone() };
-    app.upsert(Id::<Echo>::named("note"), hear).await
+    app.upsert(Id::<Echo>::named("note"), hear).await?;
+    Ok(())
 }
 
 async fn heard(State(app): State<App>) -> Result<Json<Vec<String>>, Problem> {

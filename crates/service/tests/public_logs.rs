@@ -83,7 +83,8 @@ async fn on_sale(notification: Notification<Sale>, app: App) -> Result<(), Error
         sale: notification.id,
         customer,
     };
-    app.upsert(clerk(), move |_: &Clerk| noted.clone()).await
+    app.upsert(clerk(), move |_: &Clerk| noted.clone()).await?;
+    Ok(())
 }
 
 fn orders() -> BoundedContext {

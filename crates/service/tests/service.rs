@@ -83,9 +83,12 @@ fn ear() -> Id<Ear> {
 
 async fn on_ring(_: Notification<Ring>, app: App) -> Result<(), Error> {
     match app.create(ear(), EarEvent::Heard {}).await {
-        Err(Error::AlreadyExists { .. }) => app.update(ear(), |_: &Ear| EarEvent::Heard {}).await,
-        done => done,
+        Err(Error::AlreadyExists { .. }) => {
+            app.update(ear(), |_: &Ear| EarEvent::Heard {}).await?;
+        }
+        done => drop(done?),
     }
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -81,7 +81,8 @@ async fn write(
     Path(id): Path<Id<Note>>,
     Json(note): Json<Note>,
 ) -> Result<impl IntoResponse, Problem> {
-    app.create(id, NoteEvent::Written(note.clone())).await?;
+    let written = app.create(id, NoteEvent::Written(note.clone())).await?;
+    assert_eq!(written.events, [NoteEvent::Written(note.clone())]);
     // What is kept in memory must be what the store would give.
     let history = app.history(id).take(2).await?;
     assert_eq!(history.len(), 1);

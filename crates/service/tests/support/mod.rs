@@ -55,7 +55,8 @@ impl Aggregate for Copy {
 
 async fn on_note(_: Notification<NoteEvent>, app: App) -> Result<(), Error> {
     app.upsert(Id::named("copy"), |_: &Copy| CopyEvent::Made {})
-        .await
+        .await?;
+    Ok(())
 }
 
 #[derive(Event, Debug, Clone, Serialize, Deserialize)]
