@@ -133,6 +133,12 @@ impl Tally {
         &self.totals
     }
 
+    /// How many orders the logs tell of.
+    #[must_use]
+    pub fn n_orders(&self) -> usize {
+        self.orders.len()
+    }
+
     /// What must hold however the orders were interleaved, and does not: each as a sentence.
     ///
     /// Every order has ended, once; each was reserved or rejected once, paid or declined at most once, shipped
