@@ -336,7 +336,10 @@ async fn a_service_without_the_keys_stops_and_says_what_it_lacks() {
     let mail = mail.serve_mail(&crm).await;
     let state = mail
         .eventually("/readyz", |ready| {
-            ready.to_string().contains("not where this program looks")
+            let ready = ready.to_string();
+            ready.contains("not where this program looks")
+                && ready.contains("--subject-keys")
+                && ready.contains("move-keys")
         })
         .await;
     assert!(!state.to_string().contains("Ann"), "{state}");

@@ -27,14 +27,14 @@ const COPIED_AT_A_TIME: u64 = 100;
 
 /// Which ids belong to a subject. The id is part of the entry's key, so that taking one away never takes another, which
 /// somebody made meanwhile and which would then be out of reach for ever.
-const SUBJECT: &str = "subject";
+pub(crate) const SUBJECT: &str = "subject";
 
 /// The key of an id, or that it is forgotten.
 pub(crate) const SUBJECT_KEY: &str = "subject-key";
 
 /// What changes with each forgetting.
-const FORGETTING: &str = "forgetting";
-const LAST: &[u8] = b"last";
+pub(crate) const FORGETTING: &str = "forgetting";
+pub(crate) const LAST: &[u8] = b"last";
 
 /// Where the keys of subjects are kept: in the database of the box if nothing else is said, see [`StoredSubjectKeys`].
 ///

@@ -201,9 +201,9 @@ pub enum MapperError {
     #[error("{} keys of subjects are to be fetched", .0.subjects.len() + .0.ids.len())]
     MissingSubjectKeys(MissingSubjectKeys),
     /// A part of the event is encrypted with the key of a subject that was never here: give this program the place where
-    /// the box that wrote it keeps its keys.
+    /// the box that wrote it keeps its keys. Services share one store, which is set by `--subject-keys`.
     #[error(
-        "a personal part is encrypted with the subject's key {id}, which is not where this program looks for keys of subjects"
+        "a personal part is encrypted with the subject's key {id}, which is not where this program looks for keys of subjects: start all services that read it with the same --subject-keys, and move the keys that there are to it with `move-keys`"
     )]
     UnknownSubjectKey {
         /// The key.

@@ -41,6 +41,9 @@ pub enum BoxCommand {
     /// Encrypts the keys of subjects with the current key where they are kept, so that older keys can be given up.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     RewrapKeys(crate::RewrapKeysOptions),
+    /// Moves the keys of subjects from the stores of the boxes to the store of --subject-keys.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    MoveKeys(crate::MoveKeysOptions),
     /// Gives the log of a box a new epoch, after the box was restored from an older backup.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     NewEpoch(crate::NewEpochOptions),
@@ -81,6 +84,10 @@ impl BoxCommand {
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::RewrapKeys(options) => {
                 crate::rewrap_program::rewrap_keys(&contexts, &options).await
+            }
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::MoveKeys(options) => {
+                crate::move_keys_program::move_keys(&contexts, &options).await
             }
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::NewEpoch(options) => crate::repair_program::new_epoch(&contexts, &options).await,

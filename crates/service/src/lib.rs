@@ -53,6 +53,8 @@ mod known_host;
 mod layers;
 mod logs;
 mod metrics;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod move_keys_program;
 mod observed_log;
 mod options;
 mod plan;
@@ -123,6 +125,8 @@ pub use greeting::Greeting;
 pub use import_program::{ImportArguments, ImportOptions};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use key_store_options::KeyStoreOptions;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use move_keys_program::{MoveKeysArguments, MoveKeysOptions};
 pub use options::ServeOptions;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};

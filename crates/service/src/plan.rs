@@ -42,6 +42,16 @@ pub(crate) enum Place {
     },
 }
 
+impl PlannedBox {
+    /// The logs that it reads from other services.
+    pub(crate) fn followed_elsewhere(&self) -> impl Iterator<Item = &str> {
+        let upstreams = self.upstreams.iter();
+        upstreams
+            .filter(|upstream| matches!(upstream.place, Place::At { .. }))
+            .map(|upstream| upstream.name.as_str())
+    }
+}
+
 impl Plan {
     /// Fits the declared boxes to the configuration.
     pub(crate) fn new(

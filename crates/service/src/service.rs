@@ -24,7 +24,7 @@ use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
 use crate::server::Server;
 use crate::state::{RunningBox, RunningFollower, State, StoreProbe};
-use crate::subject_keys::KeyStores;
+use crate::subject_keys::{self, KeyStores};
 use crate::tokens::AcceptedTokens;
 use crate::{
     BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes, value_routes,
@@ -227,6 +227,10 @@ impl Started {
             mistakes: vec![format!("the box `{name}` can't run: {error}")],
         })?;
         let listed = planned.context.topics();
+        let follows_elsewhere: Vec<&str> = planned.followed_elsewhere().collect();
+        if let Some(warning) = subject_keys::not_shared(config, &listed, &follows_elsewhere) {
+            tracing::warn!(name, "{warning}");
+        }
         let Parts {
             topics,
             policies,

@@ -3,9 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use boxes_application::{StoredSubjectKeys, SubjectKeys};
+use boxes_mapper::TopicDescription;
 use boxes_recorder::{KeyValueStore, RecorderError};
 
-use crate::{Config, StartError};
+use crate::{Config, LogTopics, StartError};
 
 /// As what the store of `--subject-keys` is opened: it is a store like that of a box, whose log stays empty.
 pub(crate) const NAME: &str = "subject-keys";
@@ -66,5 +67,90 @@ impl KeyStores {
             None => keys,
         };
         Some(SubjectKeys::new(Arc::new(keys)).forgotten_within(config.poll_interval))
+    }
+}
+
+/// What to say at the start if personal parts of events can't be read across services, because each keeps its keys to itself.
+///
+/// It is known of event types that derive `JsonSchema`.
+pub(crate) fn not_shared(
+    config: &Config,
+    listed: &[LogTopics],
+    follows_elsewhere: &[&str],
+) -> Option<String> {
+    if config.subject_keys.is_some() {
+        return None;
+    }
+    let followed = listed.iter().flat_map(|log| &log.follows);
+    let unread = followed
+        .filter(|log| follows_elsewhere.contains(&log.log.as_str()))
+        .find(|log| log.topics.iter().any(is_personal));
+    if let Some(unread) = unread {
+        return Some(format!(
+            "events of `{}` have personal parts, whose keys this service can't find: start all services with the same --subject-keys",
+            unread.log
+        ));
+    }
+    // Other boxes of the program run elsewhere.
+    let is_service = !config.serve.is_empty();
+    let is_written = listed.iter().flat_map(|log| &log.topics).any(is_personal);
+    (is_service && is_written).then(|| {
+        "events have personal parts, whose keys other services can't find: start all services with the same --subject-keys, and move keys that there are with `move-keys`"
+            .to_owned()
+    })
+}
+
+fn is_personal(topic: &TopicDescription) -> bool {
+    let schema = topic.schema.as_ref();
+    schema.is_some_and(|schema| schema.to_string().contains("\"$personal\":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoundedContext, Store};
+    use boxes_application::{App, Error, Notification};
+    use boxes_domain::{Aggregate, Event, Personal};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Event, Debug, Clone, Serialize, Deserialize, JsonSchema)]
+    #[event(topic = "crm.customer", crate = "boxes_domain")]
+    enum CustomerEvent {
+        Named { name: Option<Personal<String>> },
+    }
+
+    #[derive(Default, Clone)]
+    struct Customer;
+
+    impl Aggregate for Customer {
+        type Event = CustomerEvent;
+
+        fn apply(&mut self, _: &CustomerEvent) {}
+    }
+
+    async fn read(_: Notification<CustomerEvent>, _: App) -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[test]
+    fn a_service_whose_personal_parts_others_can_not_read_is_warned_and_so_is_who_can_not_read_theirs()
+     {
+        let crm = BoundedContext::new("crm").aggregate::<Customer>().topics();
+        let mail = BoundedContext::new("mail").follow("crm", read).topics();
+        let mut config = Config::default();
+        assert_eq!(not_shared(&config, &crm, &[]), None);
+        assert_eq!(not_shared(&config, &mail, &[]), None, "crm is here");
+        let warning = not_shared(&config, &mail, &["crm"]).unwrap();
+        assert!(
+            warning.contains("`crm`") && warning.contains("--subject-keys"),
+            "{warning}"
+        );
+        config.serve = vec!["crm".to_owned()];
+        let warning = not_shared(&config, &crm, &[]).unwrap();
+        assert!(warning.contains("--subject-keys"), "{warning}");
+        config.subject_keys = Some(Store::Memory);
+        assert_eq!(not_shared(&config, &crm, &[]), None);
+        assert_eq!(not_shared(&config, &mail, &["crm"]), None);
     }
 }
