@@ -121,14 +121,14 @@ async fn an_encrypted_shop_is_replayed_and_counted_by_who_has_its_keys() {
     let config = Config {
         bind: ([127, 0, 0, 1], 0).into(),
         data: folder.path().to_owned(),
-        mapper: mapper.clone(),
+        mapper,
         ..Config::default()
     };
     let running = Service::start(contexts(), config).await.unwrap();
     let mut northwind = Northwind::load().unwrap();
     northwind.orders.truncate(20);
     let without_keys = Endpoints::monolith(running.base_url()).unwrap();
-    let endpoints = without_keys.clone().read_by(mapper);
+    let endpoints = Endpoints::of(&running).unwrap();
     replay(&endpoints, &northwind, 4, || ()).await.unwrap();
     let tally = settled(&endpoints).await.unwrap();
     assert_eq!(tally.violations(), [""; 0]);

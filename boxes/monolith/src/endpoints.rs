@@ -5,6 +5,7 @@ use std::sync::Arc;
 use boxes::http::{RemoteError, RemoteNotificationLog, RemoteOptions};
 use boxes::mapper::Mapper;
 use boxes::notification_log::NotificationLog;
+use boxes::service::Running;
 use reqwest::Url;
 
 /// One of the four boxes.
@@ -48,13 +49,26 @@ pub struct Endpoints {
     inventory: Url,
     payments: Url,
     shipping: Url,
-    mapper: Mapper,
+    mappers: [Mapper; 4],
 }
 
 /// An address is no URL. The message says what is wrong with it.
 pub type InvalidUrl = <Url as std::str::FromStr>::Err;
 
 impl Endpoints {
+    /// The boxes of this process, each read with its own mapper.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] never: it has addresses of its own.
+    pub fn of(running: &Running) -> Result<Self, InvalidUrl> {
+        let mapper = |name: BoxName| {
+            let app = running.app(name.as_str());
+            app.map(|app| app.mapper().clone()).unwrap_or_default()
+        };
+        Ok(Self::monolith(running.base_url())?.read_by(mapper))
+    }
+
     /// All boxes in one process at `base`, such as `http://127.0.0.1:8080`.
     ///
     /// # Errors
@@ -75,21 +89,27 @@ impl Endpoints {
             inventory: base(BoxName::Inventory).parse()?,
             payments: base(BoxName::Payments).parse()?,
             shipping: base(BoxName::Shipping).parse()?,
-            mapper: Mapper::default(),
+            mappers: BoxName::ALL.map(mapper_of(|_| Mapper::default())),
         })
     }
 
-    /// The same, whose logs are read with these keys.
+    /// The same, where the log of each box is read with a mapper of its own: with its keys.
     #[must_use]
-    pub fn read_by(mut self, mapper: Mapper) -> Self {
-        self.mapper = mapper;
+    pub fn read_by(mut self, mapper: impl Fn(BoxName) -> Mapper) -> Self {
+        self.mappers = BoxName::ALL.map(mapper_of(mapper));
         self
     }
 
-    /// What makes events of what stands in the logs.
+    /// What makes events of what is in the log of a box.
     #[must_use]
-    pub const fn mapper(&self) -> &Mapper {
-        &self.mapper
+    pub fn mapper(&self, name: BoxName) -> &Mapper {
+        let [orders, inventory, payments, shipping] = &self.mappers;
+        match name {
+            BoxName::Orders => orders,
+            BoxName::Inventory => inventory,
+            BoxName::Payments => payments,
+            BoxName::Shipping => shipping,
+        }
     }
 
     /// The URL of `path` in a box: `url(BoxName::Orders, "orders")` is where orders are placed.
@@ -118,4 +138,9 @@ impl Endpoints {
             RemoteOptions::default(),
         )?))
     }
+}
+
+/// What is encrypted is bound to the box that did it.
+fn mapper_of(mapper: impl Fn(BoxName) -> Mapper) -> impl Fn(BoxName) -> Mapper {
+    move |name| mapper(name).of_box(name.as_str())
 }

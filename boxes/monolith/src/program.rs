@@ -56,12 +56,7 @@ pub async fn run() -> ExitCode {
             serve: options,
         }) => {
             serve(contexts(), &options, async |running: &Running| {
-                let endpoints = Endpoints::monolith(running.base_url())?;
-                // All boxes of a program have the same keys.
-                let endpoints = match running.boxes().next() {
-                    Some(app) => endpoints.read_by(app.mapper().clone()),
-                    None => endpoints,
-                };
+                let endpoints = Endpoints::of(running)?;
                 demo::demo(&endpoints, in_flight.into())
                     .await
                     .map_err(Failure::from)

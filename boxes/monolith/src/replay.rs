@@ -130,8 +130,9 @@ async fn add_products(
             break;
         }
         for notification in batch {
-            if let Some(ProductEvent::Added(listing)) =
-                endpoints.mapper().to_event(&notification.event)?
+            if let Some(ProductEvent::Added(listing)) = endpoints
+                .mapper(BoxName::Inventory)
+                .to_event(&notification.event)?
             {
                 there.push(listing.product);
             }
@@ -166,7 +167,7 @@ impl Ends {
     async fn read(endpoints: &Endpoints) -> Result<(Self, NotificationLogReader), ReplayError> {
         let ends = Self {
             ended: watch::Sender::new(HashMap::new()),
-            mapper: endpoints.mapper().clone(),
+            mapper: endpoints.mapper(BoxName::Orders).clone(),
         };
         let mut reader = NotificationLogReader::new(endpoints.log(BoxName::Orders)?, None);
         loop {

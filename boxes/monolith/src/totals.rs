@@ -119,7 +119,7 @@ impl Tally {
                     break;
                 }
                 for notification in &batch {
-                    tally.count(endpoints.mapper(), notification)?;
+                    tally.count(endpoints.mapper(name), notification)?;
                 }
             }
         }
