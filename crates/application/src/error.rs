@@ -130,7 +130,8 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The store can't do it now: try later. If the connection broke at the commit, it may have been done.
+    /// The store can't do it now: try later. With [`RecorderError::OutcomeUnknown`] it may have been done: as a whole, or not at
+    /// all. Look before you command it again, unless it is refused then.
     #[error(transparent)]
     Store(RecorderError),
 }
@@ -158,7 +159,9 @@ impl Error {
             self,
             Self::NotYet { .. }
                 | Self::Conflict { .. }
-                | Self::Store(RecorderError::Unavailable { .. })
+                | Self::Store(
+                    RecorderError::Unavailable { .. } | RecorderError::OutcomeUnknown { .. }
+                )
         )
     }
 

@@ -110,6 +110,7 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
             return Err(RecorderError::Closed);
         }
         let mut retries = 0..MAX_RETRIES;
+        let mut may_be_done = false;
         loop {
             let kept = writer.connection.take();
             let kept = kept.filter(|(_, since)| since.elapsed() < S::MAX_IDLE);
@@ -120,20 +121,33 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
                 };
                 let n_rows = match S::execute(query(), &mut connection).await {
                     Err(error) if S::is_duplicate(&error) => 0,
-                    done => done?,
+                    Err(error) => {
+                        // A statement of its own is committed when it is executed, so the answer may be all that is lost.
+                        may_be_done |= S::is_connection_lost(&error);
+                        return Err(error);
+                    }
+                    Ok(n_rows) => n_rows,
                 };
                 Ok((connection, n_rows))
             };
-            let done = timeout(self.limits.transaction_timeout(), executing)
-                .await
-                .unwrap_or_else(|_| Err(timed_out()));
+            let executed = timeout(self.limits.transaction_timeout(), executing).await;
+            let done = executed.unwrap_or_else(|_| {
+                may_be_done = true;
+                Err(timed_out())
+            });
             match done {
                 Ok((connection, n_rows)) => {
                     writer.connection = Some((connection, Instant::now()));
                     return Ok(n_rows);
                 }
                 Err(error) => match retries.next() {
-                    Some(retry) if S::is_transient(&error) => pause(retry).await,
+                    Some(retry) if S::is_transient(&error) || S::is_race(&error) => {
+                        pause(retry).await;
+                    }
+                    _ if may_be_done => {
+                        let reason = format!("{doing}: {}", S::kind(&error));
+                        return Err(RecorderError::outcome_unknown(reason, error));
+                    }
                     _ => return Err(unavailable::<S>(doing)(error)),
                 },
             }

@@ -103,7 +103,7 @@ impl Writer {
             Err(Failure::Nothing(error)) => return Err(self.failed("recording")(error)),
             Err(Failure::Unknown(error)) => {
                 state.cache.forget();
-                return Err(self.unknown(error));
+                return Err(self.unknown("committing", error));
             }
         };
         self.committed(&mut state, connection)?;
@@ -124,7 +124,8 @@ impl Writer {
             match query().execute(&mut connection).await {
                 Ok(done) => break done,
                 Err(error) if patience.wait_after(&error).await => {}
-                Err(error) => return Err(self.failed(doing)(error)),
+                Err(error) if is_refused(&error) => return Err(self.failed(doing)(error)),
+                Err(error) => return Err(self.unknown(doing, error)),
             }
         };
         self.committed(&mut state, connection)?;
@@ -191,8 +192,8 @@ impl Writer {
     }
 
     /// The same where it is not known what became of a commit.
-    fn unknown(&self, error: sqlx::Error) -> RecorderError {
-        match self.failed("committing")(error) {
+    fn unknown(&self, doing: &'static str, error: sqlx::Error) -> RecorderError {
+        match self.failed(doing)(error) {
             RecorderError::Unavailable { reason, source } => {
                 RecorderError::OutcomeUnknown { reason, source }
             }

@@ -39,8 +39,9 @@ impl Debug for Entry {
 /// an event, such as keys of subjects, seals, snapshots, values that are too large for an event.
 ///
 /// Entries are of kinds, which know nothing of each other: who keeps something here chooses a kind of its own, such as
-/// `subject-key`. Values are opaque. Nothing here takes part in the transactions of the log: each operation is one of
-/// its own, durable when it returns, and seen by all that work on the store.
+/// `subject-key`. Values are opaque. Each operation here is a transaction of its own, durable when it returns, and seen
+/// by all that work on the store. What has to be written together with events is part of their
+/// [append](crate::Append::key_values).
 ///
 /// The contract is held by the suite in `boxes-testing` that every engine runs. [`Recorder::key_value_store`] gives that of
 /// a box.
@@ -75,7 +76,7 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), and [`RecorderError::OutcomeUnknown`] if it may have been done: do it again, or look.
     async fn put_if_absent(
         &self,
         kind: &str,
@@ -87,7 +88,7 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`put_if_absent`](Self::put_if_absent).
     async fn put(&self, kind: &str, key: &[u8], value: &[u8]) -> Result<(), RecorderError>;
 
     /// Gives a key the value `to` in the place of `from`, if that is what it has: for who read a value, makes another of it, and
@@ -98,7 +99,7 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`put_if_absent`](Self::put_if_absent).
     async fn replace(
         &self,
         kind: &str,
@@ -111,7 +112,7 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`put_if_absent`](Self::put_if_absent).
     async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError>;
 
     /// As [`delete`](Self::delete), and also out of the files of the store as far as it has them in its own hands, so that
@@ -122,8 +123,8 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get). After [`RecorderError::Unavailable`] the value may be deleted and still be in the files: do it
-    /// again.
+    /// As [`put_if_absent`](Self::put_if_absent). After [`RecorderError::Unavailable`] the value may be deleted and still be in
+    /// the files: do it again.
     async fn erase(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
         self.delete(kind, key).await
     }

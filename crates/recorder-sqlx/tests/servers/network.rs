@@ -31,6 +31,8 @@ struct Shared {
     fate: AtomicU8,
     cuts: AtomicU64,
     holds_at_cut: AtomicBool,
+    /// Whether every answer is lost, and no connection is made.
+    is_down: AtomicBool,
     /// Whether new connections wait.
     held: watch::Sender<bool>,
 }
@@ -45,12 +47,16 @@ impl Network {
             fate: AtomicU8::new(0),
             cuts: AtomicU64::new(0),
             holds_at_cut: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
             held: watch::Sender::new(false),
         });
         let of_all = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = Arc::clone(&of_all);
+                if shared.is_down.load(Ordering::SeqCst) {
+                    continue;
+                }
                 tokio::spawn(async move {
                     let mut held = shared.held.subscribe();
                     held.wait_for(|held| !held).await.unwrap();
@@ -81,6 +87,11 @@ impl Network {
         self.shared.held.send_replace(false);
     }
 
+    /// From now on every answer is lost, and no connection is made. What is asked on those that there are is still heard.
+    pub(crate) fn loses_answers(&self) {
+        self.shared.is_down.store(true, Ordering::SeqCst);
+    }
+
     /// How many commits, or answers to them, were lost.
     pub(crate) fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::SeqCst)
@@ -92,10 +103,12 @@ async fn carry(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
     let (mut from_server, mut to_server) = server.into_split();
     let is_cut = Arc::new(AtomicBool::new(false));
     let cut = Arc::clone(&is_cut);
+    let of_answers = Arc::clone(&shared);
     let answers = tokio::spawn(async move {
         let mut buffer = vec![0; 65_536];
         while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
-            if cut.load(Ordering::SeqCst) || to_client.write_all(&buffer[..n]).await.is_err() {
+            let is_lost = cut.load(Ordering::SeqCst) || of_answers.is_down.load(Ordering::SeqCst);
+            if is_lost || to_client.write_all(&buffer[..n]).await.is_err() {
                 break;
             }
         }

@@ -20,6 +20,7 @@ on_both! {
     a_batch_of_which_all_is_refused_is_answered_though_its_end_is_lost
     rows_that_writers_left_behind_are_removed_and_those_of_others_stay
     a_writer_whose_row_was_removed_makes_it_again
+    a_value_whose_answer_is_lost_for_good_may_be_written_and_that_is_said
     a_writer_whose_row_is_gone_after_the_commit_does_not_know_and_says_so
 }
 
@@ -222,6 +223,29 @@ async fn a_writer_whose_row_was_removed_makes_it_again(kind: Kind) {
             .await;
     }
     assert_eq!(two.database.whole_log().await.len(), 3);
+}
+
+/// A value that is written for itself is committed when it is heard.
+async fn a_value_whose_answer_is_lost_for_good_may_be_written_and_that_is_said(kind: Kind) {
+    let two = Two::on(kind).await;
+    let values = two.one.key_value_store().unwrap();
+    values.put("test-value", b"1", b"before").await.unwrap();
+    two.network.loses_answers();
+    let refused = values.put("test-value", b"1", b"after").await;
+    assert!(
+        matches!(refused, Err(RecorderError::OutcomeUnknown { .. })),
+        "{refused:?}"
+    );
+    let values = two.other.key_value_store().unwrap();
+    let value = values.get("test-value", b"1").await.unwrap();
+    assert_eq!(value.as_deref(), Some(&b"after"[..]));
+    // What was never heard is not in doubt.
+    let refused = two.one.record(&[append(1, 1)]).await;
+    assert!(
+        matches!(refused, Err(RecorderError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(two.other.head().await.unwrap(), 0);
 }
 
 async fn a_writer_whose_row_is_gone_after_the_commit_does_not_know_and_says_so(kind: Kind) {
