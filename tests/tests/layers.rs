@@ -92,6 +92,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("clap", &["boxes-service", "monolith", "xtask"]),
     ("toml", &["boxes-service"]),
+    ("strsim", &["boxes-service"]),
     ("subtle", &["boxes-service"]),
     ("tracing-subscriber", &["boxes-service"]),
     ("metrics-exporter-prometheus", &["boxes-service"]),

@@ -321,6 +321,107 @@ fn what_is_wrong_is_one_sentence_on_standard_error_and_the_exit_code_says_whose_
 }
 
 #[test]
+fn settings_stand_before_and_after_a_command() {
+    let data = TempDir::new().unwrap();
+    let data = data.path().to_str().unwrap();
+    for arguments in [
+        &["--data", data, "new-epoch", "orders"][..],
+        &["new-epoch", "--data", data, "orders"],
+        &["--data", "/nowhere", "new-epoch", "orders", "--data", data],
+        &["--data", data, "--page-size", "7", "topics"],
+    ] {
+        let output = run(arguments, &[]);
+        let stderr = text(&output.stderr);
+        // There is no database: what is refused names the one that was meant.
+        let is_understood = output.status.success() || stderr.contains(data);
+        assert!(is_understood, "{arguments:?}: {stderr}");
+    }
+    let output = run(&["orders", "new-epoch"], &[]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains("a command stands first"), "{stderr}");
+    let output = run(&["--bind", "0.0.0.0:0", "serve", "orders"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--clients-file"));
+}
+
+#[test]
+fn a_refused_command_leaves_no_new_database() {
+    let data = TempDir::new().unwrap();
+    let folder = data.path().to_str().unwrap();
+    let id = "00000000-0000-4000-8000-000000000001";
+    for arguments in [
+        &["delete", "orders", id, "--redactable", "orders"][..],
+        &["garbage", "orders"],
+        &["verify", "orders"],
+        &["reencrypt", "orders", "--into", "sqlite:elsewhere.db"],
+        &["import", "orders", "--from", "sqlite:nowhere.db"],
+        &["new-epoch", "orders"],
+    ] {
+        let mut command = shop();
+        command.args(arguments).args(["--data", folder]);
+        let output = command.current_dir(folder).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        let left: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+        assert!(left.is_empty(), "{arguments:?} leaves {left:?}");
+    }
+}
+
+#[test]
+fn a_server_goes_on_when_nobody_reads_what_it_prints() {
+    let data = TempDir::new().unwrap();
+    let mut program = Started::new(data.path());
+    // As `| head -1` does. What is printed later finds nobody.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = shop();
+    command.args(["serve", "--bind", "127.0.0.1:0", "--data"]);
+    let other = TempDir::new().unwrap();
+    let mut deaf = command
+        .arg(other.path())
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(deaf.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listening") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    let id = deaf.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(deaf.wait().unwrap().code(), Some(0));
+    program.signal("-TERM");
+    assert_eq!(program.end(), Some(0));
+}
+
+#[test]
+fn sighup_ends_no_program_that_has_nothing_to_read_again() {
+    let data = TempDir::new().unwrap();
+    let mut program = Started::new(data.path());
+    program.signal("-HUP");
+    let answer = program.request("GET /orders/notifications", "");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    program.signal("-TERM");
+    assert_eq!(program.end(), Some(0));
+}
+
+#[test]
+fn a_program_whose_store_is_another_than_configured_ends_with_2() {
+    let data = TempDir::new().unwrap();
+    let mut program = Started::new(data.path());
+    program.signal("-TERM");
+    assert_eq!(program.end(), Some(0));
+    let folder = data.path().to_str().unwrap();
+    let output = run(&["--data", folder, "--page-size", "7"], &[]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("page size"), "{stderr}");
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     for arguments in [&["--help"][..], &["serve", "--help"]] {
         let help = run(arguments, &[]);

@@ -60,6 +60,9 @@ async fn tokens_and_their_scopes_are_read_again_at_sighup_and_what_can_not_be_us
     // Told of what can't be used, and then of something else: when that counts, the other has been passed over.
     write_tokens("short\n");
     program.signal("-HUP");
+    write_scopes("read:ordres");
+    write_tokens(&format!("reader={NEW}\n"));
+    program.signal("-HUP");
     write_scopes("read:orders");
     assert_eq!(status("orders", NEW).await, 200);
     write_tokens(&format!("reader={NEW}\n"));

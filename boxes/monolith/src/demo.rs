@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use boxes::service::print_line;
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
@@ -29,6 +30,9 @@ pub enum DemoError {
     /// The logs could not be counted.
     #[error("the notification logs could not be counted")]
     Tally(#[from] TallyError),
+    /// Nothing can be printed.
+    #[error("the result can't be printed")]
+    Print(#[from] std::io::Error),
     /// The logs say what can't be.
     #[error("the notification logs do not fit together: {0}")]
     Violated(String),
@@ -55,22 +59,24 @@ pub async fn demo(endpoints: &Endpoints, in_flight: usize) -> Result<(), DemoErr
     let replayed = replay(endpoints, &northwind, in_flight, || bar.inc(1)).await?;
     bar.finish_and_clear();
     if replayed.n_orders == 0 && replayed.n_products == 0 {
-        println!("All {n_all} orders are there already: nothing was replayed.");
+        print_line(format_args!(
+            "All {n_all} orders are there already: nothing was replayed."
+        ))?;
     } else {
-        println!(
+        print_line(format_args!(
             "Added {} products and replayed {} of {n_all} orders in {:.1} s.",
             replayed.n_products,
             replayed.n_orders,
             started.elapsed().as_secs_f64()
-        );
+        ))?;
     }
     let tally = settled(endpoints).await?;
     let n_others = tally.n_orders().saturating_sub(n_all);
-    print_totals(tally.totals(), in_flight, n_others);
+    print_totals(tally.totals(), in_flight, n_others)?;
     if tally.violations().is_empty() {
-        println!(
+        print_line(format_args!(
             "Nothing was lost and nothing was done twice: units in = units shipped + available, captured = shipped.\n"
-        );
+        ))?;
         return Ok(());
     }
     Err(DemoError::Violated(tally.violations().join("; ")))
@@ -94,18 +100,20 @@ pub async fn settled(endpoints: &Endpoints) -> Result<Tally, TallyError> {
 }
 
 /// Orders that are not of the demo take units from its orders, so the totals say nothing about it then.
-fn print_totals(totals: &Totals, in_flight: usize, n_others: usize) {
+fn print_totals(totals: &Totals, in_flight: usize, n_others: usize) -> std::io::Result<()> {
     if n_others > 0 {
-        println!("\n{:>18} {:>12}", "", "counted");
+        print_line(format_args!("\n{:>18} {:>12}", "", "counted"))?;
         for (name, counted) in totals.figures() {
-            println!("{name:>18} {counted:>12}");
+            print_line(format_args!("{name:>18} {counted:>12}"))?;
         }
-        println!(
+        return print_line(format_args!(
             "The logs also have orders that are not of the demo ({n_others}), so these totals can't be compared with the expected ones.\n"
-        );
-        return;
+        ));
     }
-    println!("\n{:>18} {:>12} {:>12}", "", "counted", "expected");
+    print_line(format_args!(
+        "\n{:>18} {:>12} {:>12}",
+        "", "counted", "expected"
+    ))?;
     for ((name, counted), (_, expected)) in totals.figures().iter().zip(Totals::EXPECTED.figures())
     {
         let differs = if *counted == expected {
@@ -113,12 +121,14 @@ fn print_totals(totals: &Totals, in_flight: usize, n_others: usize) {
         } else {
             "  differs"
         };
-        println!("{name:>18} {counted:>12} {expected:>12}{differs}");
+        print_line(format_args!(
+            "{name:>18} {counted:>12} {expected:>12}{differs}"
+        ))?;
     }
     if in_flight > 1 {
-        println!(
+        print_line(format_args!(
             "With {in_flight} orders in flight the split may differ: the first to come gets the units."
-        );
+        ))?;
     }
-    println!();
+    print_line("")
 }

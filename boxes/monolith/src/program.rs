@@ -2,19 +2,14 @@
 
 use std::process::ExitCode;
 
-use boxes::service::{BoxCommand, Failure, Running, ServeOptions, serve};
-use clap::{Args, Parser, Subcommand};
+use boxes::service::{BoxCommand, Failure, Running, ServeOptions, parse_command_line, serve};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{Endpoints, contexts, demo};
 
 /// Four boxes on real orders: orders, inventory, payments and shipping, all in this process or some of them.
 #[derive(Debug, Parser)]
-#[command(
-    name = "shop",
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_precedence_over_arg = true
-)]
+#[command(name = "shop", version)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -44,10 +39,12 @@ struct DemoOptions {
 
 /// Runs the program with the command line and the environment of the process. It is all of `main`.
 pub async fn run() -> ExitCode {
+    let matches = parse_command_line(Cli::command(), std::env::args_os());
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
     let Cli {
         command,
         serve: options,
-    } = Cli::parse();
+    } = cli.unwrap_or_else(|error| error.exit());
     match command.unwrap_or(Command::Serve(options)) {
         Command::Serve(options) => serve(contexts(), &options, async |_: &Running| Ok(())).await,
         Command::Box(command) => command.run(contexts()).await,

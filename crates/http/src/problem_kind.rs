@@ -121,7 +121,7 @@ kinds! {
     CONFLICT = CONFLICT "conflict" "Others changed it at the same time"
         "Nothing was changed by this request. Send it again.";
     /// The service took longer than it may.
-    TIMED_OUT = SERVICE_UNAVAILABLE "timed-out" "It took too long"
+    TIMED_OUT = GATEWAY_TIMEOUT "timed-out" "It took too long"
         "It may have been done or not: look before sending it again.";
     /// A fault of the service.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "The service failed"

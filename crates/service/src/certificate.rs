@@ -72,15 +72,13 @@ pub(crate) struct ShownCertificate {
 impl ShownCertificate {
     /// Reads the files.
     pub(crate) fn read(files: TlsFiles) -> Result<Self, CertificateError> {
-        let current = RwLock::new(read(&files, UnixTime::now())?);
+        let current = RwLock::new(read_certificate(&files)?);
         Ok(Self { files, current })
     }
 
-    /// Reads the files again. What they hold is shown from now on, if it can be.
-    pub(crate) fn read_again(&self) -> Result<(), CertificateError> {
-        let read = read(&self.files, UnixTime::now())?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = read;
-        Ok(())
+    /// Shows this one from now on.
+    pub(crate) fn show(&self, certified: Arc<CertifiedKey>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = certified;
     }
 }
 
@@ -114,6 +112,11 @@ pub(crate) const HTTP_2: &[u8] = b"h2";
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// What the files hold, if it can be shown.
+pub(crate) fn read_certificate(files: &TlsFiles) -> Result<Arc<CertifiedKey>, CertificateError> {
+    read(files, UnixTime::now())
 }
 
 fn read(files: &TlsFiles, now: UnixTime) -> Result<Arc<CertifiedKey>, CertificateError> {
@@ -408,10 +411,10 @@ mod tests {
         let before = current();
         let (second, second_key) = self_signed(|_| {});
         folder.files(&second, &key);
-        shown.read_again().unwrap_err();
+        read_certificate(&shown.files).unwrap_err();
         assert_eq!(current(), before, "what can't be used changes nothing");
         folder.files(&second, &second_key);
-        shown.read_again().unwrap();
+        shown.show(read_certificate(&shown.files).unwrap());
         assert_ne!(current(), before);
     }
 }

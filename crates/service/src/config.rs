@@ -22,6 +22,7 @@ use crate::sealing::{self, Sealing};
 use crate::secret_file::{self, read_secret_file};
 use crate::setting::{self, Setting};
 use crate::store::Store;
+use crate::suggestion::did_you_mean;
 use crate::telemetry::LogFormat;
 
 use crate::upstream_address::UPSTREAM_ADDRESS;
@@ -96,6 +97,8 @@ pub struct Config {
     pub max_body: usize,
     /// Connections served at a time.
     pub max_connections: usize,
+    /// The part of them that one address may have, other than a trusted proxy; `None` for half.
+    pub max_connections_per_address: Option<usize>,
     /// Requests that may wait for news of a log at a time.
     pub max_waiters: usize,
     /// How many requests each client may send; `None` for as many as it likes.
@@ -161,7 +164,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// The configuration file has a key that no setting has.
-    #[error("{} has the key `{key}`, which is none of: {known}", path.display())]
+    #[error("{} has the key `{key}`, which is none of: {known}{}", path.display(), did_you_mean(key, known.split(", ")))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -210,6 +213,7 @@ impl Default for Config {
             shutdown_timeout: Duration::from_secs(8),
             max_body: 1024 * 1024,
             max_connections: 8192,
+            max_connections_per_address: None,
             max_waiters: NotificationLogOptions::DEFAULT_MAX_WAITERS,
             rate_limit: None,
             trusted_proxies: Vec::new(),
@@ -331,6 +335,16 @@ impl Config {
             1,
             &mut config.max_connections,
         )?;
+        let mut per_address = 0;
+        set.number(
+            &setting::MAX_CONNECTIONS_PER_ADDRESS,
+            "connections",
+            1,
+            1_000_000,
+            1,
+            &mut per_address,
+        )?;
+        config.max_connections_per_address = (per_address > 0).then_some(per_address);
         set.number(
             &setting::MAX_WAITERS,
             "requests",

@@ -13,7 +13,7 @@ use boxes_http::OpenApiPart;
 use boxes_mapper::{Mapper, Topics, Transcoder};
 
 use crate::StateFormat;
-use crate::expected_panic::or_panic;
+use crate::expected_panic::{or_panic, panic_text};
 use crate::layers::{is_box_name, is_log_name};
 use crate::topics::LogTopics;
 
@@ -349,14 +349,27 @@ impl BoundedContext {
     ///
     /// For each log, `/notifications`, `/compat` and what is below them are taken, and `/openapi.json` and `/asyncapi.json`.
     pub fn routes(mut self, routes: impl FnOnce() -> Router<App>) -> Self {
-        self.routes = self.routes.merge(routes());
+        self.add_routes(|own| own.merge(routes()));
         self
     }
 
     /// Adds one route: as [`routes`](Self::routes), for a box that has few.
     pub fn route(mut self, path: &str, methods: MethodRouter<App>) -> Self {
-        self.routes = self.routes.route(path, methods);
+        self.add_routes(|own| own.route(path, methods));
         self
+    }
+
+    /// Axum says by a panic that two routes are the same, or that a path is none: here it is a mistake like others.
+    fn add_routes(&mut self, add: impl FnOnce(Router<App>) -> Router<App>) {
+        let own = self.routes.clone();
+        match or_panic(|| add(own)) {
+            Ok(routes) => self.routes = routes,
+            Err(panic) => {
+                let why = panic_text(&*panic).unwrap_or("two of them are the same");
+                self.mistakes
+                    .push(format!("its routes don't go together: {why}"));
+            }
+        }
     }
 
     /// Says to programs what its routes take and give: a part of an OpenAPI document, `{"paths": …, "components":

@@ -8,7 +8,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result};
+use crate::{BoundedContext, Result, print_line};
 
 /// What the command line of `delete` says.
 pub type DeleteOptions = StoreOptions<DeleteArguments>;
@@ -42,7 +42,7 @@ pub(crate) async fn delete(contexts: &[BoundedContext], options: &DeleteOptions)
             "the log of the box `{name}` is not redactable, so caches may keep its pages for a year: declare the box `.redactable()`, or name it in --redactable, for the box that runs as well"
         )));
     }
-    let recorder = from.open().await?;
+    let recorder = from.open_existing().await?;
     if !yes {
         return Err(refused(preview(&*recorder, name, id).await?));
     }
@@ -54,10 +54,10 @@ pub(crate) async fn delete(contexts: &[BoundedContext], options: &DeleteOptions)
     if let Some(beside) = recorder.key_value_store() {
         Snapshots::erase(id, &*beside).await?;
     }
-    println!(
+    print_line(format_args!(
         "deleted {id} from {name}: {} redacted",
         notifications(deletion.n_events)
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::async_api::{self, Channel};
 use crate::cross_site::CROSS_SITE;
 use crate::known_host::MISDIRECTED;
-use crate::problem::UNEXPECTED_BODY;
+use crate::problem::{SLOW_BODY, UNEXPECTED_BODY};
 
 /// Where the description of the box with this name is.
 pub(crate) fn open_api_path(name: &str) -> String {
@@ -47,7 +47,7 @@ pub(crate) const OF_TOKENS: [&ProblemKind; 3] = [
 ];
 
 /// The problems that what stands before a box's own routes answers with.
-const OF_OWN_ROUTES: [&ProblemKind; 8] = [
+const OF_OWN_ROUTES: [&ProblemKind; 9] = [
     &ProblemKind::MALFORMED_REQUEST,
     &UNEXPECTED_BODY,
     &ProblemKind::METHOD_NOT_ALLOWED,
@@ -56,6 +56,7 @@ const OF_OWN_ROUTES: [&ProblemKind; 8] = [
     &ProblemKind::INTERNAL,
     &ProblemKind::STORE_UNAVAILABLE,
     &ProblemKind::TIMED_OUT,
+    &SLOW_BODY,
 ];
 
 impl Described {

@@ -22,9 +22,13 @@ pub(crate) async fn as_problems(request: Request, next: Next) -> Response {
     let version = request.version();
     let mut response = next.run(request).await;
     let status = response.status();
-    // What is too large is not read to its end, and the connection is closed: a client that did not hear of it would send its
+    // What is too large, or too slow, is not read to its end, and the connection is closed: a client that did not hear of it would send its
     // next request there, and get no answer.
-    if status == StatusCode::PAYLOAD_TOO_LARGE && version <= Version::HTTP_11 {
+    let is_half_read = matches!(
+        status,
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+    );
+    if is_half_read && version <= Version::HTTP_11 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }

@@ -28,6 +28,14 @@ pub(crate) fn or_panic<T>(work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + S
     done
 }
 
+/// What a panic says, if that is a text.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Option<&str> {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

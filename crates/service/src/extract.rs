@@ -9,12 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
+use crate::by_name::ByName;
 use crate::problem::UNEXPECTED_BODY;
 
 /// A body in JSON: taken from a request, or given in an answer.
 ///
 /// As axum's, but what can't be read is a problem document: 415 for another media type, 400 for what is no
-/// JSON, 422 for JSON that is no `T`, 413 for too much of it.
+/// JSON, 422 for JSON that is no `T`, 413 for too much of it. A struct is read from an object, not from an array.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -22,8 +23,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
+        match axum::Json::<ByName<T>>::from_request(request, state).await {
+            Ok(axum::Json(ByName(value))) => Ok(Self(value)),
             Err(rejection) => {
                 let detail = rejection.body_text();
                 Err(match rejection {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::key_store_options::KeyStoreOptions;
 use crate::store_options::StoreArguments;
-use crate::{BoundedContext, Result};
+use crate::{BoundedContext, Result, print_line};
 
 /// What the command line of `forget` says.
 pub type ForgetOptions = KeyStoreOptions<ForgetArguments>;
@@ -31,12 +31,12 @@ pub(crate) async fn forget(contexts: &[BoundedContext], options: &ForgetOptions)
     let stores = options.open(contexts).await?;
     let subject = Subject::from(options.own.subject.as_str());
     if stores.keys.forget(&subject).await? {
-        println!("`{subject}` is forgotten.");
+        print_line(format_args!("`{subject}` is forgotten."))?;
     } else {
-        println!(
+        print_line(format_args!(
             "There was nothing to forget of `{subject}` in {}.",
             stores.looked_in.join(", ")
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

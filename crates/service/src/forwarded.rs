@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Who is at the other end of the connection: an extension of requests.
 #[derive(Debug, Clone, Copy)]
@@ -90,12 +90,14 @@ impl TrustedProxies {
     /// are trusted.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let lines: Vec<&str> = headers
+        // As bytes: one that is no text makes one address unreadable, and not those that proxies wrote behind it.
+        let lines: Vec<&[u8]> = headers
             .get_all(X_FORWARDED_FOR)
             .iter()
-            .map(|line| line.to_str().unwrap_or_default())
+            .map(HeaderValue::as_bytes)
             .collect();
-        let mut said = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        let said = lines.iter().rev();
+        let mut said = said.flat_map(|line| line.rsplit(|byte| *byte == b','));
         while self.trusts(client) {
             let Some(address) = said.next().and_then(address) else {
                 return client;
@@ -105,14 +107,14 @@ impl TrustedProxies {
         client
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }
 
 /// An address, which may have a port.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     bare.parse()
         .ok()
@@ -122,13 +124,13 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn client(trusted: &[&str], peer: &str, lines: &[&str]) -> String {
         let networks: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+            let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append(X_FORWARDED_FOR, line);
         }
         let trusted = TrustedProxies::new(&networks);
         trusted.client(peer.parse().unwrap(), &headers).to_string()
@@ -162,6 +164,9 @@ mod tests {
             // Nothing, or nonsense: then the proxy itself is the client.
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["unknown"], "10.0.0.1"),
+            // What is no text is before what the proxy saw.
+            ("10.0.0.1", &["\u{fc}, 198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", &["198.51.100.7, \u{fc}"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.7, "], "10.0.0.1"),
             ("10.0.0.1", &["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
         ] {

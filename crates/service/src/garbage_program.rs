@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::progress_bar::progress_bar;
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result, setting};
+use crate::{BoundedContext, Result, print_line, setting};
 
 /// What the command line of `garbage` says.
 pub type GarbageOptions = StoreOptions<GarbageArguments>;
@@ -36,13 +36,7 @@ impl StoreArguments for GarbageArguments {
 pub(crate) async fn garbage(contexts: &[BoundedContext], options: &GarbageOptions) -> Result {
     let own = &options.own;
     let store = options.find(contexts)?;
-    if !store.is_there() {
-        return Err(refused(format!(
-            "there is no database of the box `{}` at that place: see --data and --store",
-            store.name
-        )));
-    }
-    let recorder = store.open().await?;
+    let recorder = store.open_existing().await?;
     let edge = Arc::new(SystemEdge);
     let folder = store.config.value_folder_of(&store.name)?;
     let Some(values) = StoredValues::of(&*recorder, folder, Arc::<SystemEdge>::clone(&edge)) else {
@@ -54,15 +48,15 @@ pub(crate) async fn garbage(contexts: &[BoundedContext], options: &GarbageOption
     let limit = own.remove.then_some(limit);
     let found = find_garbage(&recorder, &values, now, limit, |id| bar.set_position(id)).await?;
     bar.finish_and_clear();
-    println!("named      {} values", found.n_named);
-    println!(
+    print_line(format_args!("named      {} values", found.n_named))?;
+    print_line(format_args!(
         "garbage    {} values, {} bytes",
         found.n_garbage, found.bytes
-    );
+    ))?;
     if own.remove {
-        println!("put aside  {}", found.n_put_aside);
-        println!("deleted    {}", found.n_deleted);
-        println!("put back   {}", found.n_put_back);
+        print_line(format_args!("put aside  {}", found.n_put_aside))?;
+        print_line(format_args!("deleted    {}", found.n_deleted))?;
+        print_line(format_args!("put back   {}", found.n_put_back))?;
     }
     Ok(ExitCode::SUCCESS)
 }

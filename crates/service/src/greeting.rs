@@ -22,11 +22,15 @@ impl Running {
 
 impl fmt::Display for Greeting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let here = self.running.base_url();
+        writeln!(f, "Listening at {here}")?;
         let base = match self.running.state.public_base.as_str() {
-            "" => self.running.base_url(),
-            public => public,
+            "" => here,
+            public => {
+                writeln!(f, "Reached at {public}")?;
+                public
+            }
         };
-        writeln!(f, "Listening at {base}")?;
         let width = self
             .running
             .boxes()
@@ -42,6 +46,7 @@ impl fmt::Display for Greeting<'_> {
                 app.name()
             )?;
         }
+        writeln!(f, "  {:width$}  {base}/", "index")?;
         writeln!(f, "  {:width$}  {base}/readyz", "readiness")?;
         writeln!(f, "  {:width$}  {base}/metrics", "metrics")?;
         let Some(first) = self.running.boxes().next().map(App::name) else {

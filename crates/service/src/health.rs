@@ -214,6 +214,14 @@ async fn metrics(State(state): State<Arc<state::State>>) -> Response {
             });
         }
     }
+    let (n_connections, max_connections) = state.seats.taken();
+    let n_turned_away = state.seats.n_turned_away();
+    state.metrics.record(|| {
+        gauge!("boxes_connections").set(as_f64(u64::try_from(n_connections).unwrap_or(u64::MAX)));
+        gauge!("boxes_connections_max")
+            .set(as_f64(u64::try_from(max_connections).unwrap_or(u64::MAX)));
+        counter!("boxes_connections_turned_away_total").absolute(n_turned_away);
+    });
     for follower in &state.followers {
         let status = follower.status();
         let labels = [

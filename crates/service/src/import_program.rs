@@ -14,7 +14,7 @@ use crate::import::{Translation, follower, import as import_table};
 use crate::import_report::ImportReport;
 use crate::progress_bar::progress_bar;
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result, Store};
+use crate::{BoundedContext, Result, Store, print_line};
 
 /// What the command line of `import` says.
 pub type ImportOptions = StoreOptions<ImportArguments>;
@@ -66,12 +66,14 @@ pub(crate) async fn import(contexts: &[BoundedContext], options: &ImportOptions)
     let own = &options.own;
     let into = options.find(contexts)?;
     let mut source = open_source(&own.from, &own.table).await?;
-    let recorder = into.open().await?;
     let report = ImportReport::new(own.report.as_deref())?;
     let bar = progress_bar("importing events", source.count().await?);
     let mapper = into.mapper(contexts)?;
+    let states = states(own)?;
+    // Last, as it may make a new one.
+    let recorder = into.open().await?;
     let translation = Translation {
-        states: states(own)?,
+        states,
         mapper: &mapper,
         topics: own.topic.iter().cloned().collect(),
         now: SystemEdge.now(),
@@ -86,7 +88,7 @@ pub(crate) async fn import(contexts: &[BoundedContext], options: &ImportOptions)
     )
     .await?;
     bar.finish_and_clear();
-    print!("{summary}");
+    print_line(summary.to_string().trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::program::environment;
 use crate::store_options::{OF_STORES, StoreArguments, hide_settings_but, refused};
 use crate::subject_keys::KeyStores;
+use crate::suggestion::did_you_mean;
 use crate::{BoundedContext, Config, Result, ServeOptions, Store};
 
 /// The options of `A`, and where keys of subjects are kept: in the store that is set for all boxes, and in that of each box
@@ -36,7 +37,8 @@ impl<A> KeyStoreOptions<A> {
             .find(|name| !names.contains(&name.as_str()))
         {
             return Err(refused(format!(
-                "there is no box `{unknown}`; this program has: {}",
+                "there is no box `{unknown}`{}; this program has: {}",
+                did_you_mean(unknown, names.iter().copied()),
                 names.join(", ")
             )));
         }

@@ -14,15 +14,18 @@
 mod access;
 mod async_api;
 mod auth;
+mod by_name;
 mod certificate;
 mod clients_file;
 mod command;
+mod command_line;
 mod config;
 mod connection;
 mod context;
 mod cors;
 mod cross_site;
 mod database_url;
+mod declared;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod delete_program;
 mod descriptions;
@@ -33,6 +36,7 @@ mod extract;
 mod final_answer;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod followed_log;
+mod followed_topics;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod forget_program;
 mod forwarded;
@@ -56,7 +60,9 @@ mod metrics;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod move_keys_program;
 mod observed_log;
+mod open_files;
 mod options;
+mod output;
 mod plan;
 mod problem;
 mod program;
@@ -71,6 +77,7 @@ mod remote_seals;
 mod remote_values;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod repair_program;
+mod request_progress;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod rewrap_program;
 mod routes;
@@ -80,6 +87,7 @@ mod running;
 mod scope;
 mod seal_routes;
 mod sealing;
+mod seats;
 mod secret;
 mod secret_file;
 mod server;
@@ -99,6 +107,7 @@ mod store;
 )]
 mod store_options;
 mod subject_keys;
+mod suggestion;
 mod telemetry;
 mod tokens;
 mod topics;
@@ -109,6 +118,7 @@ mod verify_program;
 
 pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
+pub use command_line::parse_command_line;
 pub use config::{Config, ConfigError, Delivery, StateFormat};
 pub use context::BoundedContext;
 pub use cors::{CorsOrigin, ParseCorsOriginError};
@@ -128,6 +138,7 @@ pub use key_store_options::KeyStoreOptions;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use move_keys_program::{MoveKeysArguments, MoveKeysOptions};
 pub use options::ServeOptions;
+pub use output::print_line;
 pub use problem::Problem;
 pub use program::{Failure, Program, Result, run, serve};
 pub use rate_limit::RateLimit;

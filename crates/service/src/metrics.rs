@@ -52,6 +52,15 @@ impl Metrics {
                 "boxes_http_requests_under_way",
                 "Requests that are not answered yet, those who wait for news and this one included"
             );
+            describe_gauge!("boxes_connections", "Connections that are served");
+            describe_gauge!(
+                "boxes_connections_max",
+                "Connections that may be served at a time (--max-connections)"
+            );
+            describe_counter!(
+                "boxes_connections_turned_away_total",
+                "Requests that were told to come back because there were too many connections, in all or of their address"
+            );
             describe_histogram!(
                 "boxes_http_request_duration_seconds",
                 "How long a box's own routes took"

@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::layers::Values;
-use crate::setting::{SETTINGS, Shape};
+use crate::setting::{SETTINGS, Setting, Shape};
 
 /// What the command line says of the settings, to be flattened into a program's own.
 ///
@@ -73,25 +73,7 @@ impl ServeOptions {
 
 impl Args for ServeOptions {
     fn augment_args(command: Command) -> Command {
-        let arguments = SETTINGS.iter().filter_map(|setting| {
-            let argument = Arg::new(setting.id())
-                .allow_negative_numbers(setting.flag.is_some())
-                .value_name(setting.value)
-                .value_parser(clap::value_parser!(OsString));
-            let argument = match (setting.flag, setting.shape) {
-                (Some(flag), Shape::One) => argument.long(flag).action(ArgAction::Set),
-                (Some(flag), _) => argument.long(flag).action(ArgAction::Append),
-                (None, Shape::List) if setting.key.is_some() => {
-                    argument.num_args(0..).action(ArgAction::Append)
-                }
-                (None, _) => return None,
-            };
-            Some(argument.help(format!(
-                "{}\n[env: {}] [default: {}]",
-                setting.help, setting.variable, setting.default
-            )))
-        });
-        let command = command.args(arguments);
+        let command = command.args(SETTINGS.iter().filter_map(argument));
         if command.get_after_help().is_some() {
             command
         } else {
@@ -114,6 +96,26 @@ impl FromArgMatches for ServeOptions {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.collect(matches)
     }
+}
+
+/// How a setting is given on a command line, if it may be.
+pub(crate) fn argument(setting: &Setting) -> Option<Arg> {
+    let argument = Arg::new(setting.id())
+        .allow_negative_numbers(setting.flag.is_some())
+        .value_name(setting.value)
+        .value_parser(clap::value_parser!(OsString));
+    let argument = match (setting.flag, setting.shape) {
+        (Some(flag), Shape::One) => argument.long(flag).action(ArgAction::Set),
+        (Some(flag), _) => argument.long(flag).action(ArgAction::Append),
+        (None, Shape::List) if setting.key.is_some() => {
+            argument.num_args(0..).action(ArgAction::Append)
+        }
+        (None, _) => return None,
+    };
+    Some(argument.help(format!(
+        "{}\n[env: {}] [default: {}]",
+        setting.help, setting.variable, setting.default
+    )))
 }
 
 /// What has no flag: the secrets, and how the sources go together.

@@ -1,10 +1,7 @@
 //! Which boxes run here, where they keep their events, and where those that they follow are.
 
-use std::collections::BTreeMap;
-
-use crate::{
-    BoundedContext, Config, ConfigError, Delivery, StartError, Store, Token, UpstreamAddress,
-};
+use crate::declared::{Declared, is_here};
+use crate::{BoundedContext, Config, StartError, Store, Token, UpstreamAddress, followed_topics};
 
 /// Which boxes run here, and with what. Made without touching anything, so that all that can be told
 /// beforehand to be wrong is told before the first file is opened.
@@ -12,6 +9,8 @@ use crate::{
 pub(crate) struct Plan {
     /// In the order in which they are declared, whatever the order in which they were asked for.
     pub(crate) boxes: Vec<PlannedBox>,
+    /// All boxes of the program.
+    pub(crate) declared: Declared,
 }
 
 #[derive(Debug)]
@@ -58,42 +57,51 @@ impl Plan {
         contexts: impl IntoIterator<Item = BoundedContext>,
         config: &Config,
     ) -> Result<Self, StartError> {
-        let declared: Vec<BoundedContext> = contexts.into_iter().collect();
-        check_declarations(&declared)?;
-        config.check()?;
-        check_names(&declared, config)?;
-
-        let is_here = |name: &str| {
-            config.serve.is_empty() || config.serve.iter().any(|served| served == name)
-        };
-        let here: Vec<String> = declared
-            .iter()
-            .filter(|context| is_here(context.name()))
-            .flat_map(BoundedContext::logs)
-            .collect();
-        let mut boxes = Vec::new();
-        for context in declared
+        let contexts: Vec<BoundedContext> = contexts.into_iter().collect();
+        check_declarations(&contexts, config)?;
+        let declared = Declared::new(&contexts);
+        declared.validate(config)?;
+        let here = contexts
             .into_iter()
-            .filter(|context| is_here(context.name()))
-        {
-            let upstreams = context
+            .filter(|context| is_here(context.name(), config));
+        let boxes = here.map(|context| PlannedBox {
+            store: config.store_of(context.name()),
+            upstreams: context
                 .upstreams()
-                .map(|name| upstream(context.name(), name, &here, config))
-                .collect::<Result<_, _>>()?;
-            boxes.push(PlannedBox {
-                store: config.store_of(context.name()),
-                upstreams,
-                is_redactable: config.is_redactable(&context),
-                context,
-            });
-        }
-        check_stores(&boxes)?;
-        Ok(Self { boxes })
+                .map(|name| upstream(name, config))
+                .collect(),
+            is_redactable: config.is_redactable(&context),
+            context,
+        });
+        Ok(Self {
+            boxes: boxes.collect(),
+            declared,
+        })
     }
 }
 
-fn check_declarations(declared: &[BoundedContext]) -> Result<(), StartError> {
+/// Where the configuration, which fits, says that a followed log is.
+fn upstream(name: &str, config: &Config) -> Upstream {
+    let place = match config.follow.get(name) {
+        Some(address) => Place::At {
+            address: address.clone(),
+            token: config.upstream_token(name).cloned(),
+        },
+        None => Place::Here,
+    };
+    Upstream {
+        name: name.to_owned(),
+        place,
+    }
+}
+
+fn check_declarations(declared: &[BoundedContext], config: &Config) -> Result<(), StartError> {
     let mut mistakes: Vec<String> = declared.iter().flat_map(BoundedContext::mistakes).collect();
+    let here: Vec<&BoundedContext> = declared
+        .iter()
+        .filter(|context| is_here(context.name(), config))
+        .collect();
+    mistakes.extend(followed_topics::mistakes(&here, config));
     if declared.is_empty() {
         mistakes.push("the program declares no box".to_owned());
     }
@@ -111,149 +119,10 @@ fn check_declarations(declared: &[BoundedContext]) -> Result<(), StartError> {
     }
 }
 
-/// Where a name of [`Config::serve`] is found wanting. On a command line, that may also be a command behind options.
-const TO_SERVE: &str = "to serve";
-
-/// Holds that every name in the configuration is one of the program's.
-///
-/// Names of boxes that don't run here are fine, so that several services can share a file.
-fn check_names(declared: &[BoundedContext], config: &Config) -> Result<(), ConfigError> {
-    let names: Vec<&str> = declared.iter().map(BoundedContext::name).collect();
-    for (setting, name) in config
-        .serve
-        .iter()
-        .map(|name| (TO_SERVE, name))
-        .chain(config.stores.keys().map(|name| ("in --store", name)))
-        .chain(
-            config
-                .expected_epochs
-                .keys()
-                .map(|name| ("in --expect-epoch", name)),
-        )
-        .chain(
-            config
-                .redactable
-                .iter()
-                .map(|name| ("in --redactable", name)),
-        )
-        .chain(config.formats.keys().map(|name| ("in --format", name)))
-        .filter(|(_, name)| !name.is_empty())
-    {
-        if !names.contains(&name.as_str()) {
-            return together(format!(
-                "there is no box `{name}` {setting}; this program has {}{}",
-                names.join(", "),
-                match setting {
-                    TO_SERVE => " (a command stands first, before its options)",
-                    _ => "",
-                }
-            ));
-        }
-    }
-    let logs: Vec<String> = declared.iter().flat_map(BoundedContext::logs).collect();
-    for (client, name) in config.tokens.names() {
-        if !logs.iter().any(|log| log == name) {
-            return together(format!(
-                "--scopes of `{client}` names `{name}`; this program has {}",
-                logs.join(", ")
-            ));
-        }
-    }
-    let mut followed: Vec<&str> = declared
-        .iter()
-        .flat_map(BoundedContext::upstreams)
-        .collect();
-    followed.sort_unstable();
-    followed.dedup();
-    let by_upstream = config.follow.keys().map(|name| ("--follow", name)).chain(
-        config
-            .upstream_tokens
-            .keys()
-            .map(|name| ("a token for an upstream", name)),
-    );
-    let by_upstream = by_upstream.chain(
-        config
-            .upstream_authorities
-            .keys()
-            .map(|name| ("--upstream-ca", name)),
-    );
-    for (setting, name) in by_upstream.filter(|(_, name)| !name.is_empty()) {
-        if !followed.contains(&name.as_str()) {
-            let followed = if followed.is_empty() {
-                "nobody".to_owned()
-            } else {
-                followed.join(", ")
-            };
-            return together(format!(
-                "{setting} names `{name}`, which no box of this program follows; they follow {followed}"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn upstream(
-    follower: &str,
-    name: &str,
-    here: &[String],
-    config: &Config,
-) -> Result<Upstream, ConfigError> {
-    let place = match config.follow.get(name) {
-        Some(address) if config.delivery == Delivery::Synchronous => {
-            return together(format!(
-                "synchronous delivery reaches the boxes of this process alone, and `{follower}` follows `{name}` at {address}: leave --follow away, or choose concurrent delivery"
-            ));
-        }
-        Some(address) => Place::At {
-            address: address.clone(),
-            token: config.upstream_token(name).cloned(),
-        },
-        None if here.iter().any(|here| here == name) => Place::Here,
-        None if here
-            .iter()
-            .any(|log| log.split('/').next() == name.split('/').next()) =>
-        {
-            return together(format!(
-                "`{follower}` follows `{name}`, which its box does not publish; the logs here are {}",
-                here.join(", ")
-            ));
-        }
-        None => {
-            return together(format!(
-                "`{follower}` follows `{name}`, which does not run in this process: say where it is with --follow {name}=http://HOST:PORT/{name}/notifications"
-            ));
-        }
-    };
-    Ok(Upstream {
-        name: name.to_owned(),
-        place,
-    })
-}
-
-fn check_stores(boxes: &[PlannedBox]) -> Result<(), ConfigError> {
-    let mut files = BTreeMap::new();
-    for planned in boxes {
-        let Store::Sqlite(file) = &planned.store else {
-            continue;
-        };
-        if let Some(other) = files.insert(file, planned.context.name()) {
-            return together(format!(
-                "`{other}` and `{}` can't share {}: each box has a store of its own",
-                planned.context.name(),
-                planned.store
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn together<T>(reason: String) -> Result<T, ConfigError> {
-    Err(ConfigError::Together { reason })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Delivery;
     use boxes_application::{App, Error, Notification};
     use boxes_domain::{Aggregate, Event};
     use serde::{Deserialize, Serialize};
@@ -286,7 +155,25 @@ mod tests {
         fn apply(&mut self, _: &SameTopic) {}
     }
 
+    #[derive(Event, Debug, Clone, Serialize, Deserialize)]
+    #[event(topic = "payments.payment", crate = "boxes_domain")]
+    enum PaymentEvent {
+        Captured,
+    }
+
+    #[derive(Default, Clone)]
+    struct Payment;
+
+    impl Aggregate for Payment {
+        type Event = PaymentEvent;
+        fn apply(&mut self, _: &PaymentEvent) {}
+    }
+
     async fn ignore(_: Notification<OrderEvent>, _: App) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn ignore_payment(_: Notification<PaymentEvent>, _: App) -> Result<(), Error> {
         Ok(())
     }
 
@@ -294,8 +181,10 @@ mod tests {
         [
             BoundedContext::new("orders")
                 .aggregate::<Order>()
-                .follow("payments", ignore),
-            BoundedContext::new("payments").follow("orders", ignore),
+                .follow("payments", ignore_payment),
+            BoundedContext::new("payments")
+                .aggregate::<Payment>()
+                .follow("orders", ignore),
         ]
     }
 
@@ -394,8 +283,8 @@ mod tests {
         );
         assert_eq!(
             error,
-            "there is no box `order` to serve; this program has orders, payments \
-             (a command stands first, before its options)"
+            "there is no box `order` to serve (did you mean `orders`?); this program has orders, payments \
+             (a command stands first, before its boxes)"
         );
         let error = refusal(
             program(),
@@ -459,6 +348,11 @@ mod tests {
             BoundedContext::new("orders")
                 .follow("orders", ignore)
                 .follow("../x", ignore),
+            BoundedContext::new("payments")
+                .aggregate::<Payment>()
+                .route("/payments", axum::routing::get(async || "1"))
+                .route("/payments", axum::routing::get(async || "2")),
+            BoundedContext::new("shipping").follow("payments", ignore),
         ];
         let error = refusal(wrong, &Config::default());
         for part in [
@@ -467,6 +361,8 @@ mod tests {
             "follows itself",
             "`../x` is no name",
             "2 boxes are named `orders`",
+            "the box `payments` can't run: its routes don't go together",
+            "the box `shipping` reads `orders.order.placed` of `payments`, which has no such topic",
         ] {
             assert!(error.contains(part), "{part} is missing in: {error}");
         }

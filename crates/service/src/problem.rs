@@ -48,6 +48,8 @@ pub(crate) static OWN_KINDS: &[ProblemKind] = &[
     NOT_SEALED,
     MISDIRECTED,
     CROSS_SITE,
+    TOO_MANY_CONNECTIONS,
+    SLOW_BODY,
 ];
 
 const ALREADY_EXISTS: ProblemKind = ProblemKind {
@@ -91,6 +93,20 @@ pub(crate) const UNEXPECTED_BODY: ProblemKind = ProblemKind {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     title: "The body is not what is expected here",
     advice: "It is JSON, but detail says which member is missing, unknown, or of the wrong type.",
+};
+
+pub(crate) const TOO_MANY_CONNECTIONS: ProblemKind = ProblemKind {
+    slug: "too-many-connections",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "Too many connections",
+    advice: "Use one connection for several requests, and try again after the time in Retry-After.",
+};
+
+pub(crate) const SLOW_BODY: ProblemKind = ProblemKind {
+    slug: "slow-body",
+    status: StatusCode::REQUEST_TIMEOUT,
+    title: "The body took too long to arrive",
+    advice: "Nothing was done. Send the request again, faster or in smaller pieces.",
 };
 
 pub(crate) const NOT_SEALED: ProblemKind = ProblemKind {

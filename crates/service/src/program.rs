@@ -3,27 +3,36 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use boxes_recorder::RecorderError;
 use clap::{Args, Command, FromArgMatches, Subcommand};
 
 use crate::config::unknown_variables;
+use crate::open_files::raise_limit;
 use crate::stop_signal::HangupSignal;
+use crate::suggestion::did_you_mean;
 use crate::{
-    BoundedContext, BoxCommand, Config, ConfigError, Running, ServeOptions, Service, StartError,
-    StopSignal, Stopped, init_telemetry,
+    BoundedContext, BoxCommand, Config, ConfigError, Running, SETTINGS, ServeOptions, Service,
+    StartError, StopSignal, Stopped, init_telemetry, parse_command_line, print_line,
 };
 
 /// Runs a program that has these boxes, until it is told to stop. It is all of `main`.
 ///
-/// The command line is that of `serve`, which may be written or left away, or of `import`; `--help` explains them.
+/// The command line is that of `serve`, which may be written or left away, or of another command; `--help` explains them.
+/// Settings may stand before and after a command.
 ///
 /// # Errors
 ///
-/// None: what goes wrong is printed in one sentence, and the exit code is 1, or 2 if what the program is told can't
-/// be used: then it is of no use to start it again with the same.
+/// None: what goes wrong is printed in one sentence, and the exit code is one of these:
+///
+/// | code | means |
+/// |---|---|
+/// | 0 | done, or stopped in order |
+/// | 1 | something failed that may not fail the next time; or what was under way was cut off when it was stopped |
+/// | 2 | the command line, the configuration or the declaration can't be used: to start again with the same is of no use |
+/// | 3 | `verify` found something that is not as it was sealed |
+///
 /// The type lets `main` use `?` for what else it does.
 pub async fn run(contexts: impl IntoIterator<Item = BoundedContext>) -> Result {
     Program::new(contexts).run().await
@@ -50,14 +59,12 @@ impl Failure {
 
     /// Whether the same would fail again: what is configured, or the store that it names, has to be seen to first.
     fn is_of_configuration(&self) -> bool {
-        let of_store = match self.downcast_ref() {
-            Some(StartError::Config(_) | StartError::Certificate(_)) => return true,
-            Some(StartError::Store { source, .. }) => Some(source),
-            _ => self.downcast_ref::<RecorderError>(),
-        };
         self.downcast_ref::<ConfigError>().is_some()
+            || self
+                .downcast_ref::<StartError>()
+                .is_some_and(StartError::is_of_configuration)
             || matches!(
-                of_store,
+                self.downcast_ref(),
                 Some(RecorderError::Mismatch { .. } | RecorderError::Broken { .. })
             )
     }
@@ -72,13 +79,18 @@ impl fmt::Display for Failure {
 // `main` prints the debug form of what it returns, so that is the one for people.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            // Some errors say their cause themselves.
+            let text = error.to_string();
+            if !said.contains(&text) {
+                said.push_str(": ");
+                said.push_str(&text);
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&said)
     }
 }
 
@@ -148,13 +160,11 @@ impl Program {
                 .version(self.version)
                 .about(about.clone()),
         )
-        .args_conflicts_with_subcommands(true)
-        .subcommand_precedence_over_arg(true)
         .subcommand(ServeOptions::augment_args(
             Command::new("serve").about(about),
         ));
         let command = BoxCommand::augment_subcommands(command);
-        let matches = command.try_get_matches_from(arguments)?;
+        let matches = parse_command_line(command, arguments)?;
         match matches.subcommand() {
             Some(("serve", serve)) => ServeOptions::from_arg_matches(serve).map(Told::Serve),
             Some(_) => {
@@ -215,6 +225,8 @@ async fn try_serve(
     meanwhile: impl AsyncFnOnce(&Running) -> Result<()>,
 ) -> Result {
     let mut signal = StopSignal::listen()?;
+    // From the beginning, so that a process that is still opening its stores is not ended by it.
+    let hangup = HangupSignal::listen_outside_terminals()?;
     let config = Config::load(options, environment())?;
     init_telemetry(&config.log, config.log_format);
     for warning in &config.warnings {
@@ -223,45 +235,60 @@ async fn try_serve(
     for variable in
         unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
     {
-        tracing::warn!("the variable {variable} is not known, and ignored: see --help");
+        let known = SETTINGS.iter().map(|setting| setting.variable);
+        let suggestion = did_you_mean(&variable, known);
+        tracing::warn!("the variable {variable} is not known, and ignored{suggestion}: see --help");
+    }
+    if let Some(warning) = raise_limit(config.max_connections) {
+        tracing::warn!("{warning}");
     }
     let running = tokio::select! {
         running = Service::start(contexts, config) => running?,
         () = signal.received() => return Ok(ExitCode::SUCCESS),
     };
-    println!("{}", running.greeting());
+    tracing::info!(address = %running.address(), "listening");
+    if let Err(error) = print_line(running.greeting()) {
+        tracing::warn!(%error, "nothing can be printed to standard output");
+    }
     let done = async {
         meanwhile(&running).await?;
         std::future::pending().await
     };
     let done = tokio::select! {
         done = done => done,
-        failed = read_again(&running, options) => failed,
+        never = read_again(&running, options, hangup) => never,
         () = signal.received() => return Ok(stop(running, signal).await),
     };
     stop(running, signal).await;
     done
 }
 
-/// Reads the certificate, the tokens and their scopes again whenever the program is hung up on. Where there are none, and
-/// where it runs in a terminal, one that is closed ends the program, as ever.
-async fn read_again(running: &Running, options: &ServeOptions) -> Result {
-    let has_any = running.speaks_tls() || running.asks_for_tokens();
-    if !has_any || std::io::stdin().is_terminal() {
+/// Reads the configuration again whenever the program is hung up on, as a start does, and takes from it what may change
+/// while a service runs. In a terminal, one that is closed ends the program, as ever.
+async fn read_again(
+    running: &Running,
+    options: &ServeOptions,
+    hangup: Option<HangupSignal>,
+) -> Result {
+    let Some(mut signal) = hangup else {
         return std::future::pending().await;
-    }
-    let mut signal = HangupSignal::listen()?;
+    };
     loop {
         signal.received().await;
-        if let Err(error) = running.reload_certificate() {
-            tracing::error!(%error, "the certificate can't be read again; the old one is still shown");
+        let config = Config::load(options, environment()).map_err(StartError::from);
+        let reloaded = config.and_then(|config| running.reload(&config).map(|()| config));
+        match reloaded {
+            Ok(config) => {
+                for warning in &config.warnings {
+                    tracing::warn!("{warning}");
+                }
+                tracing::info!("clients and certificate were read again");
+            }
+            Err(error) => {
+                let error = Failure::from(error);
+                tracing::error!(error = ?error, "what was read again can't be used, and nothing has changed");
+            }
         }
-        let replaced = Config::load(options, environment())
-            .and_then(|config| running.replace_tokens(config.tokens));
-        if let Err(error) = replaced {
-            tracing::error!(%error, "the tokens can't be read again; the old ones still count");
-        }
-        tracing::info!("what may change while the service runs was read again");
     }
 }
 
@@ -270,9 +297,10 @@ async fn stop(running: Running, mut signal: StopSignal) -> ExitCode {
     tracing::info!("stopping");
     tokio::select! {
         stopped = running.shutdown() => {
-            if stopped == Stopped::Drained {
-                tracing::info!("stopped");
+            if stopped == Stopped::CutOff {
+                return ExitCode::FAILURE;
             }
+            tracing::info!("stopped");
             ExitCode::SUCCESS
         }
         () = signal.received() => {

@@ -135,7 +135,7 @@ impl Clients {
 }
 
 /// The part of an address that stands for one client.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

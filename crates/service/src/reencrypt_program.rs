@@ -10,7 +10,7 @@ use clap::Args;
 use crate::progress_bar::progress_bar;
 use crate::reencrypt::{Reencrypted, reencrypt};
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result, Store, setting};
+use crate::{BoundedContext, Result, Store, print_line, setting};
 
 /// What the command line of `reencrypt` says.
 pub type ReencryptOptions = StoreOptions<ReencryptArguments>;
@@ -43,14 +43,7 @@ pub(crate) async fn reencrypt_box(
             "the new log can't be in `{into}`: name another store that lasts, with --into"
         )));
     }
-    if !from.is_there() {
-        return Err(refused(format!(
-            "the box `{}` has no events at {}: say where with --data or --store",
-            from.name,
-            from.config.store_of(&from.name)
-        )));
-    }
-    let source = from.open().await?;
+    let source = from.open_existing().await?;
     let target = into
         .open(&from.name, Some(source.log().page_size), None)
         .await?;
@@ -70,11 +63,11 @@ pub(crate) async fn reencrypt_box(
     })
     .await?;
     bar.finish_and_clear();
-    print!("{}", told(&done, &from.name, into));
+    print_line(told(&done, &from.name, into).trim_end())?;
     if let Some(keys) = &from.config.subject_keys {
-        println!(
+        print_line(format_args!(
             "Keys of subjects are in {keys}, where they stay as they are: `rewrap-keys` encrypts them with the current key, once every service has that."
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

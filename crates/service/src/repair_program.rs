@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::DatabaseUrl;
 use crate::followed_log::FollowedLog;
 use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions, refused};
-use crate::{BoundedContext, Result, Store};
+use crate::{BoundedContext, Result, Store, print_line};
 
 /// What the command line of `new-epoch` says.
 pub type NewEpochOptions = StoreOptions<NewEpochArguments>;
@@ -66,14 +66,14 @@ pub(crate) async fn new_epoch(contexts: &[BoundedContext], options: &NewEpochOpt
         #[cfg(feature = "mysql")]
         On::Mysql(url) => boxes_recorder_sqlx::MysqlRecorder::new_epoch(url.expose(), &log).await?,
     };
-    println!(
+    print_line(format_args!(
         "the log `{}` has a new epoch: {} (before: {}); its newest notification is {}",
         of_box.name, renewed.now, renewed.before, renewed.head
-    );
-    println!(
+    ))?;
+    print_line(format_args!(
         "followers stop at the new epoch; resume each with: set-position BOX --follower {} --epoch {} --after ID",
         of_box.name, renewed.now
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,9 +121,9 @@ pub(crate) async fn set_position(
         || "it had none".to_owned(),
         |before| format!("before: {} in epoch {}", before.id, before.epoch),
     );
-    println!(
+    print_line(format_args!(
         "the box `{name}` continues in `{follower}` after notification {after} of epoch {epoch} ({before})"
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::key_store_options::KeyStoreOptions;
 use crate::store_options::{StoreArguments, refused};
-use crate::{BoundedContext, Result};
+use crate::{BoundedContext, Result, print_line};
 
 /// What the command line of `rewrap-keys` says.
 pub type RewrapKeysOptions = KeyStoreOptions<RewrapKeysArguments>;
@@ -36,9 +36,9 @@ pub(crate) async fn rewrap_keys(
     };
     let (current, _) = wrapping.current();
     let Rewrapped { n_keys, n_new } = stores.keys.wrapped_by(wrapping).rewrap().await?;
-    println!(
+    print_line(format_args!(
         "{n_keys} keys of subjects are encrypted with key {current} in {}; this run did {n_new} of them.",
         stores.looked_in.join(", ")
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

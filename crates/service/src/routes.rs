@@ -1,6 +1,7 @@
 //! All routes of a service, with what stands before them.
 
 use std::any::Any;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use boxes_http::{
     DescribedRoutes, OpenApiPart, ProblemKind, ServiceIndex, problem_descriptions, unknown_path,
 };
 use http::header::X_CONTENT_TYPE_OPTIONS;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{
@@ -28,12 +29,13 @@ use crate::cors::share;
 use crate::cross_site::{TrustedOrigins, refuse_cross_site};
 use crate::descriptions::{Described, OF_TOKENS};
 use crate::error_pages::as_problems;
-use crate::expected_panic::or_panic;
+use crate::expected_panic::{or_panic, panic_text};
 use crate::forwarded::TrustedProxies;
 use crate::known_host::{KnownHosts, MISDIRECTED, check_host};
 use crate::metrics::{count_requests, time_requests};
-use crate::problem::OWN_KINDS;
+use crate::problem::{OWN_KINDS, SLOW_BODY};
 use crate::rate_limit::{RateLimiter, limit_rate};
+use crate::request_progress::Unsent;
 use crate::{Config, CorsOrigin, Problem, StartError, Tokens, health, index, state};
 
 /// One box's routes, to be put together with those of the others.
@@ -130,7 +132,8 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
                 .on_failure(()),
         )
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(from_fn(clean_request_id));
     let rest = open
         .into_parts()
         .0
@@ -215,31 +218,48 @@ fn with_tokens(router: Router, tokens: &Tokens, needed: Needed) -> Router {
 }
 
 async fn time_out(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
+    let unsent = request.extensions().get::<Unsent>().cloned();
+    let mut answering = pin!(next.run(request));
+    let answered = tokio::time::timeout(limit, answering.as_mut()).await;
+    let seconds = limit.as_secs_f64();
+    match answered {
         Ok(response) => response,
+        Err(_) if unsent.is_some_and(|unsent| unsent.is_waited_for()) => {
+            let detail = format!("the body did not come within {seconds} s; nothing was done");
+            Problem::new(&SLOW_BODY, detail).into_response()
+        }
         Err(_) => {
             tracing::warn!(?limit, "a request took too long");
-            Problem::new(
-                &ProblemKind::TIMED_OUT,
-                format!("it was not done within {} s", limit.as_secs_f64()),
-            )
-            .with_retry_after()
-            .into_response()
+            let detail = format!(
+                "it was not done within {seconds} s; a command that it is about may be recorded all the same: look before you send it again"
+            );
+            Problem::new(&ProblemKind::TIMED_OUT, detail).into_response()
         }
     }
 }
+
+/// Drops a request id that is too long, or not plain text: it gets another one, as it is written to the log.
+async fn clean_request_id(mut request: Request, next: Next) -> Response {
+    let is_plain = |id: &HeaderValue| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:/+=".contains(byte);
+        (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(plain)
+    };
+    let mut ids = request.headers().get_all(&X_REQUEST_ID).iter();
+    if !(ids.next().is_some_and(is_plain) && ids.next().is_none()) {
+        request.headers_mut().remove(&X_REQUEST_ID);
+    }
+    next.run(request).await
+}
+
+/// The longest request id that is taken over from a client.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer gives it so")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!(panic = panic_text(&*panic), "a route panicked");
     Problem::failed().into_response()
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> Option<&str> {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
 /// The path without its query, who asks, and the id under which client and log can speak of the request.

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boxes_application::{App, SynchronousDelivery};
+use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::certificate::ShownCertificate;
+use crate::certificate::{ShownCertificate, read_certificate};
+use crate::declared::Declared;
 use crate::server::Server;
-use crate::state::State;
-use crate::{CertificateError, ConfigError, Tokens};
+use crate::state::{RunningBox, State};
+use crate::{Config, ConfigError, StartError};
 
 /// A service that runs. Dropped without [`shutdown`](Self::shutdown), it stops at once, as if it were killed.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ use crate::{CertificateError, ConfigError, Tokens};
 pub struct Running {
     pub(crate) state: Arc<State>,
     pub(crate) server: Server,
+    pub(crate) declared: Declared,
     pub(crate) address: SocketAddr,
     pub(crate) base_url: String,
     /// What is shown to clients that speak TLS, if they do.
@@ -39,13 +42,15 @@ pub struct Running {
 pub enum Stopped {
     /// All that was under way was finished.
     Drained,
-    /// The time was up before, and what was under way was cut off. Nothing is lost: a command whose answer was
-    /// cut off was recorded or was not, and followers go on from where they are recorded to be.
+    /// The time was up before, and requests that were worked on, followers, or the closing of stores were cut off. Nothing
+    /// is lost: a command whose answer was cut off was recorded or was not, and followers go on from where they are
+    /// recorded to be. A program ends with exit code 1 then. Requests that clients had sent only in part don't count.
     CutOff,
 }
 
-/// How long the stores may take to close, after all else has ended.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The part of the time to stop that is kept for closing the stores: one in so many, and no more than that.
+const CLOSE_PART: u32 = 4;
+const MAX_CLOSE_TIME: Duration = Duration::from_secs(5);
 
 impl Running {
     /// Where this machine reaches it: `http://127.0.0.1:8080`, or `https://` where TLS is spoken, without a slash at the end, whatever the public base.
@@ -71,36 +76,35 @@ impl Running {
         self.boxes().find(|app| app.name() == name).cloned()
     }
 
-    /// Reads the files of the certificate and its key again, and shows what they hold to those who connect from now on.
-    /// Does nothing where plain HTTP is spoken.
+    /// Takes what may change while it runs from a configuration that was read again: the tokens that are accepted, what
+    /// they allow, and the certificate. Requests under way that read something lose it with their token; what else
+    /// the configuration says counts from the next start on.
     ///
     /// # Errors
     ///
-    /// [`CertificateError`] if what they hold can't be used; what was shown before is still shown.
-    pub fn reload_certificate(&self) -> Result<(), CertificateError> {
-        self.certificate
-            .as_ref()
-            .map_or(Ok(()), |certificate| certificate.read_again())
-    }
-
-    /// Takes these tokens from now on, in the place of those that were accepted. Requests under way are not looked at again.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Together`] if there would be none where there are some, or some where there are none: who may be
-    /// asked for a token is settled at the start.
-    pub fn replace_tokens(&self, tokens: Tokens) -> Result<(), ConfigError> {
-        if tokens.is_empty() == self.asks_for_tokens() {
-            let reason = if tokens.is_empty() {
-                "no tokens are set any more, and a service that asks for them does not stop doing so: restart it"
-            } else {
-                "tokens are set now, and a service that did not ask for any does not begin to: restart it"
-            };
-            return Err(ConfigError::Together {
-                reason: reason.to_owned(),
-            });
+    /// [`StartError`] if a start would refuse the configuration, or it switches tokens or HTTPS on or off, which takes a
+    /// start: then nothing has changed.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        self.declared.validate(config)?;
+        let refused = |reason: &str| {
+            let reason = format!("{reason}: restart the service for that");
+            StartError::from(ConfigError::Together { reason })
+        };
+        match (self.asks_for_tokens(), config.tokens.is_empty()) {
+            (true, true) => return Err(refused("no clients are set any more")),
+            (false, false) => return Err(refused("clients are set, and there were none")),
+            _ => {}
         }
-        self.state.tokens.replace(tokens);
+        let certificate = match (&self.certificate, &config.tls) {
+            (None, None) => None,
+            (Some(shown), Some(files)) => Some((shown, read_certificate(files)?)),
+            (Some(_), None) => return Err(refused("no certificate is set any more")),
+            (None, Some(_)) => return Err(refused("a certificate is set, and there was none")),
+        };
+        if let Some((shown, certified)) = certificate {
+            shown.show(certified);
+        }
+        self.state.tokens.replace(config.tokens.clone());
         Ok(())
     }
 
@@ -109,40 +113,49 @@ impl Running {
         !self.state.tokens.current().is_empty()
     }
 
-    /// Whether HTTPS is spoken.
-    pub(crate) const fn speaks_tls(&self) -> bool {
-        self.certificate.is_some()
-    }
-
     /// Stops: accepts no more connections, ends those who wait for news, finishes the requests under way, lets
-    /// followers end between two transactions, and closes the stores. Takes at most the configured time, and
-    /// then some for the stores.
+    /// followers end between two transactions, and closes the stores. Takes at most the configured time, of which a
+    /// part is for the stores.
     pub async fn shutdown(self) -> Stopped {
-        let deadline = Instant::now() + self.shutdown_timeout;
+        let end = Instant::now() + self.shutdown_timeout;
+        let cut = end - (self.shutdown_timeout / CLOSE_PART).min(MAX_CLOSE_TIME);
         self.state.stopping.cancel();
-        let drained = self.server.drain(self.shutdown_timeout).await;
-        let ended = timeout_at(deadline, self.tasks.wait()).await.is_ok();
+        let (drained, ended) =
+            tokio::join!(self.server.drain(cut), timeout_at(cut, self.tasks.wait()));
         self.killing.cancel();
-        self.tasks.wait().await;
-        for running in &self.state.boxes {
-            let name = running.app.name();
-            let closing = async {
-                running.writer.close().await;
-                running.writer.recorder().close().await
-            };
-            match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(name, %error, "the store did not close as it should");
-                }
-                Err(_) => tracing::warn!(name, "the store did not close in time"),
+        let ended = ended.is_ok() & timeout_at(end, self.tasks.wait()).await.is_ok();
+        let closing = self.state.boxes.iter().map(|running| close(running, end));
+        let closed = join_all(closing).await.into_iter().all(|closed| closed);
+        for (done, what) in [
+            (drained, "requests under way"),
+            (ended, "followers within a transaction"),
+            (closed, "stores that did not close"),
+        ] {
+            if !done {
+                tracing::warn!(timeout = ?self.shutdown_timeout, "the time to stop was up: {what} were cut off");
             }
         }
-        if drained && ended {
+        if drained && ended && closed {
             Stopped::Drained
         } else {
-            tracing::warn!(timeout = ?self.shutdown_timeout, "what was not finished in time was cut off");
             Stopped::CutOff
         }
+    }
+}
+
+/// Closes the store of a box, and says whether that was done in time.
+async fn close(running: &RunningBox, end: Instant) -> bool {
+    let name = running.app.name();
+    let closing = async {
+        running.writer.close().await;
+        running.writer.recorder().close().await
+    };
+    match timeout_at(end, closing).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(name, %error, "the store did not close as it should");
+            false
+        }
+        Err(_) => false,
     }
 }

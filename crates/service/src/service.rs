@@ -10,19 +10,20 @@ use boxes_http::OpenApiPart;
 use boxes_integrity::Sealer;
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::{GroupCommit, GroupCommitBounds};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::async_api::Channel;
 use crate::certificate::{ShownCertificate, acceptor};
 use crate::context::Parts;
+use crate::forwarded::TrustedProxies;
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
 use crate::observed_log::ObservedLog;
 use crate::plan::{Place, Plan, PlannedBox};
 use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
-use crate::server::Server;
+use crate::seats::Seats;
+use crate::server::{Server, Socket};
 use crate::state::{RunningBox, RunningFollower, State, StoreProbe};
 use crate::subject_keys::{self, KeyStores};
 use crate::tokens::AcceptedTokens;
@@ -38,8 +39,8 @@ pub struct Service;
 impl Service {
     /// Starts the boxes that `config` asks for, out of those that are declared.
     ///
-    /// First everything is checked that can be without touching anything; then the stores are opened, the
-    /// address is bound, the followers begin, and requests are taken. What fails undoes what came before it.
+    /// First everything is checked that can be without touching anything; then the address is taken, the stores are opened,
+    /// the followers begin, and the service listens: whoever connects is answered. What fails undoes what came before it.
     /// A followed box that can't be reached is no failure: its follower waits for it.
     ///
     /// Telemetry is not set up: see [`init_telemetry`](crate::init_telemetry).
@@ -51,20 +52,17 @@ impl Service {
         contexts: impl IntoIterator<Item = BoundedContext>,
         config: Config,
     ) -> Result<Running, StartError> {
-        let plan = Plan::new(contexts, &config)?;
+        let Plan { boxes, declared } = Plan::new(contexts, &config)?;
         let certificate = config.tls.clone().map(ShownCertificate::read).transpose()?;
         let certificate = certificate.map(Arc::new);
         let tls = certificate.clone().map(acceptor).transpose()?;
-        let listener = TcpListener::bind(config.bind)
-            .await
-            .map_err(|source| StartError::Bind {
-                address: config.bind,
-                source,
-            })?;
-        let address = listener.local_addr().map_err(|source| StartError::Bind {
-            address: config.bind,
-            source,
-        })?;
+        for upstream in boxes.iter().flat_map(|planned| &planned.upstreams) {
+            if let Place::At { address, token } = &upstream.place {
+                logs::follow(&upstream.name, address, token.as_ref(), &config)?;
+            }
+        }
+        let socket = Socket::bind(config.bind)?;
+        let address = socket.address;
 
         let scheme = if tls.is_some() { "https" } else { "http" };
 
@@ -74,7 +72,7 @@ impl Service {
             key_stores: KeyStores::open(&config).await?,
             ..Started::default()
         };
-        for planned in plan.boxes {
+        for planned in boxes {
             started.open(planned, &config).await?;
         }
         for (app, upstreams, policies) in std::mem::take(&mut started.following) {
@@ -82,6 +80,7 @@ impl Service {
                 started.follow(&app, upstream, &policies, &config)?;
             }
         }
+        let seats = seats(&config);
         let (mut sealers, mut sealing) = (Vec::new(), Vec::new());
         for running in &started.boxes {
             for (sealer, status) in config.sealing.sealers(running)? {
@@ -95,6 +94,7 @@ impl Service {
             sealers: sealing,
             metrics,
             tokens: AcceptedTokens::new(config.tokens.clone()),
+            seats: Arc::clone(&seats),
             public_base: public_base(&config),
             stopping: stopping.clone(),
         });
@@ -118,8 +118,9 @@ impl Service {
         .await;
         tasks.close();
         Ok(Running {
-            server: Server::start(listener, router, tls, &config, stopping),
+            server: Server::start(socket.listen()?, router, tls, &config, seats, stopping),
             state,
+            declared,
             address,
             base_url: format!("{scheme}://{}", reachable(address)),
             certificate,
@@ -130,6 +131,16 @@ impl Service {
             _kill_on_drop: kill_on_drop,
         })
     }
+}
+
+/// The places for connections.
+fn seats(config: &Config) -> Arc<Seats> {
+    let half = config.max_connections.div_ceil(2);
+    Seats::new(
+        config.max_connections,
+        config.max_connections_per_address.unwrap_or(half),
+        TrustedProxies::new(&config.trusted_proxies),
+    )
 }
 
 /// What can be asked of each box.
@@ -182,6 +193,7 @@ pub(crate) async fn router_of(context: BoundedContext, config: &Config) -> axum:
         sealers: Vec::new(),
         metrics: Metrics::new(),
         tokens: AcceptedTokens::new(config.tokens.clone()),
+        seats: seats(config),
         public_base: public_base(config),
         stopping: stopping.clone(),
     });

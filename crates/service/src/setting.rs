@@ -269,7 +269,12 @@ settings! {
     MAX_CONNECTIONS {
         key: Some("max_connections"), flag: Some("max-connections"), variable: "BOXES_MAX_CONNECTIONS", value: "CONNECTIONS", shape: Shape::One,
         default: "8192",
-        help: "Connections served at a time, 1 to 1000000; more wait to be accepted",
+        help: "Connections served at a time, 1 to 1000000. Beyond that, only health checks are answered; other requests are told to come back (503)",
+    }
+    MAX_CONNECTIONS_PER_ADDRESS {
+        key: Some("max_connections_per_address"), flag: Some("max-connections-per-address"), variable: "BOXES_MAX_CONNECTIONS_PER_ADDRESS", value: "CONNECTIONS", shape: Shape::One,
+        default: "half of --max-connections",
+        help: "The part of them that one address may have, 1 to 1000000; in IPv6 one network of 64 bits. Addresses of --trusted-proxies have no such limit",
     }
     RATE_LIMIT {
         key: Some("rate_limit"), flag: Some("rate-limit"), variable: "BOXES_RATE_LIMIT", value: "REQUESTS", shape: Shape::One,

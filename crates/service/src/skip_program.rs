@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::followed_log::FollowedLog;
 use crate::store_options::{StoreArguments, StoreOptions, refused};
-use crate::{BoundedContext, Result};
+use crate::{BoundedContext, Result, print_line};
 
 /// What the command line of `skip` says.
 pub type SkipOptions = StoreOptions<SkipArguments>;
@@ -43,7 +43,7 @@ pub(crate) async fn skip(contexts: &[BoundedContext], options: &SkipOptions) -> 
         return Err(refused(format!("the box `{name}` has no store yet")));
     }
     let followed = FollowedLog::open(contexts, &of_box, follower).await?;
-    let recorder = of_box.open().await?;
+    let recorder = of_box.open_existing().await?;
     let recorded = recorder.tracking(follower).await?;
     let next = recorded.map_or(0, |position| position.id).saturating_add(1);
     if *id != next {
@@ -80,8 +80,8 @@ pub(crate) async fn skip(contexts: &[BoundedContext], options: &SkipOptions) -> 
         outcome?;
     }
     recorder.close().await?;
-    println!(
+    print_line(format_args!(
         "the box `{name}` continues in `{follower}` after notification {id}, which is skipped"
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -64,3 +64,24 @@ pub enum StartError {
         source: io::Error,
     },
 }
+
+impl StartError {
+    /// Whether the program, its configuration or its files have to be changed: to start it again as it is would fail again.
+    #[must_use]
+    pub fn is_of_configuration(&self) -> bool {
+        match self {
+            Self::Declaration { .. }
+            | Self::Config(_)
+            | Self::Certificate(_)
+            | Self::Folder { .. }
+            | Self::Upstream { .. } => true,
+            // Another history, page size or schema than expected, or no permission to change that.
+            Self::Store { source, .. } => matches!(
+                source,
+                RecorderError::Mismatch { .. } | RecorderError::Broken { .. }
+            ),
+            // Somebody else may give the address up.
+            Self::Bind { .. } => false,
+        }
+    }
+}

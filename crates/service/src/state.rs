@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::observed_log::ObservedLog;
+use crate::seats::Seats;
 use crate::tokens::AcceptedTokens;
 use crate::topics::LogTopics;
 
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) sealers: Vec<RunningSealer>,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: AcceptedTokens,
+    /// The places for connections.
+    pub(crate) seats: Arc<Seats>,
     /// What addresses in answers begin with, without a slash at the end; empty makes them paths.
     pub(crate) public_base: String,
     /// Cancelled when the service has been told to stop.

@@ -1,6 +1,6 @@
 //! What tells a program to stop.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 /// Being told to stop: by ctrl-c, or by SIGTERM where there is such a thing.
 ///
@@ -55,8 +55,15 @@ pub(crate) struct HangupSignal {
 }
 
 impl HangupSignal {
-    /// Begins to listen: from now on, the signal does not end the process.
-    pub(crate) fn listen() -> io::Result<Self> {
+    /// Begins to listen, unless the program runs in a terminal: from now on, the signal does not end the process.
+    pub(crate) fn listen_outside_terminals() -> io::Result<Option<Self>> {
+        if io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        Self::listen().map(Some)
+    }
+
+    fn listen() -> io::Result<Self> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};

@@ -7,6 +7,7 @@ use boxes_recorder::Recorder;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::program::environment;
+use crate::suggestion::did_you_mean;
 use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store};
 
 /// The settings that say where a box keeps its events; the others mean nothing to a command that only works on these.
@@ -59,7 +60,8 @@ impl<A> StoreOptions<A> {
         let names: Vec<&str> = contexts.iter().map(BoundedContext::name).collect();
         if !names.contains(&name.as_str()) {
             return Err(refused(format!(
-                "there is no box `{name}`; this program has: {}",
+                "there is no box `{name}`{}; this program has: {}",
+                did_you_mean(&name, names.iter().copied()),
                 names.join(", ")
             )));
         }
@@ -96,6 +98,17 @@ impl StoreOfBox {
                 .map_err(|error| refused(error.to_string())),
             None => Ok(mapper),
         }
+    }
+
+    /// Opens the store, which has to be there.
+    pub(crate) async fn open_existing(&self) -> Result<Arc<dyn Recorder>> {
+        if self.is_there() {
+            return self.open().await;
+        }
+        Err(refused(format!(
+            "the box `{}` has no events at {}: say where with --data or --store",
+            self.name, self.store
+        )))
     }
 
     /// Opens the store; one that is not there is made.

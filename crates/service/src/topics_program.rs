@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::program::Result;
+use crate::suggestion::did_you_mean;
 use crate::{BoundedContext, ConfigError};
 
 /// What `topics` can be told.
@@ -29,7 +30,8 @@ pub(crate) fn print_topics(contexts: &[BoundedContext], options: &TopicsOptions)
         .find(|name| !names.contains(&name.as_str()))
     {
         let reason = format!(
-            "there is no box `{unknown}`; this program has {}",
+            "there is no box `{unknown}`{}; this program has {}",
+            did_you_mean(unknown, names.iter().copied()),
             names.join(", ")
         );
         return Err(ConfigError::Together { reason }.into());

@@ -18,7 +18,7 @@ use crate::progress_bar::progress_bar;
 use crate::remote_seals::RemoteSeals;
 use crate::state::PublishedLog;
 use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions, refused};
-use crate::{BoundedContext, Result, UpstreamAddress, logs};
+use crate::{BoundedContext, Result, UpstreamAddress, logs, print_line};
 
 /// What the command line of `verify` says.
 pub type VerifyOptions = StoreOptions<VerifyArguments>;
@@ -148,9 +148,9 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
     });
     let report = report.await?;
     bar.finish_and_clear();
-    print!("{}", text(&report, &verification));
+    print_line(text(&report, &verification).trim_end())?;
     if let Some(ids) = &ids {
-        println!("{ids}");
+        print_line(format_args!("{ids}"))?;
     }
     if let Some(finding) = &report.finding {
         eprintln!("error: {finding}");

@@ -255,7 +255,11 @@ async fn a_token_that_is_revoked_loses_its_streams_and_its_waits_and_no_other_do
             .fold(Tokens::default(), |tokens, given| {
                 tokens.with(given.0, given.1.parse().unwrap(), token(given.2))
             });
-        running.replace_tokens(without).unwrap();
+        let config = Config {
+            tokens: without,
+            ..config()
+        };
+        running.reload(&config).unwrap();
         while revoked.chunk().await.unwrap().is_some() {}
         write_notes(&running, 1, 1).await;
     };
@@ -291,9 +295,14 @@ async fn readiness_is_told_in_detail_only_to_those_who_may_see_the_figures() {
 #[tokio::test]
 async fn a_scope_of_a_box_that_the_program_does_not_have_is_refused() {
     let tokens = Tokens::default().with("reader", "read:note".parse().unwrap(), token(NEW));
-    let refused = try_start(Config { tokens, ..config() }).await.unwrap_err();
+    let wrong = Config { tokens, ..config() };
+    let refused = try_start(wrong.clone()).await.unwrap_err();
+    let running = start(with_tokens()).await;
+    let reloading = running.reload(&wrong).unwrap_err();
+    assert_eq!(reloading.to_string(), refused.to_string());
+    assert_eq!(get_with(&running, OF_NOTES[0], OLD).await.status(), 200);
     assert_eq!(
         refused.to_string(),
-        "--scopes of `reader` names `note`; this program has notes, notes/short, copies"
+        "the scopes of the client `reader` name `note` (did you mean `notes`?); this program has notes, notes/short, copies"
     );
 }

@@ -365,12 +365,73 @@ async fn a_client_that_does_not_read_loses_its_connection_and_makes_room_for_oth
         write_notes(&running, 20, 1024 * 1024).await;
         let mut slow = send_and_read_nothing(&running, path).await;
         // There is room for one connection: who gets an answer has it.
-        let answer = get_without(&running, "/healthz").await;
-        assert_eq!(answer.status(), 200, "{path}");
+        let has_room = || async { get_without(&running, "/notes/count").await.status() == 200 };
+        eventually("the slow client is cut off", has_room).await;
         let mut read = Vec::new();
         let cut_off = slow.read_to_end(&mut read).await;
         assert!(cut_off.is_err() && read.len() < 20 * 1024 * 1024, "{path}");
         assert_eq!(running.shutdown().await, Stopped::Drained);
+    }
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_keep_health_checks_waiting_nor_others_for_long() {
+    let running = start(Config {
+        max_connections: 4,
+        max_connections_per_address: Some(4),
+        ..config()
+    })
+    .await;
+    let silent = async || TcpStream::connect(running.address()).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(silent().await);
+    }
+    let is_full = || async { get_without(&running, PAGE).await.status() == 503 };
+    eventually("all places are taken", is_full).await;
+    let refused = get_without(&running, PAGE).await;
+    assert_eq!(header(&refused, "retry-after"), "1");
+    assert_eq!(
+        problem(refused).await["type"],
+        "/problems/too-many-connections"
+    );
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get_without(&running, path).await.status(), 200, "{path}");
+    }
+    // They lose their places by themselves, long before an idle connection does that has been of use.
+    let has_room = || async { get_without(&running, PAGE).await.status() == 200 };
+    eventually("there is room again", has_room).await;
+    for mut silent in held {
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    }
+    let figures = get_without(&running, "/metrics")
+        .await
+        .text()
+        .await
+        .unwrap();
+    for part in [
+        "\nboxes_connections_max 4\n",
+        "\nboxes_connections_turned_away_total ",
+    ] {
+        assert!(figures.contains(part), "{part}: {figures}");
+    }
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_connections_unless_it_is_a_proxy() {
+    for (trusted_proxies, status) in [(vec![], 503), (vec!["127.0.0.0/8".parse().unwrap()], 200)] {
+        let running = start(Config {
+            max_connections: 5,
+            trusted_proxies,
+            ..config()
+        })
+        .await;
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(TcpStream::connect(running.address()).await.unwrap());
+        }
+        // Connections are accepted in their order.
+        assert_eq!(get_without(&running, PAGE).await.status(), status);
     }
 }
 

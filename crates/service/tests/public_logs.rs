@@ -325,6 +325,6 @@ async fn what_can_not_be_published_or_followed_is_refused_at_the_start() {
     }
     let declared = [orders(), clerks("orders/sales")];
     let refused = Service::start(declared, config()).await.unwrap_err();
-    let expected = "`clerks` follows `orders/sales`, which its box does not publish; the logs here are orders, clerks";
+    let expected = "`clerks` follows `orders/sales`, which its box does not publish (did you mean `orders`?); the logs here are orders, clerks";
     assert!(refused.to_string().contains(expected), "{refused}");
 }

@@ -26,6 +26,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -451,6 +452,114 @@ async fn a_follower_that_is_held_up_is_told_with_its_error_and_the_service_stays
 }
 
 #[tokio::test]
+async fn a_request_that_took_too_long_says_whose_fault_it_was() {
+    let running = start(Config {
+        request_timeout: Duration::from_millis(100),
+        ..config()
+    })
+    .await;
+    let slow = request(&running, Method::GET, "/bells/slow?milliseconds=60000");
+    let slow = slow.send().await.unwrap();
+    assert_eq!(slow.status(), 504);
+    // A client that obeyed would do it twice.
+    assert!(!slow.headers().contains_key("retry-after"));
+    let slow: Value = serde_json::from_slice(&slow.bytes().await.unwrap()).unwrap();
+    let detail = slow["detail"].as_str().unwrap();
+    assert!(detail.contains("may be recorded"), "{detail}");
+
+    let mut stream = TcpStream::connect(running.address()).await.unwrap();
+    let head = "POST /bells/bells HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(
+        answer.contains("connection: close") && answer.contains("slow-body"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_id_of_a_client_is_taken_over_if_it_is_short_and_plain() {
+    let running = start(config()).await;
+    let answered = async |ids: &[&str]| {
+        let asked = request(&running, Method::GET, "/bells/teapot");
+        let asked = ids
+            .iter()
+            .fold(asked, |asked, id| asked.header("x-request-id", *id));
+        let answer = asked.send().await.unwrap();
+        answer.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(answered(&["req-1.a_b:c/d"]).await, "req-1.a_b:c/d");
+    let long = "x".repeat(129);
+    for ids in [
+        &[&*long][..],
+        &["a b"],
+        &["\"quoted\""],
+        &["one", "two"],
+        &[""],
+    ] {
+        let id = answered(ids).await;
+        assert!(id.parse::<uuid::Uuid>().is_ok(), "{ids:?}: {id}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_an_object_and_no_array() {
+    let running = start(config()).await;
+    let post = async |body: String| {
+        let asked = request(&running, Method::POST, "/bells/bells");
+        let asked = asked.header("content-type", "application/json").body(body);
+        asked.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post(format!("[\"{}\"]", bell())).await, 422);
+    assert_eq!(post(format!("{{\"id\":\"{}\"}}", bell())).await, 201);
+}
+
+#[tokio::test]
+async fn a_request_that_is_half_sent_does_not_take_the_time_that_others_have_to_finish() {
+    let running = start(Config {
+        shutdown_timeout: Duration::from_secs(600),
+        ..config()
+    })
+    .await;
+    let send = async |head: &str| {
+        let mut stream = TcpStream::connect(running.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let half_sent = [
+        "GET /bells/not",
+        "POST /bells/bells HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+        "",
+    ];
+    let mut held = Vec::new();
+    for head in half_sent {
+        held.push(send(head).await);
+    }
+    // One that is worked on is finished.
+    let mut slow =
+        send("GET /bells/slow?milliseconds=2000 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    eventually("both requests are under way", || async {
+        let figures = request(&running, Method::GET, "/metrics")
+            .send()
+            .await
+            .unwrap();
+        let figures = figures.text().await.unwrap();
+        figures.contains("\nboxes_http_requests_under_way 3\n")
+    })
+    .await;
+    let stopped = tokio::time::timeout(DEADLINE, running.shutdown()).await;
+    assert_eq!(stopped.unwrap(), Stopped::Drained);
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+}
+
+#[tokio::test]
 async fn every_error_that_a_client_can_get_is_a_problem_document() {
     let running = start(Config {
         max_body: 1024,
@@ -541,7 +650,7 @@ async fn every_error_that_a_client_can_get_is_a_problem_document() {
         (get("/bells/panic"), 500, "internal", "log"),
         (
             get("/bells/slow?milliseconds=60000"),
-            503,
+            504,
             "timed-out",
             "0.1 s",
         ),
