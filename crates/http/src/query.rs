@@ -6,6 +6,9 @@ use url::form_urlencoded;
 
 use crate::{Problem, ProblemKind};
 
+/// A name and its value.
+pub(crate) type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The parameters of a query, decoded, if the resource has all of them.
 ///
 /// What a resource does not have is refused and not passed over: to a cache each query is another address, and one that
@@ -17,7 +20,7 @@ use crate::{Problem, ProblemKind};
 pub(crate) fn parameters<'a>(
     query: Option<&'a str>,
     known: &[&str],
-) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Problem> {
+) -> Result<Vec<Parameter<'a>>, Problem> {
     let query = query.unwrap_or_default();
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
     let all_known = pairs.iter().all(|(name, _)| known.contains(&&**name));

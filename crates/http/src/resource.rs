@@ -289,7 +289,6 @@ fn last_segment(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, segment)| segment)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn malformed(error: SectionIdError) -> Problem {
     log_problem::to_problem(&error.into())
 }
