@@ -325,9 +325,9 @@ fn settings_stand_before_and_after_a_command() {
     let data = TempDir::new().unwrap();
     let data = data.path().to_str().unwrap();
     for arguments in [
-        &["--data", data, "new-epoch", "orders"][..],
-        &["new-epoch", "--data", data, "orders"],
-        &["--data", "/nowhere", "new-epoch", "orders", "--data", data],
+        &["--data", data, "garbage", "orders"][..],
+        &["garbage", "--data", data, "orders"],
+        &["--data", "/nowhere", "garbage", "orders", "--data", data],
         &["--data", data, "--page-size", "7", "topics"],
     ] {
         let output = run(arguments, &[]);
