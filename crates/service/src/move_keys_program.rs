@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::key_store_options::KeyStoreOptions;
 use crate::store_options::{StoreArguments, refused};
-use crate::{BoundedContext, Result};
+use crate::{BoundedContext, Result, print_line};
 
 /// What the command line of `move-keys` says.
 pub type MoveKeysOptions = KeyStoreOptions<MoveKeysArguments>;
@@ -34,9 +34,9 @@ pub(crate) async fn move_keys(contexts: &[BoundedContext], options: &MoveKeysOpt
         n_keys,
         n_forgotten,
     } = stores.keys.move_here().await?;
-    println!(
+    print_line(format_args!(
         "Moved {n_keys} keys of subjects and {n_forgotten} marks of forgotten ones to {shared}. Looked in {}.",
         stores.looked_in.join(", ")
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
