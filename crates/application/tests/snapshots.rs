@@ -8,8 +8,11 @@ use boxes_application::{App, AppOptions, Error, SnapshotEvery, Snapshots};
 use boxes_domain::{Aggregate, Event, Id, Personal};
 use boxes_mapper::{Encryption, Keys, Mapper, Topics};
 use boxes_recorder::{
-    DEFAULT_PAGE_SIZE, Entry, GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder,
+    Append, Appended, DEFAULT_PAGE_SIZE, Entry, GroupCommit, GroupCommitBounds, KeyValueStore,
+    LogIdentity, MemoryRecorder, Notification, Position, Recorder, RecorderError, StoredEvent,
+    StreamRange,
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -106,7 +109,7 @@ fn memory() -> MemoryRecorder {
 }
 
 /// A replica that keeps nothing from before.
-async fn replica(recorder: &MemoryRecorder, snapshots: Snapshots, mapper: Mapper) -> App {
+async fn replica(recorder: &(impl Recorder + Clone), snapshots: Snapshots, mapper: Mapper) -> App {
     let mut topics = Topics::default();
     topics.register::<AccountEvent>().unwrap();
     let writer = GroupCommit::start(Arc::new(recorder.clone()), GroupCommitBounds::default());
@@ -354,4 +357,167 @@ async fn the_snapshot_of_what_was_deleted_goes_with_it_and_those_of_others_stay(
         app.take_snapshot(id()).await,
         Err(Error::Deleted { .. })
     ));
+}
+
+/// A store whose other users delete an aggregate just before its snapshot is written.
+#[derive(Debug, Clone)]
+struct Overtaken(MemoryRecorder);
+
+#[async_trait::async_trait]
+impl Recorder for Overtaken {
+    fn log(&self) -> &LogIdentity {
+        self.0.log()
+    }
+
+    async fn record(
+        &self,
+        batch: &[Append],
+    ) -> Result<Vec<Result<Appended, RecorderError>>, RecorderError> {
+        self.0.record(batch).await
+    }
+
+    async fn select_events(
+        &self,
+        originator_id: Uuid,
+        range: StreamRange,
+    ) -> Result<Vec<StoredEvent>, RecorderError> {
+        self.0.select_events(originator_id, range).await
+    }
+
+    async fn select_event(&self, event_id: Uuid) -> Result<Option<Notification>, RecorderError> {
+        self.0.select_event(event_id).await
+    }
+
+    async fn select_notifications(
+        &self,
+        first: u64,
+        limit: u64,
+    ) -> Result<Vec<Notification>, RecorderError> {
+        self.0.select_notifications(first, limit).await
+    }
+
+    async fn n_redacted(&self) -> Result<u64, RecorderError> {
+        self.0.n_redacted().await
+    }
+
+    async fn n_redacted_in(&self, first: u64, last: u64) -> Result<u64, RecorderError> {
+        self.0.n_redacted_in(first, last).await
+    }
+
+    async fn head(&self) -> Result<u64, RecorderError> {
+        self.0.head().await
+    }
+
+    async fn tracking(&self, follower: &str) -> Result<Option<Position>, RecorderError> {
+        self.0.tracking(follower).await
+    }
+
+    fn key_value_store(&self) -> Option<Arc<dyn KeyValueStore>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl Overtaken {
+    fn beside(&self) -> Arc<dyn KeyValueStore> {
+        self.0.key_value_store().unwrap()
+    }
+}
+
+#[async_trait::async_trait]
+impl KeyValueStore for Overtaken {
+    async fn get(&self, kind: &str, key: &[u8]) -> Result<Option<Bytes>, RecorderError> {
+        self.beside().get(kind, key).await
+    }
+
+    async fn put_if_absent(
+        &self,
+        kind: &str,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<bool, RecorderError> {
+        self.beside().put_if_absent(kind, key, value).await
+    }
+
+    async fn put(&self, kind: &str, key: &[u8], value: &[u8]) -> Result<(), RecorderError> {
+        if kind == "snapshot" {
+            let elsewhere = app(&self.0, SnapshotEvery::ON_DEMAND).await;
+            elsewhere.delete(id()).await.unwrap();
+        }
+        self.beside().put(kind, key, value).await
+    }
+
+    async fn replace(
+        &self,
+        kind: &str,
+        key: &[u8],
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<bool, RecorderError> {
+        self.beside().replace(kind, key, from, to).await
+    }
+
+    async fn delete(&self, kind: &str, key: &[u8]) -> Result<(), RecorderError> {
+        self.beside().delete(kind, key).await
+    }
+
+    async fn list(
+        &self,
+        kind: &str,
+        after: &[u8],
+        limit: u64,
+    ) -> Result<Vec<Entry>, RecorderError> {
+        self.beside().list(kind, after, limit).await
+    }
+
+    async fn list_keys(
+        &self,
+        kind: &str,
+        after: &[u8],
+        limit: u64,
+    ) -> Result<Vec<Bytes>, RecorderError> {
+        self.beside().list_keys(kind, after, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_written_after_its_aggregate_was_deleted_does_not_stay() {
+    for every in [SnapshotEvery::events(10), SnapshotEvery::ON_DEMAND] {
+        let recorder = memory();
+        open(&app(&recorder, SnapshotEvery::ON_DEMAND).await).await;
+        let overtaken = Overtaken(recorder.clone());
+        let late = replica(&overtaken, of_accounts(every), Mapper::default()).await;
+        deposit(&late, 9).await;
+        let taken = late.take_snapshot(id()).await;
+        assert!(matches!(taken, Err(Error::Deleted { .. })), "{taken:?}");
+        assert_eq!(entries(&recorder).await, []);
+    }
+}
+
+/// A crash between a deletion and the erasure of its snapshots, or between a snapshot and the second look.
+#[tokio::test]
+async fn what_a_crash_left_of_the_snapshots_of_deleted_aggregates_is_erased_at_the_start() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    let owner = Personal::of(OWNER, "Ann".to_owned());
+    let names: Vec<_> = (0..205).map(|n| format!("account {n}")).collect();
+    for name in &names {
+        let opened = AccountEvent::Opened {
+            owner: owner.clone(),
+        };
+        let id = Id::<Account>::named(name);
+        first.create(id, opened).await.unwrap();
+        first.take_snapshot(id).await.unwrap();
+    }
+    let beside = recorder.key_value_store().unwrap();
+    let kept = async || beside.list_keys("snapshot", b"", 999).await.unwrap();
+    assert_eq!(kept().await.len(), 205);
+    for name in names.iter().step_by(2) {
+        let deleted = recorder.delete_stream(Id::<Account>::named(name).uuid());
+        deleted.await.unwrap();
+    }
+    let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    second.finish_all().await.unwrap();
+    assert_eq!(kept().await.len(), 102);
+    let last = Id::<Account>::named(&names[203]);
+    assert_eq!(second.get(last).await.unwrap().n_applied, 0);
 }
