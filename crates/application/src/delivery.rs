@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::after_commit::{AfterCommit, DELIVERING};
-use crate::{Follower, FollowerError};
+use crate::{Follower, FollowerError, FollowerStatus};
 
 /// How often all followers are asked in turn before a cycle of boxes is taken for one that never ends.
 const MAX_ROUNDS: u32 = 10_000;
+
+/// How long a command waits for its turn while the delivery at work neither records nor fails anything. It may be waiting
+/// for this very command.
+const MAX_STANDSTILL: Duration = Duration::from_secs(5);
 
 /// Delivers in this process, synchronously and always in the same order: when a command returns, all that it
 /// caused in other boxes has happened.
@@ -21,9 +25,15 @@ const MAX_ROUNDS: u32 = 10_000;
 /// A follower that fails is tried again with the next command, once it has failed as often in a row as its options
 /// allow; until then [`Follower::status`] says what is in its way. The others continue. The command that caused it is
 /// committed and does not fail.
+///
+/// What a policy commands on its own `App` is recorded with its notification. A policy that commands a box in another way, in
+/// a task that it spawns or over HTTP, should not wait for the answer: that command would wait for its turn, and its turn for
+/// the policy. It is answered after 5 s in which the delivery makes no progress, with a warning in the log, and delivered
+/// when the policy has returned.
 #[derive(Debug)]
 pub struct SynchronousDelivery {
     followers: Mutex<Vec<Follower>>,
+    statuses: Vec<watch::Receiver<FollowerStatus>>,
 }
 
 impl SynchronousDelivery {
@@ -31,6 +41,7 @@ impl SynchronousDelivery {
     #[must_use]
     pub fn new(followers: Vec<Follower>) -> Self {
         Self {
+            statuses: followers.iter().map(Follower::status).collect(),
             followers: Mutex::new(followers),
         }
     }
@@ -46,6 +57,30 @@ impl SynchronousDelivery {
         }
         let mut followers = self.followers.lock().await;
         DELIVERING.scope((), settle_all(&mut followers)).await
+    }
+
+    /// The followers, when it is this caller's turn; `None` if the delivery at work makes no progress. It delivers what was
+    /// committed until then before it ends.
+    async fn turn(&self) -> Option<MutexGuard<'_, Vec<Follower>>> {
+        // One place in the queue, however long it takes.
+        let mut turn = std::pin::pin!(self.followers.lock());
+        loop {
+            let before = self.progress();
+            match tokio::time::timeout(MAX_STANDSTILL, &mut turn).await {
+                Ok(followers) => return Some(followers),
+                Err(_) if self.progress() == before => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// What is different once a follower has recorded a step, or failed.
+    fn progress(&self) -> Vec<(u64, u64)> {
+        let progress = |status: &watch::Receiver<FollowerStatus>| {
+            let status = status.borrow();
+            (status.position, status.n_failures)
+        };
+        self.statuses.iter().map(progress).collect()
     }
 
     /// Settles every `interval`, until it is cancelled: so a follower that was held up continues when the cause is
@@ -67,9 +102,15 @@ async fn settle_all(followers: &mut [Follower]) -> Result<(), FollowerError> {
     for _ in 0..MAX_ROUNDS {
         let mut n_handled = 0;
         for follower in followers.iter_mut() {
+            let before = follower.status().borrow().position;
             match follower.catch_up().await {
                 Ok(n) => n_handled += n,
-                Err(error) => first_error = first_error.or(Some(error)),
+                Err(error) => {
+                    first_error = first_error.or(Some(error));
+                    // What it recorded before it failed is news for others.
+                    let position = follower.status().borrow().position;
+                    n_handled += position.saturating_sub(before);
+                }
             }
         }
         if n_handled == 0 {
@@ -84,8 +125,18 @@ async fn settle_all(followers: &mut [Follower]) -> Result<(), FollowerError> {
 #[async_trait]
 impl AfterCommit for SynchronousDelivery {
     async fn committed(&self) {
+        if DELIVERING.try_with(|()| ()).is_ok() {
+            return;
+        }
+        let Some(mut followers) = self.turn().await else {
+            tracing::warn!(
+                "a command is answered before what it caused has happened: delivery makes no progress, perhaps because a policy waits for this command"
+            );
+            return;
+        };
+        let settled = DELIVERING.scope((), settle_all(&mut followers)).await;
         // The follower that failed has said so already, where it happened.
-        if let Err(error @ FollowerError::Endless { .. }) = self.settle().await {
+        if let Err(error @ FollowerError::Endless { .. }) = settled {
             tracing::error!(%error, "delivery was given up");
         }
     }

@@ -260,6 +260,42 @@ async fn an_instance_that_slept_through_a_part_of_its_step_does_not_repeat_it() 
 }
 
 #[tokio::test]
+async fn a_policy_that_runs_into_what_another_instance_did_at_its_notification_has_not_failed() {
+    let store = recorder("echo", 2);
+    let (app, other) = (app_on(&store).await, app_on(&store).await);
+    let source = source_with(3).await;
+    let once = |n: Notification<Tick>, app: App| async move {
+        let Tick::Ticked { n } = n.event else {
+            return Ok(());
+        };
+        let id = Id::<Echoes>::named(&n.to_string());
+        if !app.history(id).take(1).await?.is_empty() {
+            return failed();
+        }
+        app.create(id, Echo::Echoed { n }).await?;
+        Ok(())
+    };
+    let of_other = source.clone();
+    let n_runs = Arc::new(AtomicU32::new(0));
+    let policies = following(move |n: Notification<Tick>, app| {
+        let (other, source) = (other.clone(), of_other.clone());
+        let is_first = n_runs.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                let mut other = follower(&other, &source, &following(once));
+                other.catch_up().await.unwrap();
+            }
+            once(n, app).await
+        }
+    });
+    let mut follower = follower(&app, &source, &policies);
+    follower.catch_up().await.unwrap();
+    let status = follower.status().borrow().clone();
+    assert_eq!((status.position, status.n_failures), (3, 0));
+    assert_eq!(store.head().await.unwrap(), 3);
+}
+
+#[tokio::test]
 async fn a_follower_that_is_dropped_in_the_middle_of_a_step_takes_that_step_again() {
     let source = source_with(7).await;
     let app = app_on(&recorder("echo", 2)).await;
@@ -680,6 +716,66 @@ async fn a_command_that_is_dropped_while_it_is_delivered_is_delivered_to_the_end
     }
     gate.add_permits(1);
     until(async || echoes(&app).await == [1]).await;
+}
+
+fn delivering(followers: Vec<Follower>, to: &[&App]) -> Arc<SynchronousDelivery> {
+    let delivery = Arc::new(SynchronousDelivery::new(followers));
+    for app in to {
+        let after_commit: std::sync::Weak<dyn AfterCommit> =
+            Arc::<SynchronousDelivery>::downgrade(&delivery);
+        app.set_after_commit(after_commit);
+    }
+    delivery
+}
+
+/// Over HTTP to its own process it is the same.
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_waits_for_a_command_of_another_task_holds_up_nothing_for_ever() {
+    let source = source_with(0).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let commanding = source.clone();
+    let policies = following(move |n: Notification<Tick>, app: App| {
+        let source = commanding.clone();
+        async move {
+            if n.event == (Tick::Ticked { n: 1 }) {
+                tokio::spawn(async move { tick(&source, 2).await })
+                    .await
+                    .unwrap();
+            }
+            echo(n, app).await
+        }
+    });
+    let _delivery = delivering(vec![follower(&app, &source, &policies)], &[&source, &app]);
+    let commanded = tokio::time::timeout(PATIENCE, tick(&source, 1)).await;
+    assert!(commanded.is_ok(), "the process stands still");
+    // Also what the command of the other task caused.
+    assert_eq!(echoes(&app).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_a_follower_recorded_before_it_failed_is_delivered_to_those_who_follow_its_box() {
+    let source = source_with(3).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let copy = app_on(&recorder("copy", 3)).await;
+    let mut copying = Policies::default();
+    copying.follow("echo", |n: Notification<Echo>, app: App| async move {
+        let Echo::Echoed { n } = n.event;
+        app.upsert(Id::<Echoes>::named(ECHOES), |_: &Echoes| Echo::Echoed { n })
+            .await?;
+        Ok(())
+    });
+    let log = Arc::new(app.notification_log());
+    let first = Follower::new(copy.clone(), "echo", &copying, log, options());
+    let failing = following(|n: Notification<Tick>, app| async move {
+        match n.id {
+            3 => failed(),
+            _ => echo(n, app).await,
+        }
+    });
+    let second = follower(&app, &source, &failing);
+    let delivery = SynchronousDelivery::new(vec![first, second]);
+    delivery.settle().await.unwrap_err();
+    assert_eq!(echoes(&copy).await, [1, 2]);
 }
 
 /// Waits until it is so, or fails.
