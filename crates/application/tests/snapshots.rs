@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use boxes_application::{App, AppOptions, Error, SnapshotEvery, Snapshots};
+use boxes_application::{App, AppOptions, Error, SnapshotEvery, Snapshots, StoredSubjectKeys};
 use boxes_domain::{Aggregate, Event, Id, Personal};
 use boxes_mapper::{Encryption, Keys, Mapper, Topics};
 use boxes_recorder::{
@@ -262,6 +262,12 @@ async fn one_that_includes_what_was_never_recorded_is_left_out_of_account() {
     let restored = app(&earlier, SnapshotEvery::ON_DEMAND).await;
     open(&restored).await;
     let beside = earlier.key_value_store().unwrap();
+    // With the keys of its owner, or else it could not be understood.
+    let keys = |recorder: &MemoryRecorder| {
+        let beside = recorder.key_value_store().unwrap();
+        StoredSubjectKeys::new(beside)
+    };
+    keys(&recorder).copy_into(&keys(&earlier)).await.unwrap();
     beside
         .put("snapshot", &entry.key, &entry.value)
         .await
