@@ -58,10 +58,11 @@ impl<E: Event> Notification<E> {
 
 /// The policies of a box: for each box that it follows, what it does when something happened there.
 ///
-/// A policy is an async function of a [`Notification`] and an [`App`]. What it commands on that app is
-/// recorded together with the position of the notification, or not at all; so it is done once, however often
-/// the notification is read. It may be run again when others changed the same aggregates meanwhile: what it
-/// does outside the app (send a mail) may happen more than once.
+/// A policy is an async function of a [`Notification`] and an [`App`]. Whatever it does with that app (commands, deletions,
+/// [forgetting](App::forget)) is recorded together with the position of the notification, or not at all, also if it panics;
+/// so it is done once, however often the notification is read. It sees what it did so far, and what the policies of earlier
+/// notifications did. It may be run again when others changed the same aggregates concurrently: what it does outside the
+/// app (send a mail) may happen more than once.
 ///
 /// A notification whose aggregate [was deleted](App::delete) before it was read has nothing to say any more: it is
 /// skipped, and the position goes on over it.

@@ -30,6 +30,7 @@ use boxes_recorder::{
     GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Recorder, RecorderError,
     StreamRange,
 };
+use boxes_recorder_sqlx::{OpenLog, PostgresRecorder, SqliteRecorder};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
@@ -152,6 +153,35 @@ proptest! {
     #[test]
     fn batches_are_not_visible_in_memory(trial in trial()) {
         run(async || shared(MemoryRecorder::new(identity("store", 20))), trial);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(16))]
+
+    #[test]
+    fn batches_are_not_visible_in_a_file(trial in trial()) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.sqlite");
+        let open = async || {
+            let recorder = SqliteRecorder::open(file.to_str().unwrap(), OpenLog::named("store"));
+            shared(recorder.await.unwrap())
+        };
+        run(open, trial);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(4))]
+
+    #[test]
+    fn batches_are_not_visible_in_a_database(trial in trial()) {
+        let url = boxes_testing::postgres_url();
+        let open = async || {
+            let recorder = PostgresRecorder::open(&url, OpenLog::named("store"));
+            shared(recorder.await.unwrap())
+        };
+        run(open, trial);
     }
 }
 
