@@ -66,7 +66,14 @@ impl Folder {
         self.command_from(&from, data, more)
     }
 
+    /// The box `orders` has no dogs.
     fn command_from(&self, from: &str, data: &str, more: &[&str]) -> Command {
+        let mut command = self.strict_command_from(from, data, more);
+        command.arg("--any-topic");
+        command
+    }
+
+    fn strict_command_from(&self, from: &str, data: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop-under-test"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BOXES_")) {
             command.env_remove(name);
@@ -251,6 +258,54 @@ fn an_import_that_is_run_again_brings_what_is_new_and_nothing_twice() {
             .imported(&[])
             .contains("9 events of 3 aggregates are in the box; this run recorded 3")
     );
+}
+
+#[tokio::test]
+async fn an_import_is_run_again_after_an_aggregate_was_deleted() {
+    let folder = Folder::new(2, 2, &[]);
+    folder.imported(&[]);
+    let dog = folder.notifications("data").await[0].event.originator_id;
+    let recorder = folder.recorder("data").await;
+    recorder.delete_stream(dog).await.unwrap();
+    recorder.close().await.unwrap();
+    assert!(folder.imported(&[]).contains("this run recorded 0 of them"));
+    folder.kennel(1, 2, &[]);
+    assert!(folder.imported(&[]).contains("this run recorded 3"));
+
+    // What is left of it is compared all the same.
+    folder.sql("update stored_events set originator_version = 9 where rowid = 1");
+    let error = folder.refused(&[]);
+    assert!(error.contains("the event with id 1 is not what"), "{error}");
+}
+
+#[test]
+fn topics_that_the_box_can_not_read_are_refused_before_anything_is_imported() {
+    let folder = Folder::new(1, 1, &[]);
+    let known = [
+        "--topic",
+        "kennel:Dog.Registered=orders.order.placed",
+        "--topic",
+        "kennel:Dog.TrickAdded=orders.order.shipped",
+    ];
+    let from = format!("sqlite:{}", folder.path("legacy.db").display());
+    let import = |topics: &[&str]| {
+        let mut command = folder.strict_command_from(&from, "data", topics);
+        command.output().unwrap()
+    };
+    for (topics, unknown) in [
+        (&[][..], "id 1 has the topic `kennel:Dog.Registered`"),
+        (&known[..2], "id 2 has the topic `kennel:Dog.TrickAdded`"),
+    ] {
+        let output = import(topics);
+        assert_eq!(output.status.code(), Some(1));
+        let error = text(&output.stderr);
+        assert!(
+            error.contains(unknown) && error.contains("--any-topic"),
+            "{error}"
+        );
+    }
+    let output = import(&known);
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]

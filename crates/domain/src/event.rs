@@ -17,6 +17,7 @@ use serde_json::Value;
 /// | `upcast(v1_to_v2)` | variant | functions that make state of an older version one of the next, see [`Upcast`] |
 /// | `alias = "old.topic"` | variant | an older topic that is still read; repeatable |
 /// | `discards` | variant | ends the aggregate: every command after it is refused |
+/// | `tolerant` | enum or variant | reads every version of another box's event, by the fields that it has, see [`EventType::is_tolerant`] |
 ///
 /// The stored state of an event is the content of its variant, without the variant's name:
 /// `Placed { customer: String }` is stored as `{"customer":"ALFKI"}`, a unit variant as `{}`.
@@ -136,6 +137,13 @@ pub struct EventType {
     pub upcasts: &'static [Upcast],
     /// Whether the aggregate ends with it.
     pub discards: bool,
+    /// Whether versions that no step leads from, newer ones as well, are read as they are: fields that the type does not have are
+    /// ignored, and only a field that it has and that is missing or of another type is an error.
+    ///
+    /// For a box that follows another and reads a few fields of its events: it does not stop when the upstream goes on to a new version
+    /// that has them still. It would not notice either if a field stayed and meant something else, so it is asked for with
+    /// `#[event(tolerant)]`. Not for a box's own events: an older program would drop what a newer one wrote.
+    pub is_tolerant: bool,
     /// The position of its variant in the enum, counted from 0.
     pub variant: u32,
 }
@@ -150,6 +158,7 @@ impl EventType {
             aliases: &[],
             upcasts: &[],
             discards: false,
+            is_tolerant: false,
             variant,
         }
     }
@@ -183,10 +192,22 @@ impl EventType {
         self
     }
 
+    /// The same, [tolerant](Self::is_tolerant).
+    #[must_use]
+    pub const fn tolerant(mut self) -> Self {
+        self.is_tolerant = true;
+        self
+    }
+
     /// The steps that make state of `version` one of the current version, none for the current one itself; `None` if
-    /// that version can't be read.
+    /// that version can't be read. A [tolerant](Self::is_tolerant) type reads every version.
     #[must_use]
     pub fn upcasts_from(&self, version: u32) -> Option<&'static [Upcast]> {
+        let steps = self.steps_from(version);
+        steps.or_else(|| self.is_tolerant.then_some(&[]))
+    }
+
+    fn steps_from(&self, version: u32) -> Option<&'static [Upcast]> {
         let n_steps = usize::try_from(self.version.checked_sub(version)?).ok()?;
         let skipped = self.upcasts.len().checked_sub(n_steps)?;
         self.upcasts.get(skipped..)
@@ -195,6 +216,9 @@ impl EventType {
     /// The oldest schema version that can be read.
     #[must_use]
     pub fn oldest_version(&self) -> u32 {
+        if self.is_tolerant {
+            return 1;
+        }
         let n_steps = u32::try_from(self.upcasts.len()).unwrap_or(u32::MAX);
         self.version.saturating_sub(n_steps)
     }
@@ -233,5 +257,13 @@ mod tests {
             [None, None, Some(2), Some(1), Some(0), None]
         );
         assert_eq!(upcast.oldest_version(), 2);
+
+        let tolerant = upcast.tolerant();
+        let n_steps = |version| tolerant.upcasts_from(version).map(<[Upcast]>::len);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(n_steps),
+            [Some(0), Some(2), Some(1), Some(0), Some(0)]
+        );
+        assert_eq!(tolerant.oldest_version(), 1);
     }
 }

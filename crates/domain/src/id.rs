@@ -51,6 +51,9 @@ impl<A: ?Sized> Id<A> {
     /// For things that already have a name, such as a product's number in another system. The kind of aggregate is not
     /// part of it: two kinds that use the same name get the same id, and only one of them can be created in a box. Use
     /// [`of_kind`](Self::of_kind) for new ids.
+    ///
+    /// It is a hash without a key: who sees the id and guesses the name, such as an e-mail address, knows that the guess is right, and
+    /// the id stays when a person is forgotten. For such names take `NamedIds` of the mapper, which has a key, or random ids.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self::new(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
@@ -60,7 +63,8 @@ impl<A: ?Sized> Id<A> {
     /// and always, and another kind gives another id.
     ///
     /// The kind is the [`KIND`](Event::KIND) of the aggregate's events, usually the topic on the enum. (UUID version 5,
-    /// in a namespace that is the UUID version 5 of the kind.)
+    /// in a namespace that is the UUID version 5 of the kind.) A name that can be guessed is confirmed by the id, as with
+    /// [`named`](Self::named).
     ///
     /// ```
     /// # use boxes_domain::{Aggregate, Event, Id};

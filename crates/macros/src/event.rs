@@ -18,6 +18,7 @@ struct Attributes {
     aliases: Vec<LitStr>,
     upcasts: Vec<Path>,
     discards: bool,
+    tolerant: bool,
     krate: Option<Path>,
 }
 
@@ -88,11 +89,13 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         let upcasts = &attributes.upcasts;
         let upcasts = (!upcasts.is_empty()).then(|| quote!(.with_upcasts(&[#(#upcasts),*])));
         let discards = attributes.discards.then(|| quote!(.discarding()));
+        let is_tolerant = on_enum.tolerant || attributes.tolerant;
+        let tolerant = is_tolerant.then(|| quote!(.tolerant()));
         types.push(
-            quote!(#krate::EventType::new(#topic, #number) #version #aliases #upcasts #discards),
+            quote!(#krate::EventType::new(#topic, #number) #version #aliases #upcasts #discards #tolerant),
         );
         let name = &variant.ident;
-        arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #upcasts #discards; TYPE }));
+        arms.push(quote!(Self::#name { .. } => { const TYPE: &#krate::EventType = &<#krate::EventType>::new(#topic, #number) #version #aliases #upcasts #discards #tolerant; TYPE }));
     }
     let name = &input.ident;
     let kind = on_enum.topic.iter();
@@ -193,11 +196,13 @@ fn parse(attributes: &[Attribute]) -> Result<Attributes> {
                 found.upcasts.extend(steps);
             } else if meta.path.is_ident("discards") {
                 found.discards = true;
+            } else if meta.path.is_ident("tolerant") {
+                found.tolerant = true;
             } else if meta.path.is_ident("crate") {
                 let path: LitStr = meta.value()?.parse()?;
                 found.krate = Some(path.parse()?);
             } else {
-                return Err(meta.error("unknown attribute: expected `topic`, `version`, `alias`, `upcast`, `discards` or `crate`"));
+                return Err(meta.error("unknown attribute: expected `topic`, `version`, `alias`, `upcast`, `discards`, `tolerant` or `crate`"));
             }
             Ok(())
         })?;

@@ -1,11 +1,14 @@
 //! Ids of events that follow from what they say.
 
-use boxes_domain::Event;
+use std::cell::Cell;
+use std::rc::Rc;
+
+use boxes_domain::{Event, Opened, PersonalSeal, Subject, sealed_by};
 use boxes_recorder::StoredEvent;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use crate::personal::{Parts, Whose, with_parts};
 use crate::state::to_json;
 use crate::transcoding::Format;
 use crate::{Mapper, MapperError};
@@ -45,11 +48,11 @@ impl Mapper {
     /// version, and its state as JSON, whatever format it is stored in. The same event that is decided twice, by two
     /// writers or in a second try, has the same id; time and cause don't count.
     ///
-    /// It is a UUID of version 8, of the first bits of a SHA-256. [`Personal`](boxes_domain::Personal) parts are left out,
-    /// because the id stays when they are forgotten.
+    /// It is a UUID of version 8, of the first bits of a SHA-256.
     ///
-    /// `None`, so that the event gets a new id, if this mapper was not told to, and for events that it encrypts: whoever
-    /// sees the id could confirm a guess at what they say.
+    /// `None`, so that the event gets a new id, if this mapper was not told to, and for events that are encrypted or have
+    /// [`Personal`](boxes_domain::Personal) parts: an id that follows from what is secret would confirm a guess at it, and stays when
+    /// it is forgotten; one that leaves it out would be the same for events that say different things.
     ///
     /// # Errors
     ///
@@ -64,18 +67,15 @@ impl Mapper {
         if !self.content_ids || self.encrypts(event_type.topic) {
             return Ok(None);
         }
-        let whose = Whose {
-            event_id: Uuid::nil(),
-            originator_id,
-            originator_version,
-            topic: event_type.topic.into(),
-        };
-        let state = with_parts(&Parts::PassedOn, whose, || {
-            to_json(event).map_err(|source| MapperError::Encode {
-                topic: event_type.topic,
-                source,
-            })
+        let parts = Rc::new(LeftOut::default());
+        let state = sealed_by(Rc::<LeftOut>::clone(&parts), || to_json(event));
+        let state = state.map_err(|source| MapperError::Encode {
+            topic: event_type.topic,
+            source,
         })?;
+        if parts.are_there.get() {
+            return Ok(None);
+        }
         Ok(Some(id_of(
             originator_id,
             originator_version,
@@ -86,7 +86,8 @@ impl Mapper {
     }
 
     /// Whether the id of a stored event [follows from what it says](Self::content_id); of one whose id is of that kind, a UUID of
-    /// version 8. It needs no type: JSON is hashed as it is stored, apart from personal parts.
+    /// version 8. It needs no type: JSON is hashed as it is stored, apart from personal parts: events that have them got such ids from
+    /// earlier versions of the kit.
     ///
     /// For those who verify events; it takes no notice of whether this mapper gives such ids.
     #[must_use]
@@ -116,6 +117,27 @@ impl Mapper {
         } else {
             StoredId::OfOther { expected }
         }
+    }
+}
+
+/// Leaves personal parts out, and notes that there are some.
+#[derive(Default)]
+struct LeftOut {
+    are_there: Cell<bool>,
+}
+
+impl PersonalSeal for LeftOut {
+    fn seal(&self, _: &Subject, _: &RawValue) -> Result<Option<String>, String> {
+        self.are_there.set(true);
+        Ok(None)
+    }
+
+    fn open(&self, _: &str) -> Result<Opened, String> {
+        Ok(Opened::Unread)
+    }
+
+    fn passes_on(&self) -> bool {
+        true
     }
 }
 
@@ -268,13 +290,32 @@ mod tests {
     }
 
     fn stored<E: Event>(mapper: &Mapper, event: &E) -> StoredEvent {
+        let event_id = mapper.content_id(event, ORDER, 3).unwrap().unwrap();
+        stored_as(event_id, mapper, event)
+    }
+
+    fn stored_as<E: Event>(event_id: Uuid, mapper: &Mapper, event: &E) -> StoredEvent {
         let envelope = Envelope {
-            event_id: mapper.content_id(event, ORDER, 3).unwrap().unwrap(),
+            event_id,
             originator_id: ORDER,
             originator_version: 3,
             ..Envelope::default()
         };
         mapper.to_stored(event, &envelope).unwrap()
+    }
+
+    #[test]
+    fn an_event_with_personal_parts_gets_a_new_id_and_one_without_does_not() {
+        let mapper = Mapper::default().with_content_ids();
+        let named = |name| CustomerEvent::Named {
+            name,
+            note: "new".to_owned(),
+            by: Personal::Forgotten,
+        };
+        let ann = named(Personal::of("ann", "Ann".to_owned()));
+        assert_eq!(mapper.content_id(&ann, ORDER, 3).unwrap(), None);
+        let nobody = named(Personal::Forgotten);
+        assert!(mapper.content_id(&nobody, ORDER, 3).unwrap().is_some());
     }
 
     #[test]
@@ -286,13 +327,18 @@ mod tests {
         let note = r#"{"$personal":"not one"} says "Ann""#.to_owned();
         let named = CustomerEvent::Named {
             name: Personal::of("ann", "Ann".to_owned()),
-            note,
+            note: note.clone(),
             by: Personal::of("bob", "Bob".to_owned()),
         };
+        // As earlier versions of the kit made it.
+        let note = serde_json::to_string(&note).unwrap();
+        let parts =
+            format!(r#"{{"name":{{"$personal":null}},"note":{note},"by":{{"$personal":null}}}}"#);
+        let old = id_of(ORDER, 3, "crm.customer.named", 1, &[parts.as_bytes()]);
         let events = [
             stored(&mapper, &placed("ALFKI")),
             stored(&mapper.clone().compressed(), &placed(&"ALFKI".repeat(99))),
-            stored(&mapper, &named),
+            stored_as(old, &mapper, &named),
         ];
         for event in events {
             assert_eq!(reader.stored_id(&event), StoredId::OfContent, "{event:?}");

@@ -20,6 +20,7 @@ mod legacy_cipher;
 mod mapper;
 mod message_pack;
 mod metadata;
+mod named_ids;
 mod personal;
 mod python_states;
 mod ready_value_types;
@@ -47,6 +48,7 @@ pub use legacy_cipher::{LegacyCipher, LegacyCipherError};
 pub use mapper::{Envelope, Mapper};
 pub use message_pack::MessagePack;
 pub use metadata::Metadata;
+pub use named_ids::NamedIds;
 pub use python_states::{PythonStates, PythonStatesError};
 #[cfg(feature = "decimal")]
 pub use ready_value_types::DecimalAsStr;

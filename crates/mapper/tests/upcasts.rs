@@ -8,7 +8,7 @@
 )]
 
 use boxes_domain::Event;
-use boxes_mapper::{Envelope, Mapper};
+use boxes_mapper::{Envelope, Mapper, MapperError};
 use boxes_recorder::StoredEvent;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -318,5 +318,79 @@ fn a_state_at_the_depth_limit_is_read_by_steps_that_put_something_around_it() {
         let stored = mapper.to_stored(&Old::Deep(deepest.clone()), &Envelope::default());
         let New::Deep { within } = mapper.to_own_event(&stored.unwrap()).unwrap();
         assert_eq!(within, deepest);
+    }
+}
+
+/// What a box that follows `t.item` reads of it, whatever version it comes to.
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "t.item", crate = "boxes_domain", tolerant)]
+enum Currency {
+    Priced { currency: String },
+}
+
+#[derive(Event, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[event(topic = "t.item", crate = "boxes_domain")]
+enum Strict {
+    Priced {
+        currency: String,
+    },
+    #[event(tolerant, version = 2, upcast(rename_price))]
+    Late {
+        currency: String,
+    },
+}
+
+#[test]
+fn a_tolerant_reader_reads_every_version_by_the_fields_that_it_has() {
+    let mapper = Mapper::default();
+    let euro = Currency::Priced {
+        currency: "EUR".to_owned(),
+    };
+    for (version, state) in [
+        (1, r#"{"currency":"EUR"}"#),
+        (3, r#"{"cents":700,"currency":"EUR"}"#),
+        (9, r#"{"amounts":[{"new":[]}],"currency":"EUR"}"#),
+    ] {
+        let stored = stored_in("t.item.priced", version, state);
+        assert_eq!(mapper.to_own_event::<Currency>(&stored).unwrap(), euro);
+    }
+    let packed = Mapper::default().message_pack();
+    let item = Item::Priced {
+        cents: 700,
+        currency: "EUR".to_owned(),
+    };
+    let stored = packed.to_stored(&item, &Envelope::default()).unwrap();
+    assert_eq!(
+        (stored.schema_version, stored.encoding.as_str()),
+        (3, "messagepack")
+    );
+    assert_eq!(mapper.to_own_event::<Currency>(&stored).unwrap(), euro);
+
+    // What it needs has to be there still.
+    let without = stored_in("t.item.priced", 9, r#"{"cents":700}"#);
+    let error = mapper.to_event::<Currency>(&without).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("version 9 of topic `t.item.priced`"),
+        "{error}"
+    );
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("missing field `currency`"), "{cause}");
+}
+
+#[test]
+fn a_reader_is_tolerant_where_it_says_so_and_takes_the_steps_that_it_has() {
+    let mapper = Mapper::default();
+    let state = r#"{"price":7,"currency":"USD"}"#;
+    let error = mapper.to_event::<Strict>(&stored_in("t.item.priced", 2, state));
+    assert!(
+        matches!(error, Err(MapperError::UnknownVersion { .. })),
+        "{error:?}"
+    );
+    for (version, currency) in [(1, "EUR"), (2, "USD"), (5, "USD")] {
+        let read = mapper.to_own_event::<Strict>(&stored_in("t.item.late", version, state));
+        let currency = currency.to_owned();
+        assert_eq!(read.unwrap(), Strict::Late { currency }, "{version}");
     }
 }

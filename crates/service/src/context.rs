@@ -149,7 +149,20 @@ impl BoundedContext {
         if let Err(error) = self.topics.register::<A::Event>() {
             self.mistakes.push(error.to_string());
         }
+        let mut types = A::Event::TYPES.iter();
+        if let Some(tolerant) = types.find(|event_type| event_type.is_tolerant) {
+            self.mistakes.push(format!(
+                "`{}` is an event of the box's own, and tolerant: what a newer version of the program wrote would be dropped. #[event(tolerant)] is for events of other boxes",
+                tolerant.topic
+            ));
+        }
         self
+    }
+
+    /// Whether an aggregate of the box has events of this topic.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn has_topic(&self, topic: &str) -> bool {
+        self.topics.iter().any(|(known, _)| known == topic)
     }
 
     /// Lets snapshots of the aggregate `A` be taken, so that one with a long history is not made of all its events: each is an

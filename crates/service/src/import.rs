@@ -49,6 +49,10 @@ pub(crate) enum ImportError {
         "the state of the event with id {old_id} ({topic}) is not JSON on one line: if the application compresses or encrypts states, say so by --compressed or --cipher-key-variable; if it has a transcoder of its own, let it write a new table as JSON first"
     )]
     NoJson { old_id: u64, topic: String },
+    #[error(
+        "the event with id {old_id} has the topic `{topic}`, which no aggregate of the box has, so that the box could not read it: give its event type #[event(alias = \"{topic}\")], rename it with --topic, or import it all the same with --any-topic"
+    )]
+    UnknownTopic { old_id: u64, topic: String },
     #[error("the state of the event with id {old_id} ({topic}) is not read")]
     State {
         old_id: u64,
@@ -77,7 +81,6 @@ pub(crate) fn follower(table: &str) -> String {
 }
 
 /// How a row becomes an event of the box.
-#[derive(Debug)]
 pub(crate) struct Translation<'a> {
     /// How states stand in the table.
     pub(crate) states: PythonStates,
@@ -85,6 +88,8 @@ pub(crate) struct Translation<'a> {
     pub(crate) mapper: &'a Mapper,
     /// New topics by old ones; others are kept.
     pub(crate) topics: BTreeMap<String, String>,
+    /// Whether the box reads a topic; others are refused.
+    pub(crate) reads: &'a (dyn Fn(&str) -> bool + Sync),
     /// The time of events that do not say when they happened.
     pub(crate) now: Timestamp,
 }
@@ -214,9 +219,14 @@ struct Made {
 
 impl Made {
     /// Whether the notification was made of the same row. The time of an import is not the row's, and an earlier run may
-    /// have stored states in another way.
+    /// have stored states in another way. If its stream was deleted since, what is left of it is compared.
     fn is_in(&self, found: &Notification, mapper: &Mapper) -> Result<bool, MapperError> {
         let mut found = found.event.clone();
+        if found.is_redacted() {
+            return Ok(found.event_id == self.plain.event_id
+                && found.originator_id == self.plain.originator_id
+                && found.originator_version == self.plain.originator_version);
+        }
         let json = mapper.read_json(&found)?;
         // In another format its values are kept, and not the text of the JSON.
         if json == self.plain.state
@@ -258,6 +268,9 @@ impl Translation<'_> {
         }
         let time = python_time(&state);
         let topic = self.topics.get(&row.topic).unwrap_or(&row.topic).clone();
+        if !(self.reads)(&topic) {
+            return Err(ImportError::UnknownTopic { old_id, topic });
+        }
         Ok(Made {
             plain: StoredEvent {
                 // The same in every run.
@@ -323,6 +336,7 @@ mod tests {
             states: PythonStates::default(),
             mapper: &Mapper::default(),
             topics: BTreeMap::new(),
+            reads: &|_| true,
             now: Timestamp::UNIX_EPOCH,
         };
         translation.made(row)

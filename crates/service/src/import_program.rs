@@ -35,6 +35,9 @@ pub struct ImportArguments {
     /// Events of this topic get another one; may be repeated. Other topics are kept as they are.
     #[arg(long, value_name = "OLD=NEW", value_parser = parse_topic)]
     topic: Vec<(String, String)>,
+    /// Import events of topics that no aggregate of the box has, too. They are published, and the box itself can't read them.
+    #[arg(long)]
+    any_topic: bool,
     /// The application compresses states: it has a `COMPRESSOR_TOPIC`.
     #[arg(long)]
     compressed: bool,
@@ -72,10 +75,14 @@ pub(crate) async fn import(contexts: &[BoundedContext], options: &ImportOptions)
     let states = states(own)?;
     // Last, as it may make a new one.
     let recorder = into.open().await?;
+    let context = contexts.iter().find(|context| context.name() == into.name);
+    let reads =
+        |topic: &str| own.any_topic || context.is_none_or(|context| context.has_topic(topic));
     let translation = Translation {
         states,
         mapper: &mapper,
         topics: own.topic.iter().cloned().collect(),
+        reads: &reads,
         now: SystemEdge.now(),
     };
     let summary = import_table(

@@ -204,7 +204,7 @@ settings! {
     EVENT_IDS {
         key: Some("event_ids"), flag: Some("event-ids"), variable: "BOXES_EVENT_IDS", value: "new|content", shape: Shape::One,
         default: "new",
-        help: "Where the ids of events come from: each is a new one that ascends with time, or follows from what the event says, so that the same event decided twice has one id. Encrypted events always get new ones",
+        help: "Where the ids of events come from: each is a new one that ascends with time, or follows from what the event says, so that the same event decided twice has one id. Events that are encrypted or have personal parts always get new ones",
     }
     LARGE_OVER {
         key: Some("large_over"), flag: Some("large-over"), variable: "BOXES_LARGE_OVER", value: "KIBIBYTES", shape: Shape::One,
