@@ -98,8 +98,17 @@ impl Folder {
     }
 
     fn refused(&self, more: &[&str]) -> String {
+        self.refused_with(1, more)
+    }
+
+    /// What was named can't be used.
+    fn refused_table(&self, table: &str) -> String {
+        self.refused_with(2, &["--table", table])
+    }
+
+    fn refused_with(&self, code: i32, more: &[&str]) -> String {
         let output = self.import(more);
-        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stdout));
         text(&output.stderr)
     }
 
@@ -351,15 +360,15 @@ fn what_can_not_be_imported_is_refused_in_a_sentence_that_says_why_and_leaves_th
     );
 
     let folder = Folder::new(2, 2, &[]);
-    let error = folder.refused(&["--table", "dogs"]);
+    let error = folder.refused_table("dogs");
     assert!(
         error.contains("no table `dogs`; it has: stored_events, stored_snapshots"),
         "{error}"
     );
-    let error = folder.refused(&["--table", "stored_snapshots"]);
+    let error = folder.refused_table("stored_snapshots");
     assert!(error.contains("has no notification ids"), "{error}");
     folder.sql("create table newer as select *, 1 as causation from stored_events");
-    let error = folder.refused(&["--table", "newer"]);
+    let error = folder.refused_table("newer");
     assert!(
         error.contains("its columns are") && error.contains("causation"),
         "{error}"
@@ -427,7 +436,7 @@ async fn a_table_in_postgresql_is_imported_as_one_in_sqlite_is() {
     let refused = |table: &str| {
         let mut command = folder.command_from(&database, "data", &["--table", table]);
         let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
         text(&output.stderr)
     };
     let error = refused("dogs");
