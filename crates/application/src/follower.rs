@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boxes_mapper::Mapper;
-use boxes_notification_log::{NotificationLog, NotificationLogReader};
+use boxes_notification_log::NotificationLog;
 use boxes_recorder::{Notification, Position, RecorderError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::hold_up::HoldUp;
 use crate::policy::Policy;
+use crate::reading::Reading;
 use crate::step::Steps;
 use crate::{App, FollowerError, FollowerOptions, FollowerState, FollowerStatus, Policies};
 
@@ -36,20 +37,6 @@ pub struct Follower {
     reading: Option<Reading>,
     hold_up: HoldUp,
     status: watch::Sender<FollowerStatus>,
-}
-
-#[derive(Debug)]
-struct Reading {
-    reader: NotificationLogReader,
-    recorded: Option<Position>,
-}
-
-impl Reading {
-    /// Whether more was read than is recorded.
-    fn is_ahead(&self) -> bool {
-        let id = |position: Option<Position>| position.map_or(0, |p| p.id);
-        id(self.reader.position()) > id(self.recorded)
-    }
 }
 
 impl Follower {
@@ -179,9 +166,7 @@ impl Follower {
     }
 
     fn has_more(&self) -> bool {
-        self.reading
-            .as_ref()
-            .is_none_or(|reading| reading.reader.has_more())
+        self.reading.as_ref().is_none_or(Reading::has_more)
     }
 
     /// Runs the policies on what was read, and records what they did together with the position. Returns how many
@@ -229,12 +214,13 @@ impl Follower {
         let Some(reading) = &mut self.reading else {
             return Ok(());
         };
-        let Some(Position { epoch, .. }) = reading.reader.position() else {
+        let Some(Position { epoch, .. }) = reading.position() else {
             return Ok(());
         };
         let steps = Steps {
             app: &self.app,
             upstream: &self.upstream,
+            log: &*self.log,
             mapper: &self.mapper,
             policies: &self.policies,
         };
@@ -279,27 +265,18 @@ impl Follower {
                 .await?;
             self.status
                 .send_modify(|status| status.position = recorded.map_or(0, |p| p.id));
-            let reader = NotificationLogReader::new(Arc::clone(&self.log), recorded);
-            self.reading = Some(Reading { reader, recorded });
+            self.reading = Some(Reading::new(Arc::clone(&self.log), recorded));
         }
-        let Some(Reading { reader, .. }) = &mut self.reading else {
+        let Some(reading) = &mut self.reading else {
             return Ok(Vec::new());
         };
-        let mut batch = reader.next_batch().await?;
-        while !batch.is_empty() && batch.len() < self.options.max_batch && reader.has_more() {
-            match reader.next_batch().await {
-                Ok(more) if more.is_empty() => break,
-                Ok(more) => batch.extend(more),
-                // What is there already is good. The error comes again with the next step.
-                Err(_) => break,
-            }
-        }
-        Ok(batch)
+        let (max, max_bytes) = (self.options.max_batch, self.options.max_batch_bytes);
+        Ok(reading.next_batch(max, max_bytes).await?)
     }
 
     async fn wait(&mut self, timeout: Duration) -> Result<bool, FollowerError> {
         match &mut self.reading {
-            Some(Reading { reader, .. }) => Ok(reader.wait(timeout).await?),
+            Some(reading) => Ok(reading.wait(timeout).await?),
             None => Ok(true),
         }
     }

@@ -27,6 +27,7 @@ mod move_keys;
 mod pending;
 mod policy;
 mod public_log;
+mod reading;
 mod recorded;
 mod repository;
 mod rewrap;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use boxes_mapper::{Mapper, Metadata};
+use boxes_notification_log::NotificationLog;
 use boxes_recorder::{Notification, Position, RecorderError, Tracking};
 use futures::FutureExt;
 use uuid::Uuid;
@@ -22,6 +23,7 @@ use crate::{App, Error, FollowerError};
 pub(crate) struct Steps<'a> {
     pub(crate) app: &'a App,
     pub(crate) upstream: &'a str,
+    pub(crate) log: &'a dyn NotificationLog,
     /// Reads the events of the upstream.
     pub(crate) mapper: &'a Mapper,
     pub(crate) policies: &'a [Arc<dyn Policy>],
@@ -80,7 +82,7 @@ impl Steps<'_> {
                 epoch,
                 from,
                 to: last.id,
-                event_id: None,
+                event_id: self.log.fingerprint(last),
             };
             let position = tracking.position();
             let recording = self

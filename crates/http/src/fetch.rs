@@ -20,7 +20,6 @@ use url::Url;
 use crate::authorities::untrusted;
 use crate::coding::{Coding, DecodeError};
 use crate::page_links::PageLinks;
-use crate::prefer::PREFERENCE_APPLIED;
 use crate::tls::install_crypto_provider;
 use crate::{RemoteError, RemoteOptions, log_problem};
 
@@ -47,8 +46,16 @@ pub(crate) enum Answer {
         tag: Option<HeaderValue>,
         links: PageLinks,
     },
-    /// It has the state that was known; and whether the log waited before it said so.
-    Unchanged { waited: bool },
+    /// It has the state that was known.
+    Unchanged,
+    /// Too many requests wait already: it may be asked, and not waited for.
+    NoRoomToWait,
+}
+
+/// Why there is no document.
+enum Refusal {
+    NoRoomToWait,
+    Error(LogError),
 }
 
 impl Fetcher {
@@ -103,17 +110,24 @@ impl Fetcher {
         url
     }
 
-    /// Where a link of the log leads, if that is within its origin.
+    /// Where a link of the log leads within the log's own origin, which is the only one that is asked.
+    ///
+    /// A log that is reached by another host than its public one names that one in its links: if what is below the log
+    /// can be told from such a link, it is asked for where the log is reached.
     ///
     /// # Errors
     ///
     /// [`LogError::Garbage`] if it leads elsewhere.
     pub(crate) fn resolve(&self, href: &str) -> Result<Url, LogError> {
-        let url = self.base.join(href).ok();
-        url.filter(|url| url.origin() == self.base.origin())
-            .ok_or_else(|| LogError::Garbage {
-                reason: format!("{self} has a link that leads to another origin, or nowhere"),
-            })
+        let elsewhere = || self.garbage("has a link that leads to another origin, or nowhere");
+        let url = self.base.join(href).map_err(|_| elsewhere())?;
+        if url.origin() == self.base.origin() {
+            return Ok(url);
+        }
+        let below = url.path().strip_prefix(self.base.path());
+        let below = below.filter(|below| below.starts_with('/') && url.query().is_none());
+        let below = below.ok_or_else(elsewhere)?;
+        Ok(self.below(below.trim_start_matches('/')))
     }
 
     /// Asks, and reads what comes; `wait` is the time that was asked for in the request.
@@ -122,8 +136,8 @@ impl Fetcher {
     ///
     /// - What the log answered, as the error that it is: see [`log_problem`].
     /// - [`LogError::Unavailable`] if it does not answer in time, or not at all.
-    /// - [`LogError::Garbage`] if what comes is too large, as it is sent or whole; cut short, damaged, no JSON, or
-    ///   from elsewhere.
+    /// - [`LogError::TooLarge`] if what comes has more bytes than the bound, as it is sent or whole.
+    /// - [`LogError::Garbage`] if what comes is cut short, damaged, no JSON, or from elsewhere.
     pub(crate) async fn get(
         &self,
         url: Url,
@@ -132,9 +146,7 @@ impl Fetcher {
     ) -> Result<Answer, LogError> {
         let response = self.send(url, headers, wait).await?;
         match response.status() {
-            StatusCode::NOT_MODIFIED => Ok(Answer::Unchanged {
-                waited: response.headers().contains_key(PREFERENCE_APPLIED),
-            }),
+            StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT => Ok(Answer::Unchanged),
             StatusCode::OK => {
                 self.check_type(response.headers())?;
                 let tag = response.headers().get(ETAG).cloned();
@@ -142,7 +154,15 @@ impl Fetcher {
                 let body = self.body(response, self.options.max_body_bytes).await?;
                 Ok(Answer::Document { body, tag, links })
             }
-            _ => Err(self.error(response).await),
+            _ => match self.refusal(response).await {
+                Refusal::NoRoomToWait if !wait.is_zero() => Ok(Answer::NoRoomToWait),
+                Refusal::NoRoomToWait => Err(LogError::Unavailable {
+                    reason: format!("{self} has no room for requests that wait"),
+                    retry_after: None,
+                    source: None,
+                }),
+                Refusal::Error(error) => Err(error),
+            },
         }
     }
 
@@ -166,7 +186,12 @@ impl Fetcher {
                 let body = self.body(response, self.options.max_body_bytes).await?;
                 Ok(Some(body))
             }
-            _ => Err(self.error(response).await),
+            _ => match self.refusal(response).await {
+                Refusal::Error(error) => Err(error),
+                Refusal::NoRoomToWait => {
+                    Err(self.garbage("answered a request that does not wait as one that does"))
+                }
+            },
         }
     }
 
@@ -192,15 +217,19 @@ impl Fetcher {
         sent.map_err(|error| self.failure(error))
     }
 
-    /// What the log answered, as the error that it is.
-    async fn error(&self, response: Response) -> LogError {
+    /// What the log answered instead, as what it means.
+    async fn refusal(&self, response: Response) -> Refusal {
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         // Whatever comes with an error, the status is what counts.
         let body = self
             .body(response, MAX_ERROR_BYTES)
             .await
             .unwrap_or_default();
-        log_problem::from_answer(status, &body, retry_after, &self.to_string())
+        if log_problem::is_no_room_to_wait(status, &body) {
+            return Refusal::NoRoomToWait;
+        }
+        let place = self.to_string();
+        Refusal::Error(log_problem::from_answer(status, &body, retry_after, &place))
     }
 
     fn check_type(&self, headers: &HeaderMap) -> Result<(), LogError> {
@@ -230,16 +259,14 @@ impl Fetcher {
             .decode(body, max_bytes)
             .await
             .map_err(|error| match error {
-                DecodeError::TooLarge { max_bytes } => {
-                    self.garbage(&format!("answered with more than {max_bytes} bytes"))
-                }
+                DecodeError::TooLarge { max_bytes } => self.too_large(max_bytes),
                 error => self.garbage(&format!("answered with what can't be read: {error}")),
             })
     }
 
     /// The body as it is sent. One that comes in one piece is not copied.
     async fn sent_body(&self, mut response: Response, max_bytes: usize) -> Result<Bytes, LogError> {
-        let too_large = || self.garbage(&format!("answered with more than {max_bytes} bytes"));
+        let too_large = || self.too_large(max_bytes);
         let declared = response.content_length().map(usize::try_from);
         let declared = declared.transpose().map_err(|_| too_large())?;
         if declared.is_some_and(|declared| declared > max_bytes) {
@@ -293,6 +320,14 @@ impl Fetcher {
             reason,
             retry_after: None,
             source: Some(Arc::new(error)),
+        }
+    }
+
+    fn too_large(&self, max_bytes: usize) -> LogError {
+        LogError::TooLarge {
+            reason: format!(
+                "{self} answered with more than the {max_bytes} bytes that are read (--upstream-max-body)"
+            ),
         }
     }
 

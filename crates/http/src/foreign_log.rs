@@ -20,7 +20,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::fetch::{Answer, Fetcher};
-use crate::foreign_dialect::{ForeignDialect, ForeignItem};
+use crate::foreign_dialect::{ForeignContent, ForeignDialect, ForeignItem};
 use crate::{RemoteError, RemoteOptions};
 
 /// The topic of a notification that stands for an id that the other system does not have. Its state is an empty object.
@@ -40,8 +40,14 @@ const EPOCHS: Uuid = Uuid::from_u128(0x4e11_a6f0_3c55_4dd4_8a0e_52b6_0e9d_71c8);
 /// It is followed as if it were the log of a box: in sections, from any position, exactly once. What the other system does
 /// not have is supplied: ids that it left out (a rolled back insert does that) are filled with notifications of the topic
 /// [`MISSING_TOPIC`], the id of an event follows from its aggregate and version as an import of the same application would
-/// give it, and the epoch follows from the name, because there is none. So a history that was replaced by another one is
-/// noticed only if it is shorter. A gap of more than a million ids stops a reader, and so does any in version 8, which has none.
+/// give it, and the epoch follows from the name, because there is none. A history that was replaced by another one is
+/// noticed by what the notification at the reader's position says. A gap of more than a million ids stops a reader, and so
+/// does any in version 8, which has none.
+///
+/// Ids may appear late, behind higher ones, where transactions overlap: so a gap is waited for until what follows it has been there for
+/// [`max_gap_wait`](RemoteOptions::max_gap_wait), and taken for one then. An event that appears later still is not read.
+///
+/// An item that can't be read is a notification all the same, of its topic: only a policy that handles it is held up by it.
 ///
 /// There is nothing to wait for in its answers: the log is asked every
 /// [`poll_interval`](RemoteOptions::poll_interval).
@@ -65,6 +71,35 @@ pub struct ForeignNotificationLog {
     seen: AtomicU64,
     /// The first and the last id of the newest gap: what lies within it need not be asked for.
     gap: Mutex<Option<(u64, u64)>>,
+    settled: Mutex<Settled>,
+}
+
+/// Through which id gaps are taken for gaps.
+#[derive(Debug, Default)]
+struct Settled {
+    /// Through this one.
+    through: u64,
+    /// The newest id that was there when it was seen.
+    next: Option<(u64, Instant)>,
+}
+
+impl Settled {
+    /// Whether `id` has been there for as long as gaps before it are waited for; `seen` is the newest one that is.
+    fn covers(&mut self, id: u64, seen: u64, max_gap_wait: Duration) -> bool {
+        if let Some((next, since)) = self.next
+            && since.elapsed() >= max_gap_wait
+        {
+            self.through = self.through.max(next);
+            self.next = None;
+        }
+        if id <= self.through {
+            return true;
+        }
+        // What is seen later waits for its own time after this one's.
+        self.next
+            .get_or_insert_with(|| (seen.max(id), Instant::now()));
+        max_gap_wait.is_zero()
+    }
 }
 
 impl ForeignNotificationLog {
@@ -91,6 +126,7 @@ impl ForeignNotificationLog {
             time_of: |_| None,
             seen: AtomicU64::new(0),
             gap: Mutex::default(),
+            settled: Mutex::default(),
         })
     }
 
@@ -128,6 +164,17 @@ impl ForeignNotificationLog {
         Ok(items)
     }
 
+    /// Whether what is missing before `id` is a gap, and not what may still appear.
+    fn is_settled(&self, id: u64) -> bool {
+        if self.dialect == ForeignDialect::Eventsourcing8 {
+            return true;
+        }
+        let seen = self.seen.load(Ordering::Acquire);
+        let max_gap_wait = self.fetcher.options().max_gap_wait;
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.covers(id, seen, max_gap_wait)
+    }
+
     fn gap(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
         // It is written in one go.
         self.gap.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,6 +188,7 @@ impl ForeignNotificationLog {
             // It was made anew, and is shorter.
             self.seen.store(0, Ordering::Release);
             *self.gap() = None;
+            *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Settled::default();
             head = 0;
         }
         let mut step = 1;
@@ -167,7 +215,9 @@ impl ForeignNotificationLog {
         let mut items: Vec<Notification> = Vec::new();
         let within = |gap: &(u64, u64)| gap.0 <= id.low() && id.high() <= gap.1;
         let known_gap = self.gap().filter(within);
-        if let Some((_, end)) = known_gap {
+        if let Some((_, end)) = known_gap
+            && self.is_settled(end.saturating_add(1))
+        {
             self.fill(&mut items, id.low()..id.high().saturating_add(1))?;
             return Section::new(self.log.clone(), id, items, end.saturating_add(1));
         }
@@ -179,13 +229,29 @@ impl ForeignNotificationLog {
                 break;
             };
             newest = Some(last);
+            let first = found.first().map_or(next, |item| item.id);
+            let missing_before = std::iter::once((next, first)).chain(found.windows(2).filter_map(
+                |pair| match pair {
+                    [before, after] => Some((before.id.saturating_add(1), after.id)),
+                    _ => None,
+                },
+            ));
+            let fresh_gap = missing_before
+                .filter(|(expected, found)| expected < found && *expected <= id.high())
+                .find(|(_, found)| !self.is_settled(*found))
+                .map(|(expected, _)| expected);
+            let end = fresh_gap.unwrap_or(u64::MAX);
             for item in found {
-                if item.id > id.high() {
+                if item.id > id.high() || item.id >= end {
                     break;
                 }
                 self.fill(&mut items, next..item.id)?;
                 next = item.id.saturating_add(1);
-                items.push(self.notification(item)?);
+                items.push(self.notification_of(item));
+            }
+            if let Some(end) = fresh_gap {
+                // As if the log ended there: what is missing may still appear.
+                return Section::new(self.log.clone(), id, items, end.saturating_sub(1));
             }
             if last > id.high() {
                 self.fill(&mut items, next..id.high().saturating_add(1))?;
@@ -262,34 +328,43 @@ impl ForeignNotificationLog {
         Ok(())
     }
 
-    fn notification(&self, item: ForeignItem) -> Result<Notification, LogError> {
+    fn notification_of(&self, item: ForeignItem) -> Notification {
         let ForeignItem {
             id,
-            originator_id,
-            originator_version,
             topic,
-            state,
+            content,
+            raw,
         } = item;
-        let originator_id = Uuid::try_parse(&originator_id).map_err(|_| {
-            self.garbage(&format!(
-                "names an aggregate, in notification {id}, that is no UUID"
-            ))
-        })?;
-        let time = (self.time_of)(&state).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(Notification {
-            id,
-            event: StoredEvent {
+        let event = match content {
+            Ok(ForeignContent {
+                originator_id,
+                originator_version,
+                state,
+            }) => StoredEvent {
                 event_id: Uuid::new_v5(&originator_id, &originator_version.to_be_bytes()),
                 originator_id,
                 originator_version,
                 topic: topic.into(),
                 schema_version: 1,
                 encoding: self.dialect.encoding(&state),
+                occurred_on: (self.time_of)(&state).unwrap_or(Timestamp::UNIX_EPOCH),
                 state,
                 metadata: Bytes::from_static(b"{}"),
-                occurred_on: time,
             },
-        })
+            // Kept as it came, under a mark that no one can read and that says why.
+            Err(reason) => StoredEvent {
+                event_id: Uuid::new_v5(&self.log.epoch, &id.to_be_bytes()),
+                originator_id: Uuid::nil(),
+                originator_version: id,
+                topic: topic.into(),
+                schema_version: 1,
+                encoding: Encoding::new(format!("unreadable: {reason}")),
+                state: raw,
+                metadata: Bytes::from_static(b"{}"),
+                occurred_on: Timestamp::UNIX_EPOCH,
+            },
+        };
+        Notification { id, event }
     }
 
     fn garbage(&self, what: &str) -> LogError {
@@ -326,10 +401,54 @@ impl NotificationLog for ForeignNotificationLog {
         self.read_section(link.id.on_grid(PAGE_SIZE)?).await
     }
 
+    async fn notification(&self, id: u64, epoch: Uuid) -> Result<Option<Notification>, LogError> {
+        if epoch != self.log.epoch {
+            return Err(LogError::EpochChanged {
+                log: self.log.name.clone(),
+                expected: epoch,
+                found: self.log.epoch,
+            });
+        }
+        let Some(found) = self.ask(id).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        if found.id == id {
+            return Ok(Some(self.notification_of(found)));
+        }
+        let mut missing = Vec::new();
+        self.fill(&mut missing, id..id.saturating_add(1))?;
+        Ok(missing.pop())
+    }
+
+    /// A digest of what makes it up, because the id of its event follows from aggregate and version alone. None for an id
+    /// that the other system left out: something may appear there.
+    fn fingerprint(&self, notification: &Notification) -> Option<Uuid> {
+        let event = &notification.event;
+        if event.topic == MISSING_TOPIC {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(24 + event.topic.len() + 1 + event.state.len());
+        bytes.extend_from_slice(event.originator_id.as_bytes());
+        bytes.extend_from_slice(&event.originator_version.to_be_bytes());
+        bytes.extend_from_slice(event.topic.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&event.state);
+        Some(Uuid::new_v5(&self.log.epoch, &bytes))
+    }
+
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {
         let asked = Instant::now();
         loop {
-            if !self.ask(after.saturating_add(1)).await?.is_empty() {
+            // From the notification that was read last: so a log that was cut is noticed as well.
+            let found = self.ask(after.max(1)).await?;
+            let mut ids = found.iter().map(|item| item.id);
+            let next = match ids.next() {
+                Some(first) if first == after => ids.next(),
+                // It is not there any more: the sections tell.
+                None if after > 0 => return Ok(true),
+                first => first,
+            };
+            if next.is_some_and(|next| next == after.saturating_add(1) || self.is_settled(next)) {
                 return Ok(true);
             }
             let remaining = timeout.saturating_sub(asked.elapsed());

@@ -121,6 +121,14 @@ pub(crate) fn from_answer(
     }
 }
 
+/// Whether the log has no room for another request that waits.
+pub(crate) fn is_no_room_to_wait(status: StatusCode, body: &[u8]) -> bool {
+    let document: ProblemDocument = serde_json::from_slice(body).unwrap_or_default();
+    let kind = &ProblemKind::TOO_MANY_WAITERS;
+    let slug = document.r#type.rsplit_once("/problems/");
+    status == kind.status && slug.is_some_and(|(_, slug)| slug == kind.slug)
+}
+
 /// Whether it is the name of a scope, such as `read:orders`, and no text.
 fn is_scope(scope: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b":*-_.".contains(&b);

@@ -55,6 +55,13 @@ struct ItemDocument<'a> {
     metadata: &'a RawValue,
 }
 
+/// What a single notification says of the log that it is of.
+#[derive(Deserialize)]
+struct OfLogDocument {
+    log: String,
+    epoch: Uuid,
+}
+
 #[derive(Default, Deserialize)]
 struct LinksDocument<'a> {
     #[serde(borrow, default)]
@@ -108,6 +115,18 @@ pub(crate) fn section(body: &Bytes) -> Result<Section, LogError> {
     };
     section.check()?;
     Ok(section)
+}
+
+/// A single notification, with the name and the epoch of its log.
+///
+/// # Errors
+///
+/// [`LogError::Garbage`] for what is none. What it holds is not repeated.
+pub(crate) fn single(body: &Bytes) -> Result<(String, Uuid, Notification), LogError> {
+    let unreadable = |error: serde_json::Error| unreadable(&error);
+    let of: OfLogDocument = serde_json::from_slice(body).map_err(unreadable)?;
+    let item: ItemDocument<'_> = serde_json::from_slice(body).map_err(unreadable)?;
+    Ok((of.log, of.epoch, notification(item, body)?))
 }
 
 /// What a log says of itself, and its template for the addresses of pages.

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use boxes_notification_log::{LogError, Section, SectionLink};
-use url::Url;
+use url::{Position, Url};
 
 use crate::HeaderLink;
 
@@ -62,7 +62,8 @@ impl PageLinks {
         let Some((href, source)) = found.next() else {
             return Ok(());
         };
-        if let Some((other, other_source)) = found.find(|(other, _)| *other != href) {
+        let place = place(&href);
+        if let Some((other, other_source)) = found.find(|(other, _)| self::place(other) != place) {
             return Err(LogError::Garbage {
                 reason: format!(
                     "the {} page of {} is at {} by its {source}, and at {} by its {other_source}: something between here and \
@@ -83,6 +84,16 @@ impl PageLinks {
         let resolved = self.page.join(href);
         resolved.map_or_else(|_| href.to_owned(), String::from)
     }
+}
+
+/// What tells one address from another: not the form in which a comma is written, nor the host, because a log is asked only
+/// where it is reached, whatever other names it has.
+fn place(href: &str) -> String {
+    let place = match Url::parse(href) {
+        Ok(url) => url[Position::BeforePath..Position::AfterQuery].to_owned(),
+        Err(_) => href.to_owned(),
+    };
+    place.replace("%2C", ",").replace("%2c", ",")
 }
 
 /// As much of it as helps to find it.
@@ -176,6 +187,19 @@ mod tests {
                 "<?>; rel=last, <../notifications/11,15>; rel=next",
             ] {
                 assert_eq!(neighbours((None, body), &[header]).unwrap().1, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn links_that_differ_only_in_form_lead_to_one_place() {
+        for body in ["/p/11,15", "/p/11%2C15", "http://public.example/p/11%2c15"] {
+            for header in [
+                "<../../p/11,15>; rel=next",
+                "<https://other.example/p/11%2C15>; rel=next",
+            ] {
+                let found = neighbours((None, Some(body)), &[header]).unwrap();
+                assert!(found.1.is_some_and(|href| href.ends_with("15")));
             }
         }
     }

@@ -1,16 +1,20 @@
 //! A log far away.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
-use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
-use boxes_recorder::{LogIdentity, Position};
+use boxes_notification_log::{
+    LogDescription, LogError, NotificationLog, Section, SectionId, SectionLink,
+};
+use boxes_recorder::{LogIdentity, Notification, Position};
 use bytes::Bytes;
 use tokio::time::Instant;
 use url::Url;
+use uuid::Uuid;
 
 use crate::fetch::{Answer, Fetcher};
 use crate::page_links::PageLinks;
@@ -30,10 +34,12 @@ const FRESH: Duration = Duration::from_secs(1);
 /// them is enough; where both name the next or the previous page and mean two addresses, the answer is refused with
 /// an error that names both. A page that nothing leads to is asked for by its id.
 ///
-/// While it waits, one request is open at the log, which answers at the next commit. What that answer holds is
-/// handed to the reader that asks for it next, which saves a round trip: right after a
+/// While it waits, one request for the page that holds what comes next is open at the log, which answers at the next
+/// commit. What that answer holds is handed to the reader that asks for it next, which saves a round trip: right after a
 /// [`wait`](NotificationLog::wait) a section may so be as old as the end of that wait, and is complete the next
-/// time. A log that can't be waited for is asked every [`poll_interval`](RemoteOptions::poll_interval).
+/// time. It waits with the tag of the page, or, where something on the way drops tags or conditions, with `?after=&wait=`.
+/// A log that can't be waited for, or has no room for requests that wait, is asked every
+/// [`poll_interval`](RemoteOptions::poll_interval); so is one that answers at once and has nothing new.
 ///
 /// Proxies that the environment names are not used: boxes reach each other directly.
 ///
@@ -56,12 +62,14 @@ pub struct RemoteNotificationLog {
 struct Known {
     /// The log's own template for the addresses of pages.
     template: Option<String>,
-    /// The current page as it was.
-    current: Option<Seen>,
-    /// The page that grew when it was read by its id.
+    /// How many notifications a page holds.
+    page_size: Option<NonZeroU32>,
+    /// The page that grew when it was read last, by whichever of its addresses: its tag is the same at all of them.
     growing: Option<Seen>,
     /// What ended a wait, and when.
     fresh: Option<(Section, Instant)>,
+    /// Whether something on the way drops tags, or conditions.
+    drops_tags: bool,
 }
 
 #[derive(Clone)]
@@ -170,11 +178,7 @@ impl RemoteNotificationLog {
             return Ok(section);
         }
         let url = self.address(link)?;
-        let seen = self
-            .known()
-            .growing
-            .clone()
-            .filter(|seen| seen.section.id == link.id);
+        let seen = self.seen(link.id);
         let mut headers = conditional(seen.as_ref());
         if let Some(Position { epoch, id, .. }) = position {
             let epoch = HeaderValue::try_from(epoch.to_string()).ok();
@@ -183,7 +187,7 @@ impl RemoteNotificationLog {
         }
         let (section, tag) = match self.fetcher.get(url, headers, Duration::ZERO).await? {
             Answer::Document { body, tag, links } => (self.read_page(&body, &links)?, tag),
-            Answer::Unchanged { .. } => return self.unchanged(seen),
+            Answer::Unchanged | Answer::NoRoomToWait => return self.unchanged(seen),
         };
         if section.id != link.id {
             let reason = format!(
@@ -192,13 +196,26 @@ impl RemoteNotificationLog {
             );
             return Err(LogError::Garbage { reason });
         }
-        if !section.archived {
-            self.known().growing = tag.map(|tag| Seen {
+        self.remember(&section, tag);
+        Ok(section)
+    }
+
+    /// The page as it was, if it grew then.
+    fn seen(&self, id: SectionId) -> Option<Seen> {
+        let seen = self.known().growing.clone();
+        seen.filter(|seen| seen.section.id == id)
+    }
+
+    fn remember(&self, section: &Section, tag: Option<HeaderValue>) {
+        let mut known = self.known();
+        known.page_size = Some(section.log.page_size);
+        let is_past_the_end = section.last.is_some_and(|last| last < section.id.low());
+        if !section.archived && (!is_past_the_end || section.id.low() == 1) {
+            known.growing = tag.map(|tag| Seen {
                 section: section.clone(),
                 tag,
             });
         }
-        Ok(section)
     }
 
     /// What the log says has not changed.
@@ -219,37 +236,101 @@ impl RemoteNotificationLog {
         (seen.elapsed() < FRESH).then_some(section)
     }
 
-    /// Asks for the current page, if it has changed from what was seen of it; else after `wait`.
-    async fn fetch_current(
-        &self,
-        seen: Option<&Seen>,
-        wait: Duration,
-    ) -> Result<Current, LogError> {
-        let mut headers = conditional(seen);
-        if seen.is_some() && !wait.is_zero() {
-            let wait = HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok();
-            headers.extend(wait.map(|wait| (PREFER, wait)));
-        }
-        let url = self.fetcher.base().clone();
-        match self.fetcher.get(url, headers, wait).await? {
-            Answer::Unchanged { waited } => Ok(Current::Unchanged { waited }),
-            Answer::Document { body, tag, links } => {
-                let section = self.read_page(&body, &links)?;
-                let seen = tag.map(|tag| Seen {
-                    section: section.clone(),
-                    tag,
-                });
-                self.known().current = seen;
-                Ok(Current::Changed(section))
+    /// Asks for the page on which what comes after `after` is seen first: as long as that page is full and nothing follows
+    /// it, that is the page that holds `after`.
+    async fn ask_for_news(&self, after: u64, wait: Duration) -> Result<News, LogError> {
+        let page_size = self.known().page_size;
+        let page_size = match page_size {
+            Some(page_size) => page_size,
+            None => self.describe().await?.log.page_size,
+        };
+        let id = SectionId::containing(after.max(1), page_size);
+        let seen = self.seen(id);
+        let drops_tags = self.known().drops_tags;
+        // Where what was seen is not where the reader is, there is nothing to wait for: it is asked whether that is still so.
+        let wait = match &seen {
+            Some(seen) if is_newer(&seen.section, after) => Duration::ZERO,
+            _ => wait,
+        };
+        let (url, headers, wait) = match &seen {
+            Some(seen) if !drops_tags => {
+                let mut headers = conditional(Some(seen));
+                if !wait.is_zero() {
+                    let wait = HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok();
+                    headers.extend(wait.map(|wait| (PREFER, wait)));
+                }
+                (self.address(&id.into())?, headers, wait)
             }
+            None if !drops_tags => (self.address(&id.into())?, HeaderMap::new(), Duration::ZERO),
+            _ if wait.is_zero() => (self.address(&id.into())?, HeaderMap::new(), wait),
+            _ => (self.after(after, wait), HeaderMap::new(), wait),
+        };
+        let (section, tag) = match self.fetcher.get(url, headers, wait).await {
+            Ok(Answer::Document { body, tag, links }) => (self.read_page(&body, &links)?, tag),
+            Ok(Answer::Unchanged) => {
+                let is_newer = seen.is_some_and(|seen| is_newer(&seen.section, after));
+                return Ok(if is_newer { News::Some } else { News::None });
+            }
+            Ok(Answer::NoRoomToWait) => return Ok(News::NoRoom),
+            // It is read by its single notifications.
+            Err(LogError::TooLarge { .. }) => {
+                let last = self.describe().await?.last;
+                return Ok(if last == after {
+                    News::None
+                } else {
+                    News::Some
+                });
+            }
+            // It does not wait like this.
+            Err(LogError::Garbage { .. }) if drops_tags && !wait.is_zero() => {
+                return Ok(News::NoRoom);
+            }
+            Err(error) => return Err(error),
+        };
+        let is_the_same = seen.as_ref().is_some_and(|seen| seen.section == section);
+        let has_tag = tag.is_some();
+        self.remember(&section, tag);
+        if is_newer(&section, after) {
+            self.known().fresh = Some((section, Instant::now()));
+            return Ok(News::Some);
         }
+        if !has_tag || is_the_same {
+            // There is no tag, or it was not looked at.
+            self.known().drops_tags = true;
+        }
+        // What is there now can be waited for, if that was not known before.
+        Ok(match seen {
+            None if has_tag && !drops_tags => News::Learned,
+            _ => News::None,
+        })
+    }
+
+    /// The address that waits without conditions.
+    fn after(&self, after: u64, wait: Duration) -> Url {
+        let mut url = self.fetcher.base().clone();
+        url.query_pairs_mut()
+            .append_pair("after", &after.to_string())
+            .append_pair("wait", &wait.as_secs().to_string());
+        url
     }
 }
 
-/// What asking for the current page gave.
-enum Current {
-    Changed(Section),
-    Unchanged { waited: bool },
+/// What asking for news gave.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// It is worth while to look: the log ends elsewhere.
+    Some,
+    /// Nothing has changed.
+    None,
+    /// Nothing is new; it is known now what is there, so that a change of it can be waited for.
+    Learned,
+    /// It can't be waited for now.
+    NoRoom,
+}
+
+/// Whether the section says that the log ends elsewhere than at `after`.
+fn is_newer(section: &Section, after: u64) -> bool {
+    section.last != Some(after)
 }
 
 fn conditional(seen: Option<&Seen>) -> HeaderMap {
@@ -276,18 +357,27 @@ impl NotificationLog for RemoteNotificationLog {
         };
         let (description, template) = page_document::description(&body)?;
         self.check_name(&description.log)?;
-        self.known().template = template;
+        let mut known = self.known();
+        known.template = template;
+        known.page_size = Some(description.log.page_size);
+        drop(known);
         Ok(description)
     }
 
     async fn current(&self) -> Result<Section, LogError> {
-        if let Some(section) = self.take_fresh(|_| true) {
+        if let Some(section) = self.take_fresh(|section| !section.archived) {
             return Ok(section);
         }
-        let seen = self.known().current.clone();
-        match self.fetch_current(seen.as_ref(), Duration::ZERO).await? {
-            Current::Changed(section) => Ok(section),
-            Current::Unchanged { .. } => self.unchanged(seen),
+        let seen = self.known().growing.clone();
+        let url = self.fetcher.base().clone();
+        let headers = conditional(seen.as_ref());
+        match self.fetcher.get(url, headers, Duration::ZERO).await? {
+            Answer::Document { body, tag, links } => {
+                let section = self.read_page(&body, &links)?;
+                self.remember(&section, tag);
+                Ok(section)
+            }
+            Answer::Unchanged | Answer::NoRoomToWait => self.unchanged(seen),
         }
     }
 
@@ -311,41 +401,53 @@ impl NotificationLog for RemoteNotificationLog {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
             None => MAX_WAIT,
         };
+        let mut may_wait = true;
         loop {
-            let seen = self.known().current.clone();
-            let last = seen.as_ref().and_then(|seen| seen.section.last);
-            // A log waits for whole seconds. Where what was seen is not where the reader is, it need not wait: it
-            // is asked whether that is still so, because a log that was made anew may be shorter.
-            let wait = match last {
-                Some(last) if last > after => Duration::ZERO,
-                _ => Duration::from_secs(remaining().min(MAX_WAIT).as_secs()),
+            // A log waits for whole seconds.
+            let wait = match may_wait {
+                true => Duration::from_secs(remaining().min(MAX_WAIT).as_secs()),
+                false => Duration::ZERO,
             };
             let asked = Instant::now();
-            match self.fetch_current(seen.as_ref(), wait).await? {
-                Current::Changed(section) if section.last != Some(after) => {
-                    self.known().fresh = Some((section, Instant::now()));
-                    return Ok(true);
-                }
-                // Now there is something whose change can be waited for.
-                Current::Changed(_) if last != Some(after) && !remaining().is_zero() => continue,
-                Current::Unchanged { .. } if last.is_some_and(|last| last > after) => {
-                    return Ok(true);
-                }
-                Current::Unchanged { waited: true }
-                    if asked.elapsed() >= wait && !remaining().is_zero() =>
-                {
-                    continue;
-                }
-                // Asked in vain: it can't be waited for, or something on the way drops what is known, and gives the
-                // same page as if it were new.
-                Current::Changed(_) | Current::Unchanged { .. } => {}
+            match self.ask_for_news(after, wait).await? {
+                News::Some => return Ok(true),
+                News::Learned if !remaining().is_zero() => continue,
+                News::NoRoom => may_wait = false,
+                News::Learned | News::None => {}
             }
             if remaining().is_zero() {
                 return Ok(false);
             }
-            let pause = self.fetcher.options().poll_interval.min(remaining());
-            tokio::time::sleep(pause).await;
+            // One that has waited may be asked again at once; one that answers at once may not.
+            if wait.is_zero() || asked.elapsed() < wait {
+                let pause = self.fetcher.options().poll_interval.min(remaining());
+                tokio::time::sleep(pause).await;
+            }
         }
+    }
+
+    async fn notification(&self, id: u64, epoch: Uuid) -> Result<Option<Notification>, LogError> {
+        let url = self.fetcher.below(&id.to_string());
+        let Some(body) = self.fetcher.get_if_there(url, true).await? else {
+            return Ok(None);
+        };
+        let (log, found, notification) = page_document::single(&body)?;
+        if found != epoch {
+            return Err(LogError::EpochChanged {
+                log,
+                expected: epoch,
+                found,
+            });
+        }
+        if notification.id != id {
+            return Err(LogError::Garbage {
+                reason: format!(
+                    "{} answered with notification {} when asked for {id}",
+                    self.fetcher, notification.id
+                ),
+            });
+        }
+        Ok(Some(notification))
     }
 }
 

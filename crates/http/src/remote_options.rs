@@ -28,6 +28,8 @@ pub struct RemoteOptions {
     pub compressed: bool,
     /// How often a log that can't be waited for is asked whether there is something new.
     pub poll_interval: Duration,
+    /// How long an id of a Python application that is missing behind a higher one is waited for. Zero takes every gap for one.
+    pub max_gap_wait: Duration,
 }
 
 impl RemoteOptions {
@@ -39,6 +41,8 @@ impl RemoteOptions {
     pub const DEFAULT_MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
     /// A log that moved within its host, and not one that leads round in circles.
     pub const DEFAULT_MAX_REDIRECTS: usize = 3;
+    /// Longer than a transaction takes to commit.
+    pub const DEFAULT_MAX_GAP_WAIT: Duration = Duration::from_secs(10);
     /// What a log that is only polled costs in lateness.
     pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 }
@@ -55,6 +59,7 @@ impl Default for RemoteOptions {
             max_redirects: Self::DEFAULT_MAX_REDIRECTS,
             compressed: true,
             poll_interval: Self::DEFAULT_POLL_INTERVAL,
+            max_gap_wait: Self::DEFAULT_MAX_GAP_WAIT,
         }
     }
 }

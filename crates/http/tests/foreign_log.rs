@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,6 +29,8 @@ use support::{DEADLINE, serve_router};
 #[derive(Debug, Default)]
 struct Application {
     ids: Mutex<Vec<u64>>,
+    /// What is special of the items of some ids: members that replace those that all have.
+    special: Mutex<HashMap<u64, Value>>,
     n_asked: AtomicUsize,
 }
 
@@ -36,6 +39,10 @@ impl Application {
         let application = Self::default();
         *application.ids.lock().unwrap() = ids.into_iter().collect();
         Arc::new(application)
+    }
+
+    fn make_special(&self, id: u64, members: Value) {
+        self.special.lock().unwrap().insert(id, members);
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<u64>)) {
@@ -52,7 +59,15 @@ impl Application {
         let ids = self.ids.lock().unwrap();
         let found = ids.iter().copied().filter(|id| *id >= first).take(limit);
         let found: Vec<_> = found.collect();
-        let item = |id: &u64| json!({ "id": id, "originator_id": format!("{id:032x}"), "originator_version": 1, "topic": "kennel:Dog.Registered", "state": "e30=" });
+        let special = self.special.lock().unwrap();
+        let item = |id: &u64| {
+            let mut item = json!({ "id": id, "originator_id": format!("{id:032x}"), "originator_version": 1, "topic": "kennel:Dog.Registered", "state": "e30=" });
+            let members = special.get(id).and_then(Value::as_object);
+            for (name, value) in members.into_iter().flatten() {
+                item[name] = value.clone();
+            }
+            item
+        };
         let next = found
             .last()
             .filter(|_| found.len() == limit)
@@ -73,10 +88,20 @@ impl Application {
     }
 }
 
+/// Its log, in which every gap is taken for one at once.
 async fn followed(
     application: &Arc<Application>,
     dialect: ForeignDialect,
     section_size: u64,
+) -> Arc<dyn NotificationLog> {
+    waiting_for_gaps(application, dialect, section_size, Duration::ZERO).await
+}
+
+async fn waiting_for_gaps(
+    application: &Arc<Application>,
+    dialect: ForeignDialect,
+    section_size: u64,
+    max_gap_wait: Duration,
 ) -> Arc<dyn NotificationLog> {
     let asked = Arc::clone(application);
     let answer = move |Path(id): Path<String>| async move {
@@ -96,6 +121,7 @@ async fn followed(
     let url = serve_router(router).await.join("/notifications").unwrap();
     let options = RemoteOptions {
         poll_interval: Duration::from_millis(10),
+        max_gap_wait,
         ..RemoteOptions::default()
     };
     Arc::new(ForeignNotificationLog::new("kennel", url, dialect, options).unwrap())
@@ -268,4 +294,136 @@ async fn what_is_off_the_grid_is_refused_as_everywhere() {
         Err(LogError::SectionId(_))
     ));
     assert_eq!(log.current().await.unwrap().id.to_string(), "21,30");
+}
+
+#[tokio::test]
+async fn an_id_that_appears_late_behind_a_higher_one_is_read_in_its_place() {
+    let application = Application::with((1..=7).chain([9, 10, 11, 23]));
+    let log = waiting_for_gaps(
+        &application,
+        ForeignDialect::Eventsourcing9,
+        10,
+        Duration::from_secs(3_600),
+    )
+    .await;
+    let mut reader = NotificationLogReader::new(Arc::clone(&log), None);
+    assert_eq!(read_on(&mut reader).await.unwrap(), ((1..=7).collect(), 7));
+    assert!(!reader.has_more() && !log.wait(7, Duration::from_millis(30)).await.unwrap());
+    // What commits late is read, up to the next gap, wherever in a section that begins.
+    application.change(|ids| ids.insert(7, 8));
+    assert!(reader.wait(DEADLINE).await.unwrap());
+    assert_eq!(
+        read_on(&mut reader).await.unwrap(),
+        ((8..=11).collect(), 11)
+    );
+    application.change(|ids| ids.extend(12..=22));
+    application.change(|ids| ids.sort_unstable());
+    assert!(reader.wait(DEADLINE).await.unwrap());
+    assert_eq!(
+        read_on(&mut reader).await.unwrap(),
+        ((12..=23).collect(), 23)
+    );
+}
+
+#[tokio::test]
+async fn a_gap_that_stays_is_passed_over_after_its_time() {
+    for ids in [vec![1, 2, 5], vec![3], (1..=10).chain([45, 46]).collect()] {
+        let application = Application::with(ids.clone());
+        let wait = Duration::from_millis(100);
+        let log = waiting_for_gaps(&application, ForeignDialect::Eventsourcing9, 10, wait).await;
+        let mut reader = NotificationLogReader::new(log, None);
+        let mut found = Vec::new();
+        let reading = async {
+            loop {
+                found.extend(read_on(&mut reader).await.unwrap().0);
+                if found.len() >= ids.len() {
+                    break;
+                }
+                reader.wait(DEADLINE).await.unwrap();
+            }
+        };
+        tokio::time::timeout(DEADLINE, reading).await.unwrap();
+        assert_eq!(found, ids);
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_can_not_be_read_holds_up_no_one_else() {
+    let application = Application::with(1..=12);
+    application.make_special(2, json!({ "originator_id": "Ann" }));
+    application.make_special(3, json!({ "originator_version": -1 }));
+    application.make_special(4, json!({ "state": 7 }));
+    let log = followed(&application, ForeignDialect::Eventsourcing9, 10).await;
+    let mut reader = NotificationLogReader::new(log, None);
+    let batch = reader.next_batch().await.unwrap();
+    let marks = batch.iter().map(|item| item.event.encoding.as_str());
+    let marks: Vec<_> = marks.collect();
+    assert_eq!((marks[0], marks[4]), ("json", "json"));
+    for (mark, expected) in marks[1..4]
+        .iter()
+        .zip(["originator_id", "version", "state"])
+    {
+        assert!(mark.starts_with("unreadable: its "), "{mark}");
+        assert!(mark.contains(expected) && !mark.contains("Ann"), "{mark}");
+    }
+    assert_eq!(read_on(&mut reader).await.unwrap(), (vec![11, 12], 12));
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_is_noticed_while_it_is_waited_for() {
+    let application = Application::with(1..=30);
+    let log = followed(&application, ForeignDialect::Eventsourcing9, 10).await;
+    let mut reader = NotificationLogReader::new(log, None);
+    read_on(&mut reader).await.unwrap();
+    application.change(|ids| ids.truncate(7));
+    assert!(reader.wait(DEADLINE).await.unwrap());
+    let read = reader.next_batch().await;
+    assert!(
+        matches!(
+            read,
+            Err(LogError::AheadOfLog {
+                position: 30,
+                last: 7
+            })
+        ),
+        "{read:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_history_is_noticed_although_it_is_longer() {
+    for position in [17, 20] {
+        let application = Application::with(1..=position);
+        let log = followed(&application, ForeignDialect::Eventsourcing9, 10).await;
+        let mut reader = NotificationLogReader::new(Arc::clone(&log), None);
+        read_on(&mut reader).await.unwrap();
+        let at = reader.position();
+        assert!(at.is_some_and(|at| at.event_id.is_some()));
+        // The same aggregate at the same version, with something else to say.
+        application.make_special(position, json!({ "state": "eyJhIjoxfQ==" }));
+        application.change(|ids| ids.extend(position + 1..=40));
+        for mut reader in [reader, NotificationLogReader::new(log, at)] {
+            // The first one has waited, and the second one resumes.
+            assert!(reader.wait(DEADLINE).await.unwrap());
+            let read = reader.next_batch().await;
+            assert!(
+                matches!(read, Err(LogError::HistoryReplaced { id, .. }) if id == position),
+                "{read:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_position_in_a_gap_is_bound_to_nothing() {
+    let application = Application::with((1..=5).chain([33]));
+    let log = followed(&application, ForeignDialect::Eventsourcing9, 10).await;
+    let mut reader = NotificationLogReader::new(Arc::clone(&log), None);
+    assert_eq!(reader.next_batch().await.unwrap().len(), 10);
+    let at = reader.position().unwrap();
+    assert_eq!((at.id, at.event_id), (10, None));
+    // Something appears there too late: that is no other history.
+    application.change(|ids| ids.insert(5, 10));
+    let mut resumed = NotificationLogReader::new(log, Some(at));
+    assert_eq!(read_on(&mut resumed).await.unwrap(), (vec![33], 33));
 }

@@ -33,6 +33,13 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What came is larger than the reader takes. A section is read by its single notifications then; for one of those, raise
+    /// the bound.
+    #[error("{reason}")]
+    TooLarge {
+        /// What was too large, and the bound.
+        reason: String,
+    },
     /// The credentials are missing, wrong, or not enough: mend the configuration.
     #[error("the log refuses access: {reason}")]
     Forbidden {
@@ -47,6 +54,21 @@ pub enum LogError {
         /// The epoch that was followed so far.
         expected: Uuid,
         /// The epoch that the log has now.
+        found: Uuid,
+    },
+    /// The notification at the reader's position is another one than the one that was read: the history was replaced, under
+    /// the same epoch. Stop: what was read may not have happened, and what happened in its place was not read.
+    #[error(
+        "notification {id} of the log `{log}` is not the one that was read: expected {expected}, found {found}; its history was replaced"
+    )]
+    HistoryReplaced {
+        /// The log's name.
+        log: String,
+        /// The reader's position.
+        id: u64,
+        /// What the notification was recognised by.
+        expected: Uuid,
+        /// What the notification that is there now is recognised by.
         found: Uuid,
     },
     /// The log ends before the reader's position: its history was cut. Stop.
@@ -91,6 +113,7 @@ impl LogError {
         matches!(
             self,
             Self::EpochChanged { .. }
+                | Self::HistoryReplaced { .. }
                 | Self::AheadOfLog { .. }
                 | Self::Gap { .. }
                 | Self::Pruned { .. }

@@ -17,6 +17,7 @@ mod log_slice;
 mod notification_log;
 mod prefetch;
 mod reader;
+mod reader_bounds;
 mod section;
 mod section_id;
 
@@ -26,6 +27,7 @@ pub use error::LogError;
 pub use local::LocalNotificationLog;
 pub use log_slice::LogSlice;
 pub use notification_log::{LogDescription, NotificationLog};
-pub use reader::{Navigation, NotificationLogReader, ReaderBounds};
+pub use reader::{Navigation, NotificationLogReader};
+pub use reader_bounds::ReaderBounds;
 pub use section::{Section, SectionLink};
 pub use section_id::{SectionId, SectionIdError, canonical_integer};

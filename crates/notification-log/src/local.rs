@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use boxes_recorder::{GroupCommit, LogIdentity, Notification, Recorder, RecorderError};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{LogDescription, LogError, NotificationLog, Section, SectionId, SectionLink};
 
@@ -134,6 +135,21 @@ impl NotificationLog for LocalNotificationLog {
     async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
         let id = link.id.on_grid(self.log().page_size)?;
         self.read_section(id).await
+    }
+
+    async fn notification(&self, id: u64, epoch: Uuid) -> Result<Option<Notification>, LogError> {
+        let log = self.log();
+        if log.epoch != epoch {
+            return Err(LogError::EpochChanged {
+                log: log.name.clone(),
+                expected: epoch,
+                found: log.epoch,
+            });
+        }
+        let read = self.recorder.select_notifications(id, 1).await;
+        let read =
+            read.map_err(|error| unavailable(&format!("reading notification {id}"), error))?;
+        Ok(read.into_iter().find(|item| item.id == id))
     }
 
     async fn n_redacted_in(&self, id: SectionId) -> Result<u64, LogError> {

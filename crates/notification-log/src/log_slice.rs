@@ -64,6 +64,7 @@ impl LogSlice {
             max_prefetch: usize::try_from(n_sections)
                 .unwrap_or(usize::MAX)
                 .min(ReaderBounds::DEFAULT_MAX_PREFETCH),
+            ..ReaderBounds::default()
         };
         Ok(Self {
             reader: NotificationLogReader::new(log, Some(position)).with_bounds(bounds),

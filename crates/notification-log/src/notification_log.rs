@@ -4,9 +4,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use boxes_recorder::{LogIdentity, Position};
+use boxes_recorder::{LogIdentity, Notification, Position};
+use uuid::Uuid;
 
-use crate::{LogError, Section, SectionId, SectionLink};
+use crate::{LogError, Section, SectionId, SectionLink, WITHHELD_TOPIC};
 
 /// What a log says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,38 @@ pub trait NotificationLog: Debug + Send + Sync + 'static {
         let section = self.section(link).await?;
         section.continues(position)?;
         Ok(section)
+    }
+
+    /// One notification of the history that `epoch` names; `None` if the log has not come to it.
+    ///
+    /// This reads the section that holds it; a log that can do with less does better.
+    ///
+    /// # Errors
+    ///
+    /// - [`LogError::EpochChanged`] if the log has another history: stop.
+    /// - Otherwise as [`section`](Self::section).
+    async fn notification(&self, id: u64, epoch: Uuid) -> Result<Option<Notification>, LogError> {
+        let log = self.describe().await?.log;
+        if log.epoch != epoch {
+            return Err(LogError::EpochChanged {
+                log: log.name,
+                expected: epoch,
+                found: log.epoch,
+            });
+        }
+        let section = SectionId::containing(id, log.page_size);
+        let section = self.section(&section.into()).await?;
+        Ok(section.items.into_iter().find(|item| item.id == id))
+    }
+
+    /// What a reader recognises a notification by when it resumes: two histories have different ones at the same place.
+    /// `None` if there is nothing that stays the same for as long as the history does.
+    ///
+    /// This is the id of the event, which stays when the event is redacted. Not so of one that is
+    /// [withheld](crate::WITHHELD_TOPIC): whether something is published in its place may change when it is redacted.
+    fn fingerprint(&self, notification: &Notification) -> Option<Uuid> {
+        let event = &notification.event;
+        (event.topic != WITHHELD_TOPIC).then_some(event.event_id)
     }
 
     /// How many notifications of a section are redacted: with its id, what tells the states of an archived one apart.

@@ -6,7 +6,15 @@ use std::time::Duration;
 use boxes_recorder::{LogIdentity, Notification, Position};
 
 use crate::prefetch::Prefetch;
-use crate::{LogDescription, LogError, NotificationLog, Section, SectionId, SectionLink};
+use crate::{
+    LogDescription, LogError, NotificationLog, ReaderBounds, Section, SectionId, SectionLink,
+};
+
+/// How often in a row a log may say that it has something new, and have nothing, before that is an error.
+const MAX_FALSE_ALARMS: u32 = 5;
+
+/// How long a log is left alone after the first false alarm; twice as long after each further one.
+const FALSE_ALARM_PAUSE: Duration = Duration::from_millis(100);
 
 /// How the reader finds its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,30 +28,11 @@ pub enum Navigation {
     Jump,
 }
 
-/// Bounds of a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReaderBounds {
-    /// Sections that are being fetched, or are there and not yet handed out, at most; 0 counts as 1.
-    pub max_prefetch: usize,
-}
-
-impl ReaderBounds {
-    /// Enough to keep one connection's round trips from showing, and two cores busy.
-    pub const DEFAULT_MAX_PREFETCH: usize = 8;
-}
-
-impl Default for ReaderBounds {
-    fn default() -> Self {
-        Self {
-            max_prefetch: Self::DEFAULT_MAX_PREFETCH,
-        }
-    }
-}
-
 /// Goes from section to section and hands out every notification once, in order.
 ///
-/// It trusts no log: it checks that ids are dense, that the epoch stays the same, and that the log does not end
-/// before its position. After an error its position is what it was, and it can be asked again; whether that makes
+/// It trusts no log: it checks that ids are dense, that the epoch stays the same, that the log does not end
+/// before its position, and, whenever it resumes (at the start, after an error, after a wait), that the notification at
+/// its position is still the one that was read, as far as the position has the id of its event. After an error its position is what it was, and it can be asked again; whether that makes
 /// sense is said by [`LogError::is_transient`]. It saves nothing: the position belongs into the transaction of
 /// what the notifications caused.
 ///
@@ -51,7 +40,8 @@ impl Default for ReaderBounds {
 /// position, empty or not, says where the log ends. So at the end each call of
 /// [`next_batch`](Self::next_batch) costs one request, and while catching up there is one for each section, and
 /// one [`describe`](NotificationLog::describe) for the whole way (a further one for each stretch by which the log
-/// grew meanwhile).
+/// grew in the meantime). A position at the end of a section costs one request more when reading resumes. A section
+/// that is larger than the log can hand over at once is read by its single notifications.
 ///
 /// Dropping the future of [`next_batch`](Self::next_batch) or [`wait`](Self::wait) loses nothing.
 ///
@@ -80,6 +70,15 @@ pub struct NotificationLogReader {
     /// The newest id that is known: sections up to it may be fetched ahead.
     known_last: u64,
     prefetch: Prefetch,
+    /// Whether the position is known to be one of this history.
+    is_checked: bool,
+    /// The section that is read by its single notifications.
+    oversized: Option<SectionId>,
+    /// About how many bytes a section has: the largest of late.
+    section_bytes: usize,
+    /// Whether the last wait ended because there was something.
+    is_announced: bool,
+    n_false_alarms: u32,
     /// By links: the section that comes after the one that was handed out, or how far back it has come.
     next: Option<SectionLink>,
 }
@@ -96,6 +95,11 @@ impl NotificationLogReader {
             identity: None,
             known_last: 0,
             prefetch: Prefetch::default(),
+            is_checked: false,
+            oversized: None,
+            section_bytes: 0,
+            is_announced: false,
+            n_false_alarms: 0,
             next: None,
         }
     }
@@ -130,7 +134,7 @@ impl NotificationLogReader {
     /// log, and there is nothing to do but to [`wait`](Self::wait).
     #[must_use]
     pub fn has_more(&self) -> bool {
-        self.known_last > self.last_read() || self.next.is_some()
+        self.known_last > self.last_read() || self.next.is_some() || self.oversized.is_some()
     }
 
     /// What comes after the position, at most to the end of one section; empty at the end of the log. The
@@ -139,15 +143,63 @@ impl NotificationLogReader {
     /// # Errors
     ///
     /// The position is unchanged, nothing was skipped:
-    /// - [`LogError::Unavailable`], [`LogError::Garbage`], [`LogError::Forbidden`]: ask again later.
-    /// - [`LogError::Gap`], [`LogError::AheadOfLog`], [`LogError::EpochChanged`], [`LogError::Pruned`]: stop;
-    ///   asked again it says the same, unless the log was mended.
+    /// - [`LogError::Unavailable`], [`LogError::Garbage`], [`LogError::Forbidden`], [`LogError::TooLarge`]: ask again later.
+    /// - [`LogError::Gap`], [`LogError::AheadOfLog`], [`LogError::EpochChanged`], [`LogError::HistoryReplaced`],
+    ///   [`LogError::Pruned`]: stop; asked again it says the same, unless the log was repaired.
     pub async fn next_batch(&mut self) -> Result<Vec<Notification>, LogError> {
+        let batch = self.read_on().await;
+        match &batch {
+            Err(_) => self.is_checked = false,
+            Ok(batch) if batch.is_empty() => self.count_false_alarm()?,
+            Ok(_) => self.n_false_alarms = 0,
+        }
+        self.is_announced = false;
+        batch
+    }
+
+    async fn read_on(&mut self) -> Result<Vec<Notification>, LogError> {
+        if let Some(id) = self.oversized {
+            return self.read_singly(id).await;
+        }
         let fetched = match self.navigation {
             Navigation::Jump => self.jump().await,
             Navigation::Links => self.follow_links().await,
         };
-        self.take(fetched?)
+        match fetched {
+            Err(LogError::TooLarge { .. }) => {
+                let page_size = self.identity().await?.page_size;
+                let id = SectionId::containing(self.last_read().saturating_add(1), page_size);
+                self.read_singly(id).await
+            }
+            fetched => {
+                let section = fetched?;
+                section.check()?;
+                self.recognise(&section)?;
+                section.continues(Position::new(section.log.epoch, self.last_read()))?;
+                self.check_position(&section.items).await?;
+                self.take(section)
+            }
+        }
+    }
+
+    /// The log said that there was something, and there is nothing. Once that may be, where one replica answers for
+    /// another; a log that goes on like this contradicts itself.
+    fn count_false_alarm(&mut self) -> Result<(), LogError> {
+        if !self.is_announced {
+            return Ok(());
+        }
+        self.n_false_alarms += 1;
+        if self.n_false_alarms < MAX_FALSE_ALARMS {
+            return Ok(());
+        }
+        self.n_false_alarms = 0;
+        self.is_announced = false;
+        Err(LogError::Garbage {
+            reason: format!(
+                "the log says time and again that it has something after notification {}, and has nothing",
+                self.last_read()
+            ),
+        })
     }
 
     /// Waits until there is something after the position, at most `timeout`; says whether a look is worth while.
@@ -159,7 +211,13 @@ impl NotificationLogReader {
         if self.has_more() {
             return Ok(true);
         }
-        self.log.wait(self.last_read(), timeout).await
+        self.is_checked = false;
+        if let Some(doublings) = self.n_false_alarms.checked_sub(1) {
+            let pause = FALSE_ALARM_PAUSE.saturating_mul(2_u32.saturating_pow(doublings));
+            tokio::time::sleep(pause.min(timeout)).await;
+        }
+        self.is_announced = self.log.wait(self.last_read(), timeout).await?;
+        Ok(self.is_announced)
     }
 
     /// The id of the last notification that was handed out, 0 for none.
@@ -168,10 +226,7 @@ impl NotificationLogReader {
     }
 
     async fn jump(&mut self) -> Result<Section, LogError> {
-        let page_size = match &self.identity {
-            Some(log) => log.page_size,
-            None => self.describe().await?.log.page_size,
-        };
+        let page_size = self.identity().await?.page_size;
         let id = SectionId::containing(self.last_read().saturating_add(1), page_size);
         if id.high() < self.known_last {
             self.fill_prefetch(id);
@@ -191,9 +246,22 @@ impl NotificationLogReader {
         Ok(section)
     }
 
-    /// Asks for the sections from `id` on that are known to be archived, as many as the bounds allow.
+    /// How many sections may be fetched ahead. Until the first one is there, nothing is known of their sizes.
+    fn max_prefetch(&self) -> usize {
+        match self
+            .bounds
+            .max_prefetch_bytes
+            .checked_div(self.section_bytes)
+        {
+            Some(by_bytes) => self.bounds.max_prefetch.min(by_bytes).max(1),
+            None => 1,
+        }
+    }
+
+    /// Asks for the sections from `id` on that are known to be archived, up to what the bounds allow.
     fn fill_prefetch(&mut self, id: SectionId) {
-        while let Some(wanted) = self.prefetch.wants(id, self.bounds.max_prefetch.max(1))
+        let max = self.max_prefetch();
+        while let Some(wanted) = self.prefetch.wants(id, max)
             && wanted.high() < self.known_last
         {
             let (log, position) = (Arc::clone(&self.log), self.position);
@@ -210,6 +278,13 @@ impl NotificationLogReader {
         if again && let Ok(description) = self.log.describe().await {
             // A hint: where it is wrong, the sections themselves say so.
             self.known_last = self.known_last.max(description.last);
+        }
+    }
+
+    async fn identity(&mut self) -> Result<LogIdentity, LogError> {
+        match &self.identity {
+            Some(log) => Ok(log.clone()),
+            None => Ok(self.describe().await?.log),
         }
     }
 
@@ -267,29 +342,117 @@ impl NotificationLogReader {
         Ok(section)
     }
 
-    /// Checks the section and moves the position over it.
-    fn take(&mut self, mut section: Section) -> Result<Vec<Notification>, LogError> {
-        section.check()?;
-        self.recognise(&section)?;
-        let after = self.last_read();
-        let position = Position::new(section.log.epoch, after);
-        section.continues(position)?;
-        section.items.retain(|item| item.id > after);
-        let first = section.items.first().map(|item| item.id);
-        if let Some(found) = first.filter(|first| *first != after.saturating_add(1)) {
-            return Err(LogError::Gap {
-                expected: after.saturating_add(1),
+    /// Whether the notification at the position is still the one that was read.
+    ///
+    /// `items` are those of the section that was read last: usually it holds the position as well.
+    async fn check_position(&mut self, items: &[Notification]) -> Result<(), LogError> {
+        let at = self.position.filter(|position| position.id > 0);
+        let Some((position, expected)) = at.and_then(|at| Some((at, at.event_id?))) else {
+            self.is_checked = true;
+            return Ok(());
+        };
+        if self.is_checked {
+            return Ok(());
+        }
+        let Position { epoch, id, .. } = position;
+        let found = match items.iter().find(|item| item.id == id) {
+            Some(item) => self.log.fingerprint(item),
+            None => match self.log.notification(id, epoch).await {
+                Ok(Some(item)) if item.id == id => self.log.fingerprint(&item),
+                Ok(_) => {
+                    return Err(LogError::Garbage {
+                        reason: format!("the log continues after notification {id}, and has none"),
+                    });
+                }
+                // What was removed can't be compared, and need not be read again.
+                Err(LogError::Pruned { .. }) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        if let Some(found) = found.filter(|found| *found != expected) {
+            let log = self.identity().await?.name;
+            return Err(LogError::HistoryReplaced {
+                log,
+                id,
+                expected,
                 found,
             });
         }
-        let id = section.items.last().map_or(after, |item| item.id);
+        self.is_checked = true;
+        Ok(())
+    }
+
+    /// Moves the position over a section that was checked.
+    fn take(&mut self, mut section: Section) -> Result<Vec<Notification>, LogError> {
+        let after = self.last_read();
+        let bytes = n_bytes(&section.items);
+        self.section_bytes = bytes.max(self.section_bytes / 2).max(1);
+        section.items.retain(|item| item.id > after);
+        let items = self.hand_out(section.log.clone(), section.items)?;
         if let Some(last) = section.last {
             self.known_last = last;
         }
         self.next = section.next;
-        self.position = Some(Position::new(position.epoch, id));
-        self.identity = Some(section.log);
-        Ok(section.items)
+        Ok(items)
+    }
+
+    /// Moves the position over these, if they are what comes next.
+    fn hand_out(
+        &mut self,
+        log: LogIdentity,
+        items: Vec<Notification>,
+    ) -> Result<Vec<Notification>, LogError> {
+        let mut expected = self.last_read();
+        for item in &items {
+            expected = expected.saturating_add(1);
+            if item.id != expected {
+                return Err(LogError::Gap {
+                    expected,
+                    found: item.id,
+                });
+            }
+        }
+        let before = self.position.and_then(|position| position.event_id);
+        let event_id = match items.last() {
+            Some(last) => self.log.fingerprint(last),
+            None => before,
+        };
+        self.position = Some(Position::new(log.epoch, expected).with_event_id(event_id));
+        self.identity = Some(log);
+        Ok(items)
+    }
+
+    /// What comes after the position in a section that can't be read as a whole: one by one, up to the bound.
+    async fn read_singly(&mut self, id: SectionId) -> Result<Vec<Notification>, LogError> {
+        let log = self.identity().await?;
+        self.check_position(&[]).await?;
+        let mut items = Vec::new();
+        let (mut next, mut bytes) = (self.last_read().saturating_add(1), 0);
+        while next <= id.high() && (items.is_empty() || bytes < self.bounds.max_batch_bytes) {
+            let Some(item) = self.log.notification(next, log.epoch).await? else {
+                break;
+            };
+            bytes += n_bytes(std::slice::from_ref(&item));
+            items.push(item);
+            next = next.saturating_add(1);
+        }
+        if items.is_empty() {
+            // The end of the log, or a log that was cut.
+            let last = self.describe().await?.last;
+            if last < self.last_read() {
+                return Err(LogError::AheadOfLog {
+                    position: self.last_read(),
+                    last,
+                });
+            }
+        }
+        let is_whole = next > id.high();
+        let is_end = items.is_empty();
+        let items = self.hand_out(log, items)?;
+        self.oversized = (!is_whole && !is_end).then_some(id);
+        self.known_last = self.known_last.max(self.last_read());
+        self.next = None;
+        Ok(items)
     }
 
     /// Whether the section is of the log that the reader follows.
@@ -317,6 +480,11 @@ impl NotificationLogReader {
             },
         }
     }
+}
+
+/// About how many bytes they take.
+fn n_bytes(items: &[Notification]) -> usize {
+    items.iter().map(Notification::n_bytes).sum()
 }
 
 async fn fetch(

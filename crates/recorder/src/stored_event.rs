@@ -150,3 +150,12 @@ pub struct Notification {
     /// The event.
     pub event: StoredEvent,
 }
+
+impl Notification {
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        let event = &self.event;
+        size_of::<Self>() + event.state.len() + event.metadata.len() + event.topic.len()
+    }
+}

@@ -86,6 +86,9 @@ pub struct Config {
     pub long_poll: Duration,
     /// How long a request to a followed service may take; what it waits for news comes on top.
     pub upstream_timeout: Duration,
+    /// The largest answer of a followed service that is read, in bytes; `None` for 64 MiB, or twice `max_body` if that is
+    /// more.
+    pub upstream_max_body: Option<usize>,
     /// How often a follower looks for news that it was not woken for, and how long somebody who was forgotten in another
     /// process may still be known here.
     pub poll_interval: Duration,
@@ -181,6 +184,9 @@ pub enum ConfigError {
     },
 }
 
+/// The least that may be set for answers of followed services, in KiB: a large value fits with much to spare.
+const MIN_UPSTREAM_MAX_BODY_KIB: u64 = 16 * 1024;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -207,6 +213,7 @@ impl Default for Config {
             sealing: Sealing::default(),
             long_poll: Duration::from_secs(20),
             upstream_timeout: RemoteOptions::DEFAULT_REQUEST_TIMEOUT,
+            upstream_max_body: None,
             poll_interval: Duration::from_secs(1),
             request_timeout: Duration::from_secs(30),
             // Below the 10 seconds after which `docker stop` kills.
@@ -327,6 +334,16 @@ impl Config {
             1024,
             &mut config.max_body,
         )?;
+        let mut upstream_max_body = 0;
+        set.number(
+            &setting::UPSTREAM_MAX_BODY,
+            "kibibytes",
+            MIN_UPSTREAM_MAX_BODY_KIB,
+            4 * 1024 * 1024,
+            1024,
+            &mut upstream_max_body,
+        )?;
+        config.upstream_max_body = (upstream_max_body > 0).then_some(upstream_max_body);
         set.number(
             &setting::MAX_CONNECTIONS,
             "connections",
@@ -451,6 +468,7 @@ impl Config {
             );
             return Err(ConfigError::Together { reason });
         }
+        self.check_upstream_max_body()?;
         if let Some((one, other)) = self.tokens.shared() {
             let reason = format!(
                 "the clients `{one}` and `{other}` have the same token: give each its own, so that they can be told apart"
@@ -458,6 +476,28 @@ impl Config {
             return Err(ConfigError::Together { reason });
         }
         Ok(())
+    }
+
+    /// The largest answer of a followed service that is read, in bytes.
+    #[must_use]
+    pub fn upstream_max_body(&self) -> usize {
+        let default = RemoteOptions::DEFAULT_MAX_BODY_BYTES.max(self.max_body.saturating_mul(2));
+        self.upstream_max_body.unwrap_or(default)
+    }
+
+    /// Whether events of the largest commands can be read by boxes with the same settings: in a page state may be base64.
+    fn check_upstream_max_body(&self) -> Result<(), ConfigError> {
+        let needed = self.max_body.saturating_add(self.max_body / 2);
+        if self.upstream_max_body() >= needed {
+            return Ok(());
+        }
+        Err(ConfigError::Together {
+            reason: format!(
+                "--upstream-max-body {} is less than one and a half times --max-body {}: the events of the largest commands could not be followed",
+                self.upstream_max_body() / 1024,
+                self.max_body / 1024
+            ),
+        })
     }
 
     /// Where the named box keeps its events.

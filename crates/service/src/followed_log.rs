@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxes_application::{App, AppOptions};
 use boxes_notification_log::{LogDescription, NotificationLog};
-use boxes_recorder::{GroupCommit, GroupCommitBounds};
+use boxes_recorder::{GroupCommit, GroupCommitBounds, Position};
 
 use crate::store_options::{StoreOfBox, refused};
 use crate::{BoundedContext, Result, Store, logs};
@@ -12,6 +12,7 @@ use crate::{BoundedContext, Result, Store, logs};
 /// The log that a follower of a box reads: at the address that the settings give, or in the store of a box of this
 /// program.
 pub(crate) struct FollowedLog {
+    log: Arc<dyn NotificationLog>,
     /// What the log said of itself when it was opened.
     pub(crate) description: LogDescription,
 }
@@ -36,7 +37,18 @@ impl FollowedLog {
             None => local(contexts, follower, upstream).await?,
         };
         let description = log.describe().await?;
-        Ok(Self { description })
+        Ok(Self { log, description })
+    }
+
+    /// The position after notification `id`, with what that is recognised by.
+    pub(crate) async fn position(&self, id: u64) -> Result<Position> {
+        let epoch = self.description.log.epoch;
+        let found = match id {
+            0 => None,
+            id => self.log.notification(id, epoch).await?,
+        };
+        let fingerprint = found.and_then(|found| self.log.fingerprint(&found));
+        Ok(Position::new(epoch, id).with_event_id(fingerprint))
     }
 }
 

@@ -171,6 +171,7 @@ fn options(
         // An address that leads to another box is a mistake that no reader would notice by itself.
         expected_name: Some(upstream.to_owned()),
         request_timeout: config.upstream_timeout,
+        max_body_bytes: config.upstream_max_body(),
         compressed: !is_this_machine(address.url()),
         poll_interval: config.poll_interval,
         ..RemoteOptions::default()

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_notification_log::{LogDescription, LogError, NotificationLog, Section, SectionLink};
-use boxes_recorder::Position;
+use boxes_recorder::{Notification, Position};
+use uuid::Uuid;
 
 /// A log that remembers the newest notification that it gave or told of.
 #[derive(Debug)]
@@ -84,6 +85,14 @@ impl NotificationLog for ObservedLog {
         let section = self.log.section_after(link, position).await?;
         self.saw(&section);
         Ok(section)
+    }
+
+    async fn notification(&self, id: u64, epoch: Uuid) -> Result<Option<Notification>, LogError> {
+        self.log.notification(id, epoch).await
+    }
+
+    fn fingerprint(&self, notification: &Notification) -> Option<Uuid> {
+        self.log.fingerprint(notification)
     }
 
     async fn wait(&self, after: u64, timeout: Duration) -> Result<bool, LogError> {

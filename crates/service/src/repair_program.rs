@@ -100,7 +100,7 @@ pub(crate) async fn set_position(
             "the log `{follower}` ends at notification {last}: the position can't be {after}"
         )));
     }
-    let (name, to) = (of_box.name.as_str(), Position::new(epoch, *after));
+    let (name, to) = (of_box.name.as_str(), followed.position(*after).await?);
     let before: Option<Position> = match on(&of_box)? {
         #[cfg(feature = "sqlite")]
         On::Sqlite(file) => {

@@ -246,6 +246,11 @@ settings! {
         default: "30",
         help: "How long a request to a followed service may take, 0.1 to 3600; what it waits for news comes on top",
     }
+    UPSTREAM_MAX_BODY {
+        key: Some("upstream_max_body"), flag: Some("upstream-max-body"), variable: "BOXES_UPSTREAM_MAX_BODY", value: "KIBIBYTES", shape: Shape::One,
+        default: "65536, or twice --max-body if that is more",
+        help: "The largest answer of a followed service that is read, 16384 to 4194304: a larger page is read by its single notifications. At least one and a half times --max-body, so that the largest event fits",
+    }
     POLL_INTERVAL {
         key: Some("poll_interval"), flag: Some("poll-interval"), variable: "BOXES_POLL_INTERVAL", value: "SECONDS", shape: Shape::One,
         default: "1",

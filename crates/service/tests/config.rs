@@ -127,6 +127,13 @@ fn a_flag_is_stronger_than_its_variable_and_a_variable_than_the_file() {
             |c| c.upstream_timeout.as_secs().to_string(),
         ),
         (
+            "--upstream-max-body",
+            "BOXES_UPSTREAM_MAX_BODY",
+            "upstream_max_body",
+            ["20000", "30000", "40000"],
+            |c| (c.upstream_max_body() / 1024).to_string(),
+        ),
+        (
             "--long-poll",
             "BOXES_LONG_POLL",
             "long_poll",
@@ -251,6 +258,10 @@ fn what_is_not_given_is_as_help_says() {
                 .replace("data/orders", "{data}/{box}"),
             "BOXES_LONG_POLL" => config.long_poll.as_secs().to_string(),
             "BOXES_UPSTREAM_TIMEOUT" => config.upstream_timeout.as_secs().to_string(),
+            "BOXES_UPSTREAM_MAX_BODY" => {
+                let kibibytes = config.upstream_max_body() / 1024;
+                format!("{kibibytes}, or twice --max-body if that is more")
+            }
             "BOXES_POLL_INTERVAL" => config.poll_interval.as_secs().to_string(),
             "BOXES_REQUEST_TIMEOUT" => config.request_timeout.as_secs().to_string(),
             "BOXES_SHUTDOWN_TIMEOUT" => config.shutdown_timeout.as_secs().to_string(),
@@ -985,4 +996,23 @@ fn ids_of_events_follow_from_what_they_say_only_if_it_is_said_so() {
         error.contains("--event-ids is `hash`: expected `new` or `content`"),
         "{error}"
     );
+}
+
+#[test]
+fn a_bound_of_answers_below_what_a_command_may_become_is_refused() {
+    let bounds = |max_body: &str, upstream: Option<&str>| {
+        let mut arguments = vec!["--max-body", max_body];
+        arguments.extend(
+            upstream
+                .iter()
+                .flat_map(|upstream| ["--upstream-max-body", upstream]),
+        );
+        load(&arguments, &[]).map(|config| config.upstream_max_body() / 1024)
+    };
+    assert_eq!(bounds("1024", None).unwrap(), 65_536);
+    // A service of larger commands reads larger events without being told.
+    assert_eq!(bounds("65536", None).unwrap(), 131_072);
+    assert_eq!(bounds("65536", Some("98304")).unwrap(), 98_304);
+    let refused = bounds("65536", Some("98303")).unwrap_err().to_string();
+    assert!(refused.contains("--upstream-max-body 98303"), "{refused}");
 }

@@ -12,7 +12,8 @@ use boxes_notification_log::{
     SectionLink,
 };
 use boxes_recorder::{
-    Append, Encoding, GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, StoredEvent,
+    Append, Encoding, GroupCommit, GroupCommitBounds, LogIdentity, MemoryRecorder, Notification,
+    StoredEvent,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -203,6 +204,10 @@ impl NotificationLog for FailingLog {
     async fn section(&self, link: &SectionLink) -> Result<Section, LogError> {
         self.fail()?;
         self.bend(self.inner.section(link).await?)
+    }
+
+    async fn notification(&self, id: u64, epoch: Uuid) -> Result<Option<Notification>, LogError> {
+        self.inner.notification(id, epoch).await
     }
 
     async fn n_redacted_in(&self, id: SectionId) -> Result<u64, LogError> {
