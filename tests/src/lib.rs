@@ -24,7 +24,7 @@ pub use authority::Authority;
 pub use caching_proxy::CachingProxy;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use logs::{Story, stories};
-pub use mirror::{Copied, copied, count, follower, mirror_box, source_box, start};
+pub use mirror::{Copied, Counted, copied, count, follower, mirror_box, source_box, start};
 pub use process::BoxProcess;
 pub use services::FourServices;
 pub use started::StartedProgram;

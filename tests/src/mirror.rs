@@ -12,8 +12,12 @@ use crate::FaultProxy;
 /// What happens in one box …
 #[derive(Event, Debug, Clone, Serialize, Deserialize)]
 #[event(topic = "source.counter")]
-pub(crate) enum Counted {
-    Counted { n: u32 },
+pub enum Counted {
+    /// The counter counted.
+    Counted {
+        /// How far.
+        n: u32,
+    },
 }
 
 #[derive(Default, Clone)]

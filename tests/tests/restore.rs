@@ -14,7 +14,8 @@ use std::process::{Command, Output};
 use boxes::prelude::*;
 use boxes::service::{BoxCommand, Config, Running, Service};
 use boxes_tests::{
-    Copied, Fault, FaultProxy, copied, count, follower, mirror_box, source_box, start, until,
+    Copied, Counted, Fault, FaultProxy, copied, count, follower, mirror_box, source_box, start,
+    until,
 };
 use clap::Parser;
 
@@ -234,4 +235,148 @@ async fn exactly_the_notification_that_holds_a_follower_up_can_be_skipped() {
     running.shutdown().await;
     // At the end of the log there is nothing to skip.
     assert_eq!(skip("4").await, refused);
+}
+
+/// Made by one box for each number, and kept by another for each that was made.
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "maker.part")]
+enum Part {
+    Made { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct MadePart;
+
+impl Aggregate for MadePart {
+    type Event = Part;
+    fn apply(&mut self, _: &Part) {}
+}
+
+#[derive(Event, Debug, Clone, Serialize, Deserialize)]
+#[event(topic = "keeper.part")]
+enum Kept {
+    Kept { n: u32 },
+}
+
+#[derive(Default, Clone)]
+struct KeptPart;
+
+impl Aggregate for KeptPart {
+    type Event = Kept;
+    fn apply(&mut self, _: &Kept) {}
+}
+
+async fn make(n: Notification<Counted>, app: App) -> Result<(), Error> {
+    let Counted::Counted { n } = n.event;
+    app.create(Id::<MadePart>::named(&n.to_string()), Part::Made { n })
+        .await
+        .map(drop)
+}
+
+async fn keep(n: Notification<Part>, app: App) -> Result<(), Error> {
+    let Part::Made { n } = n.event;
+    app.create(Id::<KeptPart>::named(&n.to_string()), Kept::Kept { n })
+        .await
+        .map(drop)
+}
+
+/// The documented way through, where the restored box repeats what its followers have reacted to already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_follows_is_restored_and_every_follower_comes_through() {
+    boxes_http::install_crypto_provider();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap().to_owned();
+    let boxes = || {
+        [
+            source_box(),
+            BoundedContext::new("maker")
+                .aggregate::<MadePart>()
+                .follow("source", make),
+            BoundedContext::new("keeper")
+                .aggregate::<KeptPart>()
+                .follow("maker", keep),
+        ]
+    };
+    let run = async || {
+        let config = Config {
+            bind: ([127, 0, 0, 1], 0).into(),
+            data: folder.path().to_owned(),
+            ..Config::default()
+        };
+        Service::start(boxes(), config).await.unwrap()
+    };
+    let ready = async |running: &Running| {
+        let url = format!("{}/readyz", running.base_url());
+        let body = reqwest::get(url).await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    let all_read = async |running: &Running, n: u64| {
+        until("everything is read", async || {
+            let ready = ready(running).await;
+            let followers = ready["followers"].as_array().unwrap();
+            ready["status"] == "ready"
+                && followers
+                    .iter()
+                    .all(|f| f["position"] == n && f["state"] == "following")
+        })
+        .await;
+    };
+    let shop = async |arguments: &[&str]| {
+        let in_data = [arguments, &["--data", data.as_str()]].concat();
+        let Cli::Box(command) = Cli::parse_from(["shop"].into_iter().chain(in_data));
+        let code = format!("{:?}", command.run(boxes()).await);
+        assert_eq!(code, format!("{:?}", std::process::ExitCode::SUCCESS));
+    };
+    let running = run().await;
+    count(&running, 1..=5).await;
+    all_read(&running, 5).await;
+    running.shutdown().await;
+    let (file, backup) = (folder.path().join("maker.db"), folder.path().join("backup"));
+    std::fs::copy(&file, &backup).unwrap();
+    let running = run().await;
+    count(&running, 6..=9).await;
+    all_read(&running, 9).await;
+    running.shutdown().await;
+
+    std::fs::copy(&backup, &file).unwrap();
+    for ending in ["-wal", "-shm"] {
+        drop(std::fs::remove_file(beside(&file, ending)));
+    }
+    shop(&["new-epoch", "maker"]).await;
+    shop(&[
+        "set-position",
+        "keeper",
+        "--follower",
+        "maker",
+        "--after",
+        "5",
+    ])
+    .await;
+    let running = run().await;
+    until("the keeper meets what it has", async || {
+        let ready = ready(&running).await;
+        let followers = ready["followers"].as_array().unwrap();
+        let held_up = |f: &serde_json::Value| {
+            let error = f["error"].as_str().unwrap_or_default();
+            f["box"] == "keeper" && f["state"] == "retrying" && error.contains("exists already")
+        };
+        followers.iter().any(held_up) && followers.iter().any(|f| f["position"] == 9)
+    })
+    .await;
+    running.shutdown().await;
+    for id in ["6", "7", "8", "9"] {
+        shop(&[
+            "skip",
+            "keeper",
+            "--follower",
+            "maker",
+            "--notification",
+            id,
+        ])
+        .await;
+    }
+    let running = run().await;
+    count(&running, 10..=12).await;
+    all_read(&running, 12).await;
+    running.shutdown().await;
 }

@@ -239,18 +239,23 @@ async fn two_instances_of_one_follower_record_each_result_once() {
 async fn an_instance_that_slept_through_a_part_of_its_step_does_not_repeat_it() {
     let store = recorder("echo", 2);
     let (app, other) = (app_on(&store).await, app_on(&store).await);
-    // The same log, as the other instance saw it a moment earlier: its step ends within this one's.
-    let (source, earlier) = (source_with(5).await, source_with(3).await);
+    let source = source_with(5).await;
+    let log = source.clone();
     let n_runs = Arc::new(AtomicU32::new(0));
     let policies = following(move |n: Notification<Tick>, app| {
-        let (other, earlier) = (other.clone(), earlier.clone());
+        let (other, log) = (other.clone(), log.clone());
         let is_first = n_runs.fetch_add(1, Ordering::SeqCst) == 0;
         async move {
             if is_first {
-                follower(&other, &earlier, &following(echo))
-                    .catch_up()
-                    .await
-                    .unwrap();
+                // The step of the other instance ends within this one's.
+                let through_3 = following(|n: Notification<Tick>, app| async move {
+                    if n.id > 3 {
+                        return failed();
+                    }
+                    echo(n, app).await
+                });
+                let caught_up = follower(&other, &log, &through_3).catch_up().await;
+                assert!(caught_up.is_err());
             }
             echo(n, app).await
         }
@@ -848,4 +853,70 @@ async fn a_policy_may_delete_and_go_on_and_is_told_where_another_one_did() {
     }
     assert_eq!(echoes(&app).await, [33, 44]);
     assert_eq!(follower.status().borrow().position, 4);
+}
+
+/// What a position is recorded with, and what that is good for.
+#[tokio::test]
+async fn a_history_that_was_replaced_by_a_longer_one_stops_a_follower() {
+    for (n_read, max_batch_bytes) in [(3, usize::MAX), (5, 0)] {
+        let source = source_with(n_read).await;
+        let store = recorder("echo", 2);
+        let app = app_on(&store).await;
+        let bytes = FollowerOptions {
+            max_batch_bytes,
+            ..options()
+        };
+        let log: Arc<dyn NotificationLog> = Arc::new(source.notification_log());
+        let mut first = Follower::new(app.clone(), "source", &following(echo), log, bytes);
+        first.catch_up().await.unwrap();
+        let at = store.tracking("source").await.unwrap().unwrap();
+        assert!(at.id == u64::from(n_read) && at.event_id.is_some());
+        // The same epoch, with other events in the same places, and more of them.
+        let replaced = source_with(n_read + 20).await;
+        let mut misled = follower(&app, &replaced, &following(echo));
+        let error = misled.catch_up().await.unwrap_err();
+        assert!(
+            matches!(&error, FollowerError::Log(LogError::HistoryReplaced { .. })),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("its history was replaced"));
+        assert_eq!(echoes(&app).await, upto(n_read));
+        // A deletion in between replaces nothing.
+        source.delete(Id::<Source>::named("s")).await.unwrap();
+        source
+            .upsert(Id::<Source>::named("t"), |_: &Source| Tick::Ticked {
+                n: 99,
+            })
+            .await
+            .unwrap();
+        let mut same = follower(&app, &source, &following(echo));
+        same.catch_up().await.unwrap();
+        assert_eq!(echoes(&app).await.last(), Some(&99));
+    }
+}
+
+#[tokio::test]
+async fn the_steps_of_a_follower_are_bounded_by_bytes() {
+    let source = source_with(12).await;
+    let app = app_on(&recorder("echo", 2)).await;
+    let (steps, seen) = (Arc::new(std::sync::Mutex::new(Vec::new())), app.clone());
+    let noted = Arc::clone(&steps);
+    let policies = following(move |n: Notification<Tick>, app| {
+        let (noted, seen) = (Arc::clone(&noted), seen.clone());
+        async move {
+            // What is recorded while this one is handled is what came before its step.
+            let last = seen.notification_log().describe().await.unwrap().last;
+            noted.lock().unwrap().push(last);
+            echo(n, app).await
+        }
+    });
+    let log: Arc<dyn NotificationLog> = Arc::new(source.notification_log());
+    let one_by_one = FollowerOptions {
+        max_batch_bytes: 1,
+        ..options()
+    };
+    let mut follower = Follower::new(app.clone(), "source", &policies, log, one_by_one);
+    follower.catch_up().await.unwrap();
+    assert_eq!(*steps.lock().unwrap(), (0..12).collect::<Vec<u64>>());
+    assert_eq!(echoes(&app).await, upto(12));
 }
