@@ -357,10 +357,12 @@ impl NotificationLog for RemoteNotificationLog {
         };
         let (description, template) = page_document::description(&body)?;
         self.check_name(&description.log)?;
-        let mut known = self.known();
-        known.template = template;
-        known.page_size = Some(description.log.page_size);
-        drop(known);
+        // A reader that begins, or begins again after an error, takes nothing over from before: it may be what was wrong.
+        *self.known() = Known {
+            template,
+            page_size: Some(description.log.page_size),
+            ..Known::default()
+        };
         Ok(description)
     }
 
