@@ -1007,7 +1007,8 @@ fn a_bound_of_answers_below_what_a_command_may_become_is_refused() {
                 .iter()
                 .flat_map(|upstream| ["--upstream-max-body", upstream]),
         );
-        load(&arguments, &[]).map(|config| config.upstream_max_body() / 1024)
+        let config = load(&arguments, &[]).unwrap();
+        config.check().map(|()| config.upstream_max_body() / 1024)
     };
     assert_eq!(bounds("1024", None).unwrap(), 65_536);
     // A service of larger commands reads larger events without being told.
