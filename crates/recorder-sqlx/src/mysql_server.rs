@@ -49,6 +49,8 @@ impl Server for MySql {
 
     const NOW_SECS: &'static str = "UNIX_TIMESTAMP()";
 
+    const UPDATE_RETURNS: bool = false;
+
     fn uuid_literal(uuid: Uuid) -> String {
         format!("x'{}'", uuid.simple())
     }

@@ -39,6 +39,8 @@ impl Server for Postgres {
 
     const NOW_SECS: &'static str = "EXTRACT(EPOCH FROM clock_timestamp())::bigint";
 
+    const UPDATE_RETURNS: bool = true;
+
     fn uuid_literal(uuid: Uuid) -> String {
         format!("'{uuid}'::uuid")
     }

@@ -48,6 +48,9 @@ pub(crate) trait Server: Columns {
     /// Seconds since 1970 by the server's clock, in SQL.
     const NOW_SECS: &'static str;
 
+    /// Whether an UPDATE may join another table and give rows.
+    const UPDATE_RETURNS: bool;
+
     /// A UUID in SQL.
     fn uuid_literal(uuid: Uuid) -> String;
 

@@ -16,7 +16,6 @@ use crate::server::Server;
 use crate::server_key_values::{KeyValueServer, KeyValueStatements, of_key};
 use crate::server_statements::Statements;
 use crate::server_writer_row::WriterRow;
-use crate::sql::Sql;
 use crate::version_cache::VersionCache;
 
 /// What a row has beside its texts and values, in bytes: numbers, ids, lengths.
@@ -82,11 +81,17 @@ impl<S: KeyValueServer> Transactions<S> {
         batch: &'a [Append],
         attempt: u64,
     ) -> Result<Prepared<'a>, Failure> {
-        let begun = self.begin(connection, &self.row.begin(attempt)).await?;
-        let had_row = begun.attempt == attempt;
-        if !had_row {
-            S::fetch_all_of(&self.row.make(attempt), connection).await?;
-        }
+        let rows = S::fetch_all_of(&self.row.begin(attempt), connection).await?;
+        // The first row is the lock's, which says nothing.
+        let begun = rows.get(1).map(|row| self.begun(Some(row))).transpose()?;
+        let had_row = begun.as_ref().is_some_and(|begun| begun.attempt == attempt);
+        let begun = match begun {
+            Some(begun) if had_row => begun,
+            _ => {
+                let rows = S::fetch_all_of(&self.row.make(attempt), connection).await?;
+                self.begun(rows.first())?
+            }
+        };
         if !cache.is_at(begun.head, begun.n_redacted) {
             // Another process wrote or deleted: what was known may be out of date.
             cache.forget();
@@ -135,14 +140,13 @@ impl<S: KeyValueServer> Transactions<S> {
         &self,
         connection: &mut S::Connection,
     ) -> Result<u64, Failure> {
-        Ok(self.begin(connection, &self.row.look).await?.attempt)
+        let rows = S::fetch_all_of(&self.row.look, connection).await?;
+        Ok(self.begun(rows.get(1))?.attempt)
     }
 
-    /// Begins, takes the log's lock, and reads the head, and how much of the log is redacted.
-    async fn begin(&self, connection: &mut S::Connection, begin: &Sql) -> Result<Begun, Failure> {
-        let rows = S::fetch_all_of(begin, connection).await?;
-        // The first row is the lock's, which says nothing.
-        let Some(row) = rows.get(1) else {
+    /// What was read of the log, if it is there and the one that was opened.
+    fn begun(&self, row: Option<&S::Row>) -> Result<Begun, Failure> {
+        let Some(row) = row else {
             return Err(Failure::Refused(RecorderError::Mismatch {
                 reason: format!(
                     "the log `{}` is gone from the database: start again",

@@ -20,6 +20,7 @@ const KEPT_SECS: u32 = 3_600;
 pub(crate) struct WriterRow {
     begin: String,
     read: String,
+    read_marked: String,
     table: String,
     id: String,
     now: &'static str,
@@ -34,13 +35,21 @@ impl WriterRow {
         let log = S::quoted_table(tables, "notification_log");
         let id = S::uuid_literal(id);
         let locked = S::begin_locked(tables);
+        let head = format!("(SELECT COALESCE(MAX(id), 0) FROM {events})");
         let read = format!(
-            "SELECT epoch, (SELECT COALESCE(MAX(id), 0) FROM {events}), n_redacted,
-                    COALESCE((SELECT attempt FROM {table} WHERE id = {id}), 0) FROM {log}"
+            "SELECT epoch, {head}, n_redacted, COALESCE((SELECT attempt FROM {table} WHERE id = {id}), 0) FROM {log}"
         );
         Self {
             look: Sql::new(format!("{locked} {read}")),
             begin: format!("{locked} {}", S::mark_log(tables)),
+            read_marked: if S::UPDATE_RETURNS {
+                format!(
+                    " FROM {log} AS log WHERE writer.id = {id}
+                      RETURNING log.epoch, {head}, log.n_redacted, writer.attempt"
+                )
+            } else {
+                format!(" WHERE id = {id}; {read}")
+            },
             read,
             table,
             id,
@@ -49,30 +58,35 @@ impl WriterRow {
     }
 
     /// Begins a transaction, takes the log's lock, and writes the number of the attempt, from 1 up, into the row; then reads
-    /// epoch, head, how much is redacted, and the number in the row: 0 if there is no row. In one message, because each is
-    /// a way to the server and back. What is read is a statement of its own, which has a snapshot of its own: one that waits
-    /// for the lock sees what was there before it waited.
+    /// epoch, head, how much is redacted, and the number in the row: 0 if there is no row, or nothing is read then. In one
+    /// message, because each is a way to the server and back, and where the server can do it in one statement. It has a
+    /// snapshot that is newer than the lock, so what waited for the lock sees what was there before it waited.
     pub(crate) fn begin(&self, attempt: u64) -> Sql {
         let Self {
             begin,
-            read,
+            read_marked,
             table,
-            id,
             now,
             ..
         } = self;
         Sql::new(format!(
-            "{begin} UPDATE {table} SET attempt = {attempt}, written_at = {now} WHERE id = {id}; {read}"
+            "{begin} UPDATE {table} AS writer SET attempt = {attempt}, written_at = {now}{read_marked}"
         ))
     }
 
     /// Makes the row, with the number of the attempt, and removes those that were [left behind](KEPT_SECS): under the log's
-    /// lock, so no writer is at its row.
+    /// lock, so no writer is at its row. Then reads what [`begin`](Self::begin) reads.
     pub(crate) fn make(&self, attempt: u64) -> Sql {
-        let Self { table, id, now, .. } = self;
+        let Self {
+            table,
+            id,
+            now,
+            read,
+            ..
+        } = self;
         Sql::new(format!(
             "INSERT INTO {table} (id, attempt, written_at) VALUES ({id}, {attempt}, {now});
-             DELETE FROM {table} WHERE written_at < {now} - {KEPT_SECS}"
+             DELETE FROM {table} WHERE written_at < {now} - {KEPT_SECS}; {read}"
         ))
     }
 }
