@@ -72,7 +72,8 @@ impl PublicLog {
     ///
     /// It has to be a function of its argument alone: no clock, no randomness, nothing that is looked up. What is
     /// published has the id, aggregate, version, time and metadata of the event that it is made of, and is written as that one was:
-    /// in its format, and encrypted, if its own topic is, with its key. So nothing of it changes when keys are rotated.
+    /// in its format, and encrypted with its key if it is, unless the public topic is left out of encryption. So nothing of it changes when keys are
+    /// rotated; to leave other topics out makes another history of the log, with another epoch.
     ///
     /// What is [`Personal`](boxes_domain::Personal) in `E` may be passed on as it is, unread: who has the keys knows it, until
     /// it is forgotten. Nothing else can be made of it, because pages must not tell what is forgotten, nor change with it.
@@ -115,12 +116,48 @@ impl PublicLog {
         name: &str,
         mapper: Mapper,
     ) -> DerivedLog {
+        let variant = self.left_in_the_clear(&mapper);
         let public = Public {
             parts: self.parts.clone(),
             mapper,
             name: name.to_owned(),
         };
-        DerivedLog::new(source, Arc::new(public), name, self.revision)
+        DerivedLog::new(source, Arc::new(public), name, self.revision).with_variant(variant)
+    }
+
+    /// The public topics that are left in the clear where their sources are encrypted: by another set of them the same events are
+    /// published in other bytes.
+    fn left_in_the_clear(&self, mapper: &Mapper) -> String {
+        let mut pairs: Vec<_> = self
+            .translated()
+            .filter(|(public, source)| mapper.encrypts(source) && !mapper.encrypts(public))
+            .map(|(public, source)| format!("\0{public}\0{source}"))
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs.concat()
+    }
+
+    /// A public topic that `mapper` would encrypt although what it is made of is in the clear, with that topic: it could not be, because
+    /// there is no key by which it would stay as it is.
+    #[must_use]
+    pub fn encrypted_alone(&self, mapper: &Mapper) -> Option<(&'static str, &'static str)> {
+        self.translated()
+            .find(|(public, source)| mapper.encrypts(public) && !mapper.encrypts(source))
+    }
+
+    /// Each public topic that events are translated into, with each topic that they are of.
+    fn translated(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.parts.iter().flat_map(|part| {
+            let sources = part.sources();
+            let public = part.topics().into_iter().map(|described| described.topic);
+            public.flat_map(move |public| {
+                sources
+                    .clone()
+                    .into_iter()
+                    .map(move |source| (public, source))
+            })
+        })
     }
 }
 
@@ -157,6 +194,9 @@ trait Part: fmt::Debug + Send + Sync {
     /// The topics of what it publishes.
     fn topics(&self) -> Vec<TopicDescription>;
 
+    /// The topics of the events that it translates; none of those that it publishes as they are.
+    fn sources(&self) -> Vec<&'static str>;
+
     fn publish(
         &self,
         notification: &boxes_recorder::Notification,
@@ -188,6 +228,13 @@ where
 
     fn topics(&self) -> Vec<TopicDescription> {
         TopicDescription::all_of::<P>()
+    }
+
+    fn sources(&self) -> Vec<&'static str> {
+        let types = E::TYPES.iter();
+        types
+            .flat_map(|t| std::iter::once(t.topic).chain(t.aliases.iter().copied()))
+            .collect()
     }
 
     fn publish(
@@ -234,6 +281,10 @@ impl<E: Event> Part for Passed<E> {
 
     fn topics(&self) -> Vec<TopicDescription> {
         TopicDescription::all_of::<E>()
+    }
+
+    fn sources(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn publish(

@@ -129,12 +129,61 @@ async fn whether_it_is_encrypted_is_for_its_own_topic_to_say() {
     let but_public = Encryption::all_except(keys(1, 2), ["public"]);
     let clear = published(&encrypted, &Mapper::default().encrypted(but_public)).await;
     assert_eq!(clear.encoding.as_str(), "json");
-    // Its source is in the clear, so there is no key but the current one.
-    let only_public = Encryption::only(keys(2, 1), ["public"]);
-    let hidden = published(
-        &Mapper::default(),
-        &Mapper::default().encrypted(only_public),
-    )
-    .await;
-    assert_eq!(hidden.encoding.as_str(), "json+aes-256-gcm-siv");
+    // A box that encrypts nothing any more publishes no secret of the past.
+    let none = Encryption::none(keys(1, 2));
+    let hidden = published(&encrypted, &Mapper::default().encrypted(none)).await;
+    assert_eq!(hidden, published(&encrypted, &encrypted).await);
+    // Its source is in the clear, so there is no key but the current one, which is another one after a rotation.
+    for keys in [keys(1, 2), keys(2, 1)] {
+        let all = Mapper::default().encrypted(Encryption::all(keys));
+        let published = published(&Mapper::default(), &all).await;
+        assert_eq!(published.encoding.as_str(), "json");
+    }
+}
+
+#[tokio::test]
+async fn what_determines_the_bytes_besides_the_events_is_part_of_the_epoch() {
+    let public = PublicLog::revision(1).translate(|note: Notification<Note>| {
+        let Note::Written { text: words } = note.event;
+        Some(Public::Noted { words })
+    });
+    let epoch = async |mapper: Mapper| {
+        let recorder = Arc::new(MemoryRecorder::new(LogIdentity {
+            name: "orders".into(),
+            epoch: Uuid::from_u128(1),
+            page_size: NonZeroU32::new(5).unwrap(),
+        }));
+        let writer = GroupCommit::start(recorder, GroupCommitBounds::default()).await;
+        let options = AppOptions {
+            mapper,
+            ..AppOptions::default()
+        };
+        let app = App::new(writer.unwrap(), options);
+        let log = app.public_log("orders/notes", &public);
+        log.describe().await.unwrap().log.epoch
+    };
+    let plain = epoch(Mapper::default()).await;
+    // In none of these is an encrypted event published in the clear, so the bytes are the same.
+    let same = [
+        Mapper::default().message_pack().compressed(),
+        Mapper::default().encrypted(Encryption::all(keys(1, 2))),
+        Mapper::default().encrypted(Encryption::all(keys(2, 1))),
+        Mapper::default().encrypted(Encryption::none(keys(1, 2))),
+    ];
+    for mapper in same {
+        assert_eq!(epoch(mapper).await, plain);
+    }
+    let but_public = || Encryption::all_except(keys(1, 2), ["public"]);
+    let other = epoch(Mapper::default().encrypted(but_public())).await;
+    assert_ne!(other, plain);
+    assert_eq!(
+        epoch(Mapper::default().encrypted(but_public())).await,
+        other
+    );
+
+    let alone = Encryption::only(keys(1, 2), ["public"]);
+    let alone = public.encrypted_alone(&Mapper::default().encrypted(alone));
+    assert_eq!(alone.map(|(public, _)| public), Some("public.note.noted"));
+    let all = Mapper::default().encrypted(Encryption::all(keys(1, 2)));
+    assert_eq!(public.encrypted_alone(&all), None);
 }

@@ -106,6 +106,18 @@ impl Encryption {
         }
     }
 
+    /// The same for what is made of an encrypted event of this topic: where such events are not encrypted any more, what is made of
+    /// those that were is encrypted as they are.
+    pub(crate) fn beyond(self, source: &str) -> Self {
+        if self.encrypts(source) {
+            return self;
+        }
+        Self {
+            which: Which::All,
+            ..self
+        }
+    }
+
     /// Whether any events are encrypted.
     pub(crate) fn encrypts_any(&self) -> bool {
         !matches!(&self.which, Which::Only(topics) if topics.is_empty())

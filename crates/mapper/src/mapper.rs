@@ -175,8 +175,9 @@ impl Mapper {
     }
 
     /// The same mapper, for an event that is made of `source` anew each time it is read: it has the format, the compression, the
-    /// cipher, the key and the binding to the box that `source` has, if this mapper knows them. Whether it is encrypted is for its
-    /// own topic to say.
+    /// cipher, the key and the binding to the box that `source` has, if this mapper knows them. It is encrypted if `source` is,
+    /// unless its own topic is left in the clear where that of `source` is to be encrypted. For a source in the clear there would be
+    /// no key but the current one, which is another one tomorrow.
     ///
     /// So what is published of an event stays as it is, byte for byte, when another format is written or keys are rotated.
     #[must_use]
@@ -235,7 +236,8 @@ impl Mapper {
     }
 
     /// Whether events of this topic are encrypted as a whole.
-    pub(crate) fn encrypts(&self, topic: &str) -> bool {
+    #[must_use]
+    pub fn encrypts(&self, topic: &str) -> bool {
         let encryption = self.transcoding.encryption.as_ref();
         encryption.is_some_and(|encryption| encryption.encrypts(topic))
     }

@@ -144,8 +144,10 @@ impl Transcoding {
             as_source.encryption = self
                 .encryption
                 .clone()
-                .map(|known| known.with_cipher(cipher));
+                .map(|known| known.with_cipher(cipher).beyond(&source.topic));
             as_source.write_key = cipher.key_id(&source.state);
+        } else {
+            as_source.encryption = None;
         }
         // From before names were bound in, or in the clear.
         if done.box_name.is_none() {

@@ -42,6 +42,8 @@ pub struct DerivedLog {
     translation: Arc<dyn Translation>,
     name: String,
     revision: u32,
+    /// What else determines what is made of the events.
+    variant: Vec<u8>,
 }
 
 impl DerivedLog {
@@ -62,7 +64,16 @@ impl DerivedLog {
             translation,
             name: name.into(),
             revision,
+            variant: Vec::new(),
         }
+    }
+
+    /// The same in a variant: what else than the revision determines what is made of the events, such as a setting. Another one is
+    /// another history, too; the empty one is the same as none.
+    #[must_use]
+    pub fn with_variant(mut self, variant: impl Into<Vec<u8>>) -> Self {
+        self.variant = variant.into();
+        self
     }
 
     /// What it is known by, where this is what it is made of: its name and revision give it an epoch of its own.
@@ -73,7 +84,7 @@ impl DerivedLog {
             name: self.name.clone(),
             epoch: Uuid::new_v5(
                 &source.epoch,
-                &[self.name.as_bytes(), b"\0", &revision].concat(),
+                &[self.name.as_bytes(), b"\0", &revision, &self.variant].concat(),
             ),
             page_size: source.page_size,
         }

@@ -8,6 +8,7 @@ use boxes_http::{
     NotificationLogOptions, NotificationLogResource, RemoteNotificationLog, RemoteOptions,
 };
 use boxes_integrity::StoredSeals;
+use boxes_mapper::Mapper;
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::Recorder;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,22 @@ pub(crate) fn published(
         .collect()
 }
 
+/// Whether what these logs publish can be encrypted as it is to be.
+pub(crate) fn check_encryption(mapper: &Mapper, logs: &Logs) -> Result<(), StartError> {
+    let public = logs.instead.iter();
+    let mut public = public.chain(logs.beside.iter().map(|(_, public)| public));
+    if let Some((public, source)) = public.find_map(|public| public.encrypted_alone(mapper)) {
+        let reason = format!(
+            "events of the topic `{public}` are to be encrypted, and those that they are published of, `{source}`, are not: add `{source}` to --encrypt, or take \
+             `{public}` out"
+        );
+        return Err(StartError::Declaration {
+            mistakes: vec![reason],
+        });
+    }
+    Ok(())
+}
+
 /// The routes of a log, `/{log}/notifications` and what is below it, and the same in the dialects of older systems below
 /// `/{log}/compat`; and the topics of the log.
 pub(crate) fn serve(
@@ -106,7 +123,11 @@ pub(crate) fn serve(
     let dialects = dialects.map_err(invalid)?.public_base(base);
     let routes = resource
         .into_described_routes()
-        .and(dialects.into_described_routes())
+        .and(
+            dialects
+                .into_described_routes()
+                .described_as(|part| part.tagged("older systems")),
+        )
         .and(published.topics.routes(&published.log));
     // In one document each operation has a name of its own.
     Ok(match name.split_once('/') {

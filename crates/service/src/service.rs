@@ -269,6 +269,7 @@ impl Started {
             },
         );
         app.finish_in_background();
+        logs::check_encryption(app.mapper(), &declared)?;
         tracing::info!(name, store = %planned.store, head = head_at_start, "a box is open");
         self.following
             .push((app.clone(), planned.upstreams, policies));

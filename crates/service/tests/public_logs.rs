@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use boxes_application::{App, Error, Notification, PublicLog};
 use boxes_domain::{Aggregate, Event, Id};
+use boxes_mapper::{Encryption, Key, KeyId, Keys, Mapper};
 use boxes_service::{BoundedContext, Config, Delivery, Running, Service, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -323,6 +324,15 @@ async fn what_can_not_be_published_or_followed_is_refused_at_the_start() {
         let refused = Service::start([context], config()).await.unwrap_err();
         assert!(refused.to_string().contains(expected), "{refused}");
     }
+    let keys = Keys::new(KeyId(1), Key::new(&[7; 32]));
+    let alone = Config {
+        mapper: Mapper::default().encrypted(Encryption::only(keys, ["sales"])),
+        stores: [("orders".to_owned(), Store::Memory)].into(),
+        ..config()
+    };
+    let refused = Service::start([orders().publish("sales", sales())], alone).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("to --encrypt"), "{refused}");
     let declared = [orders(), clerks("orders/sales")];
     let refused = Service::start(declared, config()).await.unwrap_err();
     let expected = "`clerks` follows `orders/sales`, which its box does not publish (did you mean `orders`?); the logs here are orders, clerks";
