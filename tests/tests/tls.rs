@@ -10,12 +10,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use boxes::http::Authorities;
 use boxes::notification_log::NotificationLog;
 use boxes::prelude::*;
 use boxes::service::{Config, Running, Service, Stopped, Store, TlsFiles};
-use boxes_tests::{Authority, Entries, StartedProgram, until, write_entries};
+use boxes_tests::{Authority, DEADLINE, Entries, StartedProgram, until, write_entries};
 use reqwest::Version;
 use reqwest::tls::TlsInfo;
 use serde_json::Value;
@@ -160,6 +161,60 @@ async fn shutdown_ends_who_waits_by_http_2() {
     assert!(stream.chunk().await.unwrap().is_some(), "it has begun");
     let (stopped, rest) = tokio::join!(archive.shutdown(), stream.bytes());
     assert_eq!((stopped, rest.unwrap().len()), (Stopped::Drained, 0));
+}
+
+async fn impatient_archive(authority: &Authority, folder: &TempDir) -> Running {
+    let config = Config {
+        tls: Some(authority.issue("127.0.0.1", folder.path())),
+        slow_client_timeout: Duration::from_millis(300),
+        ..config("archive")
+    };
+    let archive = BoundedContext::new("archive").aggregate::<Entries>();
+    let archive = Service::start([archive], config).await.unwrap();
+    write_entries(&archive, 25).await;
+    archive
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_by_http_2_is_cut_off() {
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
+    let archive = impatient_archive(&authority, &folder).await;
+    // A window of no bytes: the answer can't be sent, and the connection looks alive.
+    let idle = authority.client(|builder| builder.http2_initial_stream_window_size(0));
+    for below in ["", "/1,20", "/7", "/stream?after=0", "/export"] {
+        let url = format!("{}/archive/notifications{below}", archive.base_url());
+        let answer = idle.get(&url).send().await.unwrap();
+        assert_eq!(answer.version(), Version::HTTP_2);
+        let body = tokio::time::timeout(DEADLINE, answer.bytes()).await;
+        assert!(body.expect("it is cut off in time").is_err(), "{below}");
+    }
+    // An answer without a body leaves nothing to take.
+    let url = format!("{}/archive/notifications/99", archive.base_url());
+    assert_eq!(idle.head(&url).send().await.unwrap().status(), 404);
+    assert_eq!(archive.shutdown().await, Stopped::Drained);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_by_http_2_is_served_however_little_it_takes_at_a_time_and_however_long_nothing_comes()
+ {
+    let (authority, folder) = (Authority::default(), TempDir::new().unwrap());
+    let archive = impatient_archive(&authority, &folder).await;
+    let client = authority.client(|builder| builder.http2_initial_stream_window_size(512));
+    let url = |below: &str| format!("{}/archive/notifications{below}", archive.base_url());
+    let mut stream = client.get(url("/stream")).send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some(), "it has begun");
+    // For several times as long as a client may read nothing.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        let page = client.get(url("/1,20")).send().await.unwrap();
+        assert!(page.bytes().await.unwrap().len() > 512);
+    }
+    write_entries(&archive, 1).await;
+    let event = tokio::time::timeout(DEADLINE, stream.chunk()).await;
+    let event = event.expect("the event in time").unwrap();
+    assert!(event.is_some_and(|event| event.starts_with(b"id: 26@")));
+    drop(stream);
+    archive.shutdown().await;
 }
 
 #[tokio::test]

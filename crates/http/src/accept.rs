@@ -14,14 +14,18 @@ pub(crate) fn negotiate<'a>(
 ) -> Option<usize> {
     let mut ranges = Vec::new();
     let mut said = false;
+    let mut texts = Vec::new();
     for value in headers.get_all(ACCEPT) {
         // The first that is offered is what nearly every request wants.
-        if matches!(value.as_bytes(), b"*/*") && !said {
+        if matches!(value.as_bytes(), b"*/*") && texts.is_empty() {
             return Some(0);
         }
-        let text = value.to_str().unwrap_or(",invalid");
+        texts.push(String::from_utf8_lossy(value.as_bytes()));
+    }
+    for text in &texts {
         let mut elements = elements(text, b',').peekable();
         said |= elements.peek().is_some();
+        // What is no media range drops out, and nothing besides.
         ranges.extend(elements.filter_map(MediaRange::parse));
     }
     if !said {
@@ -171,6 +175,10 @@ mod tests {
             (&["*/*;q=0"], None),
             (&["application/json;q=0.0"], None),
             (&["application/json;q=2"], None),
+            (&["text/html;q=x, application/json;q=0.1"], json),
+            (&["text/html;q=1.5", "application/json;q=0.1"], json),
+            (&["text/html;q=\u{fc}, application/json;q=0.1"], json),
+            (&["application/atom+xml;q=, */*;q=0.1"], json),
             (&["application/json;q=0.5555"], None),
             (&["json"], None),
             (&["*/json"], None),

@@ -1,5 +1,7 @@
 //! Pages as Atom feeds (RFC 4287), of which the archived ones are archives (RFC 5005, 4).
 
+use std::borrow::Cow;
+
 use axum::http::HeaderValue;
 use boxes_notification_log::Section;
 use boxes_recorder::{LogIdentity, Notification};
@@ -161,8 +163,24 @@ fn entry(xml: &mut MarkupText, item: &Notification) {
         .raw("/>\n");
     let content = json_page::item(item);
     xml.raw("<content type=\"text\">")
-        .text(&String::from_utf8_lossy(&content))
+        .text(&representable(&String::from_utf8_lossy(&content)))
         .raw("</content>\n");
+}
+
+/// JSON without the characters that XML can't hold, which JSON escapes: they are within strings, where each is the same as its escape.
+fn representable(json: &str) -> Cow<'_, str> {
+    let is_not = |c: char| matches!(c, '\u{7f}' | '\u{fffe}' | '\u{ffff}');
+    if !json.contains(is_not) {
+        return Cow::Borrowed(json);
+    }
+    let escaped = json.chars().map(|c| {
+        if is_not(c) {
+            format!("\\u{:04x}", u32::from(c))
+        } else {
+            c.to_string()
+        }
+    });
+    Cow::Owned(escaped.collect())
 }
 
 fn write_links(xml: &mut MarkupText, links: &Links, own_type: &str) {

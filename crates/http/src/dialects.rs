@@ -29,7 +29,7 @@ use crate::served::{GROWING, NOT_KEPT};
 use crate::{
     DescribedRoutes, InvalidPath, NotificationLogOptions, NotificationLogResource, OpenApiPart,
     Problem, ProblemKind, check_resume_point, compat_eventsourcing_1, compat_eventsourcing_8,
-    compat_eventsourcing_9, compat_iddd, iddd, log_problem, open_api_dialects, query,
+    compat_eventsourcing_9, compat_iddd, iddd, log_problem, open_api_dialects, precondition, query,
 };
 
 /// The topic of redacted notifications in the dialects of older systems, whose readers would stumble over one that says
@@ -235,6 +235,7 @@ impl Served {
         }
         let made = self.make(dialect, &request).await;
         let response = made.unwrap_or_else(IntoResponse::into_response);
+        let response = precondition::met(&request.headers, response);
         if request.method == Method::HEAD {
             return Response::from_parts(response.into_parts().0, Body::empty());
         }

@@ -63,7 +63,7 @@ impl Document {
     /// A document that is offered as JSON alone. Whatever a request accepts, it is given that: there is nothing else.
     #[must_use]
     pub fn json(value: &serde_json::Value) -> Self {
-        let body = value.to_string().into_bytes();
+        let body = json_first(value).into_bytes();
         let nowhere = HeaderValue::from_static("");
         let format: &dyn Format = &JsonPage;
         Self::new([(format, body, nowhere)])
@@ -124,6 +124,29 @@ impl Document {
     }
 }
 
+/// The document as text. Members are in the order of the alphabet, but for `application/json`: of several media types programs that
+/// read descriptions take the first one.
+fn json_first(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    const FIRST: &str = "application/json";
+    match value {
+        Value::Object(members) => {
+            let (first, others): (Vec<_>, Vec<_>) =
+                members.iter().partition(|(name, _)| *name == FIRST);
+            let members = first.into_iter().chain(others);
+            let members: Vec<_> = members
+                .map(|(name, value)| format!("{}:{}", Value::from(&**name), json_first(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(values) => {
+            let values: Vec<_> = values.iter().map(json_first).collect();
+            format!("[{}]", values.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
@@ -138,6 +161,35 @@ mod tests {
             headers.insert(IF_NONE_MATCH, tag.clone());
         }
         document.answer(&headers).await.unwrap()
+    }
+
+    #[test]
+    fn of_several_media_types_json_is_the_first() {
+        let document = json!({
+            "content": { "application/atom+xml": 1, "text/html": [2, "\"x\""], "application/json": { "b": null, "a": true } },
+        });
+        let text = json_first(&document);
+        let expected = r#"{"content":{"application/json":{"a":true,"b":null},"application/atom+xml":1,"text/html":[2,"\"x\""]}}"#;
+        assert_eq!(text, expected);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            document
+        );
+    }
+
+    #[tokio::test]
+    async fn a_large_document_is_coded_once() {
+        let document = Document::json(&json!({ "text": "x".repeat(100_000) }));
+        let ask = async || {
+            let mut headers = HeaderMap::new();
+            headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
+            document.answer(&headers).await.unwrap()
+        };
+        let (first, second) = (ask().await, ask().await);
+        assert_eq!(first.headers()["content-encoding"], "gzip");
+        assert_eq!(first.headers()[ETAG], second.headers()[ETAG]);
+        let cell = &document.formats[0].coded[2];
+        assert!(cell.get().is_some_and(|made| made.n_bytes() < 1_000));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Notifications as server-sent events (WHATWG HTML, 9.2).
 
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,6 +15,7 @@ use futures::stream;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::ndjson::on_one_line;
 use crate::resume_point::ResumePoint;
 use crate::{Problem, ProblemKind, json_page, query};
 
@@ -24,7 +26,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells proxies of nginx's kind to pass on each event as it comes.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// About how many bytes of events are made at a time for one client; a single event may have more.
-const PIECE_BYTES: usize = 256 * 1024;
+pub(crate) const PIECE_BYTES: usize = 256 * 1024;
 /// How many bytes are handed to a connection at a time: it takes the next ones when the client has read.
 const SLICE_BYTES: usize = 64 * 1024;
 /// How many slices wait for a client that reads slowly.
@@ -132,7 +134,7 @@ fn write_event(bytes: &mut Vec<u8>, item: &Notification, epoch: Uuid, as_message
 /// The events of a stream go in here.
 #[derive(Debug)]
 pub(crate) struct EventSender {
-    slices: mpsc::Sender<Bytes>,
+    slices: mpsc::Sender<io::Result<Bytes>>,
     patience: Duration,
 }
 
@@ -156,23 +158,20 @@ impl EventSender {
     }
 
     async fn slice(&self, slice: Bytes) -> Result<(), Gone> {
-        let sent = tokio::time::timeout(self.patience, self.slices.send(slice)).await;
+        let sent = tokio::time::timeout(self.patience, self.slices.send(Ok(slice))).await;
         sent.map_err(|_| Gone)?.map_err(|_| Gone)
+    }
+
+    /// Breaks the answer off, so that no one takes what was sent for all of it.
+    pub(crate) async fn break_off(&self, error: io::Error) {
+        // A client that has gone away has noticed.
+        let _gone = tokio::time::timeout(self.patience, self.slices.send(Err(error))).await;
     }
 
     /// Comes back when the client has gone away.
     pub(crate) async fn gone(&self) {
         self.slices.closed().await;
     }
-}
-
-/// Between members line ends are space, and within strings JSON has none.
-fn on_one_line(piece: &mut Vec<u8>, text: &[u8]) {
-    let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
-    piece.extend(
-        text.iter()
-            .map(|byte| if is_end(*byte) { b' ' } else { *byte }),
-    );
 }
 
 /// An answer, and where its events go. A client that does not take one for as long as `patience` is given up.
@@ -186,7 +185,7 @@ pub(crate) fn sliced(patience: Duration) -> (Body, EventSender) {
     let (slices, waiting) = mpsc::channel(BUFFERED_SLICES);
     let body = stream::unfold(waiting, |mut waiting| async {
         let slice = waiting.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(slice), waiting))
+        Some((slice, waiting))
     });
     (Body::from_stream(body), EventSender { slices, patience })
 }
@@ -200,4 +199,65 @@ pub(crate) fn answer(body: Body) -> Response {
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use boxes_notification_log::SectionId;
+    use boxes_recorder::LogIdentity;
+    use boxes_testing::log_fixture::small_event;
+
+    use super::*;
+
+    /// A section of twenty events of so many bytes.
+    fn section(state_bytes: usize) -> Section {
+        let log = LogIdentity {
+            name: "orders".to_owned(),
+            epoch: Uuid::from_u128(7),
+            page_size: NonZeroU32::new(20).unwrap(),
+        };
+        let id = SectionId::first(log.page_size);
+        let items = (1..=20).map(|id| {
+            let mut event = small_event(id);
+            event.state = format!("\"{}\"", "x".repeat(state_bytes)).into();
+            Notification { id, event }
+        });
+        Section::new(log, id, items.collect(), 20).unwrap()
+    }
+
+    /// The last notification of each piece, and the bytes of the largest one.
+    fn pieces(section: &Section) -> (Vec<u64>, usize) {
+        let (mut newest, mut largest) = (vec![0], 0);
+        while let Some(piece) = Piece::of(section, *newest.last().unwrap(), false) {
+            assert_eq!(piece.is_last, piece.newest == 20);
+            largest = largest.max(piece.bytes.len());
+            newest.push(piece.newest);
+        }
+        (newest, largest)
+    }
+
+    #[test]
+    fn what_is_made_for_a_client_at_a_time_is_bounded_by_bytes_and_not_by_sections() {
+        let (newest, largest) = pieces(&section(10));
+        assert_eq!(newest, [0, 20]);
+        assert!(largest < PIECE_BYTES);
+        let (newest, largest) = pieces(&section(100_000));
+        assert_eq!(newest, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
+        assert!(largest < PIECE_BYTES, "{largest}");
+        // An event is sent as a whole, however large it is.
+        let (newest, largest) = pieces(&section(1_000_000));
+        assert_eq!(newest, Vec::from_iter(0..=20));
+        assert!(largest < 1_001_000, "{largest}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_holds_up_the_next_slice() {
+        let patience = Duration::from_millis(50);
+        let (body, sender) = sliced(patience);
+        let events = Bytes::from(vec![b'x'; 10 * SLICE_BYTES]);
+        assert_eq!(sender.send(events).await, Err(Gone), "no one reads");
+        drop(body);
+    }
 }

@@ -5,10 +5,10 @@
 //!
 //! Reading order, serving: a [`NotificationLogResource`] makes the routes of one log, as its
 //! [`NotificationLogOptions`] say (`resource.rs`); what they have in common is in `served.rs`, and what each of them answers in
-//! `page_resource.rs`, `notification_resource.rs`, `description_resource.rs`, `live_stream.rs` and `feed.rs`; a request is understood by `accept.rs`, `accept_encoding.rs`,
-//! `encoded_page_id.rs`, `query.rs`, `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
-//! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`
-//! and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `view.rs` is how a section becomes a page at a path, `section_cache.rs` where sections and pages are kept and `rendered.rs` what is sent of them; `coding.rs`
+//! `page_resource.rs`, `notification_resource.rs`, `description_resource.rs`, `live_stream.rs`, `feed.rs` and `export.rs`; a request is understood by `accept.rs`, `accept_encoding.rs`,
+//! `encoded_page_id.rs`, `query.rs`, `precondition.rs`, `entity_tag.rs`, `prefer.rs` and `resume_point.rs`; a section becomes a page in a format of `representation.rs`: `json_page.rs` is the
+//! kit's own, `html.rs` is for people (`html_page.rs`, `html_description.rs`, `html_json.rs`), `atom.rs` for feed readers, and `cloud_events.rs`,
+//! `ndjson.rs` and `iddd.rs` are for those who ask for them by name; `json_text.rs` and `markup_text.rs` are what they are written with; `link.rs` is where pages lead; `view.rs` is how a section becomes a page at a path, `section_cache.rs` where sections and pages are kept and `rendered.rs` what is sent of them; `coding.rs`
 //! makes bodies smaller, and whole again; `waiting.rs` holds requests until there is something new; `event_stream.rs` is how events are sent as they come, `feed.rs` how those have them who
 //! follow the profile of HTTP Feeds. Every error is a [`Problem`] of a [`ProblemKind`], for this crate
 //! and for those above it.
@@ -46,6 +46,7 @@ mod document;
 mod encoded_page_id;
 mod entity_tag;
 mod event_stream;
+mod export;
 mod feed;
 mod fetch;
 mod foreign_dialect;
@@ -65,6 +66,7 @@ mod live_stream;
 mod log_problem;
 mod log_range;
 mod markup_text;
+mod ndjson;
 mod notification_resource;
 mod open_api;
 mod open_api_dialects;
@@ -74,6 +76,7 @@ mod page_address;
 mod page_document;
 mod page_links;
 mod page_resource;
+mod precondition;
 mod prefer;
 mod problem;
 mod problem_descriptions;

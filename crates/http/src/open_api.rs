@@ -104,6 +104,21 @@ impl OpenApiPart {
         self
     }
 
+    /// With one more operation at a path, `get` or another method in lower case.
+    #[must_use]
+    pub fn with_operation(
+        mut self,
+        path: impl Into<String>,
+        method: &str,
+        operation: Value,
+    ) -> Self {
+        let item = self.paths.entry(path.into()).or_insert_with(|| json!({}));
+        if let Some(item) = item.as_object_mut() {
+            item.insert(method.to_owned(), operation);
+        }
+        self
+    }
+
     /// With a schema, for references to `#/components/schemas/{name}`.
     #[must_use]
     pub fn with_schema(mut self, name: &str, schema: Value) -> Self {
@@ -157,12 +172,12 @@ impl OpenApiPart {
         self
     }
 
-    /// Every operation of it has this tag, by which tools group operations.
+    /// Every operation of it that has no tag yet has this one, by which tools group operations.
     #[must_use]
     pub fn tagged(mut self, tag: &str) -> Self {
         for (_, operation) in self.operations() {
             if let Some(operation) = operation.as_object_mut() {
-                operation.insert("tags".to_owned(), json!([tag]));
+                operation.entry("tags").or_insert_with(|| json!([tag]));
             }
         }
         self
@@ -223,16 +238,14 @@ pub(crate) fn problem_responses(
         of_status.push(kind);
     }
     by_status.into_iter().map(move |(status, kinds)| {
-        let titles: Vec<_> = kinds.iter().map(|kind| kind.title).collect();
-        let mut response = json!({ "description": titles.join("; ") });
+        let said = kinds
+            .iter()
+            .map(|kind| format!("{} (`{}`)", kind.title, kind.type_path()));
+        let said: Vec<_> = said.collect();
+        let mut response = json!({ "description": said.join("; ") });
         if let Some(response) = response.as_object_mut().filter(|_| with_body) {
-            let types: Vec<_> = kinds.iter().map(|kind| kind.type_path()).collect();
-            let schema = json!({
-                "allOf": [
-                    { "$ref": "#/components/schemas/Problem" },
-                    { "properties": { "type": { "enum": types }, "status": { "const": status } } },
-                ],
-            });
+            // One schema for all, so that a client that is generated has one type for all.
+            let schema = json!({ "$ref": "#/components/schemas/Problem" });
             let content = json!({ PROBLEM_JSON: { "schema": schema } });
             response.insert("content".to_owned(), content);
         }
@@ -247,8 +260,8 @@ fn problem_schema() -> Value {
         "description": "What went wrong, for a program: tell kinds apart by `type`, which has a description at its own address.",
         "required": ["type", "title", "status"],
         "properties": {
-            "type": { "type": "string", "format": "uri-reference" },
-            "title": { "type": "string" },
+            "type": { "type": "string", "format": "uri-reference", "description": "The kind of problem." },
+            "title": { "type": "string", "description": "What it is, in a few words: the same for each of its kind." },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
             "detail": { "type": "string", "description": "What happened on this occasion." },
         },
@@ -291,7 +304,7 @@ mod tests {
         let responses = |method| &document["paths"]["/a"][method]["responses"]["409"];
         assert_eq!(responses("get")["description"], "own");
         let both = format!(
-            "{}; {}",
+            "{} (`/problems/conflict`); {} (`/problems/epoch-changed`)",
             ProblemKind::CONFLICT.title,
             ProblemKind::EPOCH_CHANGED.title
         );

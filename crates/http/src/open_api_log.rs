@@ -6,7 +6,7 @@ use crate::reading::parameter;
 use crate::representation::{DESCRIPTIONS, Format, PAGES};
 use crate::resource::{AtomTarget, Target};
 use crate::{EPOCH_HEADER, OpenApiPart, POSITION_HEADER, ProblemKind, Reading};
-use crate::{cloud_events, event_stream};
+use crate::{cloud_events, event_stream, ndjson};
 
 /// What every resource of a log may be answered with instead of what was asked for.
 const EVERYWHERE: [&ProblemKind; 6] = [
@@ -52,6 +52,7 @@ fn readings(target: Target) -> Vec<(&'static str, Reading)> {
         Target::Description => vec![("/log", description())],
         Target::Stream => vec![("/stream", stream())],
         Target::Feed => vec![("/feed", feed())],
+        Target::Export => vec![("/export", export())],
     }
 }
 
@@ -282,6 +283,43 @@ fn feed() -> Reading {
     }
 }
 
+fn export() -> Reading {
+    Reading {
+        id: "getExport",
+        summary: "A part of the log in one answer",
+        description: "One notification on each line, as it is in a page. It ends at `until`, or at the newest one when it began; an \
+            export that fails on its way breaks off.",
+        parameters: with(
+            reader_parameters(),
+            [
+                parameter(
+                    "query",
+                    "after",
+                    "The id of the last notification that is known, 0 for none; with `@` and the epoch, another history is noticed.",
+                    &place_schema(),
+                ),
+                parameter(
+                    "query",
+                    "until",
+                    "The id of the last notification that is wanted.",
+                    &id_schema(0),
+                ),
+            ],
+        ),
+        content: vec![(ndjson::MEDIA_TYPE, json!({ "type": "string" }))],
+        headers: vec![
+            ("Cache-Control", "Nobody keeps it."),
+            ("Vary", "`Accept, Accept-Encoding`."),
+        ],
+        is_conditional: false,
+        also: Vec::new(),
+        problems: kinds(&[
+            &ProblemKind::MALFORMED_REQUEST,
+            &ProblemKind::TOO_MANY_WAITERS,
+        ]),
+    }
+}
+
 /// The formats in which something is offered, each with its schema: the kit's own is named, of others no more is known than
 /// their media type says.
 fn of_formats<F: Format + ?Sized>(
@@ -293,6 +331,7 @@ fn of_formats<F: Format + ?Sized>(
         let schema = match media_type {
             "application/json" => reference(own),
             cloud_events::MEDIA_TYPE => reference("CloudEvents"),
+            ndjson::MEDIA_TYPE => json!({ "type": "string" }),
             _ if media_type.ends_with("json") => json!({}),
             _ => json!({ "type": "string" }),
         };
@@ -393,9 +432,9 @@ fn page_schema() -> Value {
             "previous_id": page_id_schema(),
             "next_id": page_id_schema(),
             "archived": { "type": "boolean", "description": "Whether it will never change again." },
-            "log": { "type": "string" },
-            "epoch": { "type": "string", "format": "uuid" },
-            "page_size": { "type": "integer", "minimum": 1 },
+            "log": { "type": "string", "description": "The name of the log." },
+            "epoch": { "type": "string", "format": "uuid", "description": "Of the log's history: another one is another history." },
+            "page_size": { "type": "integer", "minimum": 1, "description": "How many notifications a full page holds." },
             "last": id_schema(0),
             "items": { "type": "array", "items": reference("Notification") },
             "links": reference("Links"),
@@ -420,7 +459,7 @@ fn notification_schema() -> Value {
             "occurred_on": { "type": "string", "format": "date-time" },
             "state": { "description": "What the event says: as JSON, or in base64 if `content_encoding` says what was done to it." },
             "content_encoding": { "type": "string", "examples": ["json+zlib"] },
-            "redacted": { "const": true, "description": "Only where its stream was deleted: then there is no state any more." },
+            "redacted": { "type": "boolean", "description": "Only where its stream was deleted: then there is no state any more." },
             "metadata": { "type": "object", "description": "Why it happened: `correlation_id`, `causation_id` and the like." },
         },
     })

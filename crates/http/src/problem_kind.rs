@@ -93,12 +93,21 @@ kinds! {
     /// The request can't be read.
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request can't be read"
         "Mend it as detail says; sent again unchanged it will fail again.";
+    /// The resource is in none of the states that the request names.
+    PRECONDITION_FAILED = PRECONDITION_FAILED "precondition-failed" "The resource is in another state"
+        "If-Match names none of its states. Read it again, and decide again.";
     /// A query parameter that the resource does not have.
     UNKNOWN_PARAMETER = BAD_REQUEST "unknown-parameter" "Not a parameter of this resource"
         "Leave it out, or spell it like one of those in parameters.";
     /// The body is larger than allowed.
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
         "Send less at once.";
+    /// The address of the request is too long.
+    URI_TOO_LONG = URI_TOO_LONG "uri-too-long" "The address is too long"
+        "Ask for less in one query.";
+    /// The headers of the request are too large.
+    HEAD_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "head-too-large" "The headers of the request are too large"
+        "Send fewer or shorter headers.";
     /// There is nothing at this path.
     UNKNOWN_PATH = NOT_FOUND "unknown-path" "There is nothing at this path"
         "Look for a slash too many, or follow the links from a page that is there.";

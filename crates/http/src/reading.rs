@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get};
 use serde_json::{Map, Value, json};
 
 use crate::open_api::problem_responses;
-use crate::{Problem, ProblemKind, query};
+use crate::{Problem, ProblemKind, precondition, query};
 
 /// The methods of what is read.
 pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -30,7 +30,7 @@ pub(crate) const METHODS: &str = "GET, HEAD, OPTIONS";
 ///     .refuses(&[&ProblemKind::NOT_FOUND]);
 /// let item = hours.path_item();
 /// assert_eq!(item["get"]["operationId"], "getOpeningHours");
-/// assert_eq!(item["get"]["responses"].as_object().unwrap().keys().collect::<Vec<_>>(), ["200", "400", "404"]);
+/// assert_eq!(item["get"]["responses"].as_object().unwrap().keys().collect::<Vec<_>>(), ["200", "400", "404", "412"]);
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
@@ -188,8 +188,14 @@ impl Reading {
             });
             responses.insert("304".to_owned(), known);
         }
-        let everywhere = std::iter::once(&ProblemKind::UNKNOWN_PARAMETER);
-        let problems: Vec<_> = everywhere.chain(self.problems.iter().copied()).collect();
+        let everywhere = [
+            &ProblemKind::UNKNOWN_PARAMETER,
+            &ProblemKind::PRECONDITION_FAILED,
+        ];
+        let problems: Vec<_> = everywhere
+            .into_iter()
+            .chain(self.problems.iter().copied())
+            .collect();
         responses.extend(problem_responses(&problems, with_body));
         let (id, parameters) = (&self.id, &self.parameters);
         json!({
@@ -221,7 +227,8 @@ impl Reading {
 
 async fn without_parameters(request: Request, next: Next) -> Result<Response, Problem> {
     query::none(request.uri().query())?;
-    Ok(next.run(request).await)
+    let headers = request.headers().clone();
+    Ok(precondition::met(&headers, next.run(request).await))
 }
 
 async fn options() -> Response {

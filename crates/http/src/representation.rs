@@ -14,6 +14,7 @@ use crate::html::Html;
 use crate::iddd::Iddd;
 use crate::json_page::JsonPage;
 use crate::link::{Addresses, Links};
+use crate::ndjson::Ndjson;
 use crate::{Problem, ProblemKind, ServiceIndex};
 
 /// How a body is asked for, and labelled.
@@ -90,8 +91,14 @@ pub(crate) trait IndexFormat: Format {
 }
 
 /// The formats of pages, the one first that is given to those who accept anything.
-pub(crate) static PAGES: &[&dyn Representation] =
-    &[&JsonPage, &Html, &Atom::PAGE, &CloudEventsBatch, &Iddd];
+pub(crate) static PAGES: &[&dyn Representation] = &[
+    &JsonPage,
+    &Html,
+    &Atom::PAGE,
+    &CloudEventsBatch,
+    &Ndjson,
+    &Iddd,
+];
 
 /// The formats of descriptions; likewise.
 pub(crate) static DESCRIPTIONS: &[&dyn DescriptionFormat] = &[&JsonPage, &Html];

@@ -22,7 +22,7 @@ use crate::served::Served;
 use crate::view::View;
 use crate::{
     DescribedRoutes, InvalidPath, NotificationLogOptions, OpenApiPart, Problem, ProblemKind,
-    log_problem, open_api_log, query,
+    log_problem, open_api_log, precondition, query,
 };
 
 /// A notification log as resources: the current page, pages, single notifications, and the log's description.
@@ -36,6 +36,7 @@ use crate::{
 /// | `/{low},{high}`, `/{id}` | the same, asked for again each time |
 /// | `/stream` | what comes after `Last-Event-ID` or `?after=` as server-sent events; what comes from now on without either |
 /// | `/feed` | what comes after `?lastEventId=`, of a batch of `CloudEvents` whose ids are those of notifications, after `timeout` milliseconds at most: the profile of [HTTP Feeds](https://www.http-feeds.org) |
+/// | `/export` | what comes after `?after=`, up to `?until=` or to the head, one notification on each line |
 /// | `/log` | name, epoch, page size, first and last notification, formats, a template for pages |
 ///
 /// Pages and notifications are offered as JSON, HTML, Atom (archived pages are archives of RFC 5005) and, for those who
@@ -82,14 +83,16 @@ pub(crate) enum Target {
     Description,
     Stream,
     Feed,
+    Export,
 }
 
 impl Target {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Current,
         Self::Description,
         Self::Stream,
         Self::Feed,
+        Self::Export,
         Self::ById,
         Self::ByEpochAndId,
     ];
@@ -103,6 +106,7 @@ impl Target {
             Self::Description => "/log",
             Self::Stream => "/stream",
             Self::Feed => "/feed",
+            Self::Export => "/export",
         }
     }
 }
@@ -210,6 +214,7 @@ impl Served {
                 },
                 Target::Stream => Arc::clone(&self).stream(&request).await,
                 Target::Feed => self.feed(&request).await,
+                Target::Export => Arc::clone(&self).export(&request).await,
             },
         };
         finished(answered, &request)
@@ -306,6 +311,7 @@ fn refused(request: &Parts) -> Option<Response> {
 /// The answer to GET, or its head.
 fn finished(answered: Result<Response, Problem>, request: &Parts) -> Response {
     let response = answered.unwrap_or_else(IntoResponse::into_response);
+    let response = precondition::met(&request.headers, response);
     if request.method == Method::HEAD {
         return Response::from_parts(response.into_parts().0, Body::empty());
     }

@@ -217,3 +217,17 @@ async fn the_current_feed_is_known_by_its_own_address_and_its_pages_by_theirs() 
         assert_ne!(tags[0], tags[1], "two bodies under one tag");
     }
 }
+
+#[tokio::test]
+async fn characters_that_xml_lacks_are_what_they_were_for_who_reads_the_json() {
+    let log = SmallLog::new(5).await;
+    let mut odd = small_event(1);
+    odd.state = "{\"a\":\"\u{ffff}\u{fffe}\u{7f}é\u{1f4a9}\"}".into();
+    log.append_events(vec![odd]).await;
+    let url = served(&log).await;
+    let feed = xml(&url, "").await;
+    let content = all(&feed, "<content type=\"text\">", "</content>");
+    let item: Value = serde_json::from_str(&unescaped(content[0])).unwrap();
+    assert_eq!(item["state"]["a"], "\u{ffff}\u{fffe}\u{7f}é\u{1f4a9}");
+    assert!(content[0].contains("\\uffff\\ufffe\\u007fé"), "{feed}");
+}

@@ -22,11 +22,12 @@ use support::{PATH, Raw, send, send_to, serve};
 use url::Url;
 
 /// What pages are offered as, JSON first.
-const FORMATS: [&str; 5] = [
+const FORMATS: [&str; 6] = [
     "application/json",
     "text/html",
     "application/atom+xml",
     "application/cloudevents-batch+json",
+    "application/x-ndjson",
     "application/vnd.saasovation.idovation+json",
 ];
 
@@ -938,4 +939,33 @@ async fn other_public_bases_make_other_bodies_under_other_tags() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_that_names_another_state_is_not_answered_with_this_one() {
+    let log = SmallLog::with(5, 13).await;
+    let url = served(&log).await;
+    for below in ["", "/1,5", "/7", "/log"] {
+        let tag = get(&url, below).await.header("etag").unwrap().to_owned();
+        for (named, status) in [
+            (tag.clone(), 200),
+            (format!("\"x\", {tag}"), 200),
+            ("*".to_owned(), 200),
+            ("\"x\"".to_owned(), 412),
+            (format!("W/{tag}"), 412),
+        ] {
+            let answer = send(&url, "GET", below, &[("if-match", &named)]).await;
+            assert_eq!(answer.status, status, "{below} {named}");
+            if status == 412 {
+                assert_problem(&answer, 412, "precondition-failed");
+            }
+        }
+        // What the request may have already comes after what it must have.
+        let both = [("if-match", "\"x\""), ("if-none-match", &*tag)];
+        assert_eq!(send(&url, "GET", below, &both).await.status, 412);
+        let both = [("if-match", &*tag), ("if-none-match", &*tag)];
+        assert_eq!(send(&url, "GET", below, &both).await.status, 304);
+    }
+    let missing = send(&url, "GET", "/99", &[("if-match", "*")]).await;
+    assert_eq!(missing.status, 404);
 }

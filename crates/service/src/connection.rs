@@ -31,9 +31,11 @@ use crate::Problem;
 use crate::certificate::HTTP_2;
 use crate::forwarded::Peer;
 use crate::problem::TOO_MANY_CONNECTIONS;
+use crate::refused_head::WithProblems;
 use crate::request_progress::{ConnectionProgress, SentBody};
 use crate::seats::{Seat, SeatKind, Seats};
 use crate::slow_client::Impatient;
+use crate::unread_bodies::UnreadBodies;
 
 /// How long a client may take to send the head of a request, and may keep a connection open without one.
 ///
@@ -130,12 +132,12 @@ impl Connections {
         peer: Peer,
     ) {
         let progress = Arc::default();
-        let service = self.service(peer, &progress);
+        let service = Self::service(self.router.clone(), peer, &progress);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(usize::try_from(MAX_HEAD_BYTES).unwrap_or(usize::MAX))
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(WithProblems::new(stream)), service);
         self.run(connection, &progress).await;
     }
 
@@ -145,7 +147,10 @@ impl Connections {
         peer: Peer,
     ) {
         let progress = Arc::default();
-        let service = self.service(peer, &progress);
+        let unread = UnreadBodies::default();
+        let watched = unread.clone();
+        let watch = from_fn(move |request, next| watched.clone().watch(request, next));
+        let service = Self::service(self.router.clone().layer(watch), peer, &progress);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD_BYTES)
@@ -153,12 +158,25 @@ impl Connections {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL)
             .serve_connection(TokioIo::new(stream), service);
-        self.run(connection, &progress).await;
+        tokio::select! {
+            () = self.run(connection, &progress) => {}
+            () = self.until_unread(&unread) => {
+                tracing::debug!("a client does not read what it asked for");
+            }
+        }
+    }
+
+    /// Waits until an answer has waited for its client for too long.
+    async fn until_unread(&self, unread: &UnreadBodies) {
+        let pause = (self.patience / 4).max(Duration::from_millis(1));
+        while !unread.wait_longer_than(self.patience) {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// What answers the requests of one connection, and notes how far they are.
     fn service(
-        &self,
+        router: Router,
         peer: Peer,
         progress: &Arc<ConnectionProgress>,
     ) -> impl Service<
@@ -168,7 +186,7 @@ impl Connections {
         Future: Send + 'static,
     > + Clone
     + use<> {
-        let router = TowerToHyperService::new(AddExtension::new(self.router.clone(), peer));
+        let router = TowerToHyperService::new(AddExtension::new(router, peer));
         let progress = Arc::clone(progress);
         service_fn(move |request| {
             let (request, under_way) = progress.begin(request);

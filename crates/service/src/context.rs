@@ -12,10 +12,10 @@ use boxes_domain::{Aggregate, Event, ValueType, ValueTypes};
 use boxes_http::OpenApiPart;
 use boxes_mapper::{Mapper, Topics, Transcoder};
 
-use crate::StateFormat;
 use crate::expected_panic::{or_panic, panic_text};
 use crate::layers::{is_box_name, is_log_name};
 use crate::topics::LogTopics;
+use crate::{Operation, StateFormat};
 
 /// The declaration of a box: its aggregates, the boxes that it follows, and its routes.
 ///
@@ -415,6 +415,13 @@ impl BoundedContext {
         self
     }
 
+    /// Says to programs what one of its routes takes and gives, from the route's own types; otherwise as
+    /// [`open_api`](Self::open_api).
+    pub fn describe(mut self, operation: Operation) -> Self {
+        self.described = operation.add_to(self.described);
+        self
+    }
+
     /// What can be told from the declaration alone to be wrong.
     pub(crate) fn mistakes(&self) -> impl Iterator<Item = String> {
         let taken = taken_routes(&self.routes, &self.logs)
@@ -477,7 +484,7 @@ impl fmt::Debug for BoundedContext {
 }
 
 /// What the kit serves below the path of a log, or will.
-pub(crate) const TAKEN: [&str; 22] = [
+pub(crate) const TAKEN: [&str; 23] = [
     "/notifications",
     "/notifications/{page}",
     "/notifications/{epoch}/{page}",
@@ -490,6 +497,7 @@ pub(crate) const TAKEN: [&str; 22] = [
     "/notifications/log",
     "/notifications/stream",
     "/notifications/feed",
+    "/notifications/export",
     "/compat/eventsourcing-1/{log}/{section}",
     "/compat/eventsourcing-8/{section}",
     "/compat/eventsourcing-9",

@@ -90,6 +90,13 @@ impl Described {
                 async_api_path(&self.name)
             ),
         });
+        let tags = json!([
+            { "name": self.name, "description": "Commands and queries of the box." },
+            { "name": "notification log", "description": "All that happened in the box, in order: pages, single notifications, streams." },
+            { "name": "older systems", "description": "The same log for clients of the Python library eventsourcing and of the IDDD_Samples." },
+            { "name": "descriptions", "description": "What can be asked of the box, and what comes out of it." },
+            { "name": "service", "description": "The process that the box runs in: health, figures, kinds of problems." },
+        ]);
         let own = self.own.below(&format!("/{}", self.name));
         let own = own.with_answers(&OF_OWN_ROUTES).tagged(&self.name);
         let own = if self.secured {
@@ -119,6 +126,7 @@ impl Described {
                 &self.base
             };
             document.insert("servers".to_owned(), json!([{ "url": base }]));
+            document.insert("tags".to_owned(), tags);
         }
         if self.secured {
             secure(&mut open_api);

@@ -6,7 +6,15 @@ use serde_json::Value;
 
 /// The JSON Schema of `T` as it is written: in one piece, so that it can stand anywhere in a document.
 pub(crate) fn json_schema<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
+    in_one_piece::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+/// The same of `T` as it is read: what has a default may be left out.
+pub(crate) fn request_schema<T: JsonSchema>() -> Value {
+    in_one_piece::<T>(SchemaSettings::draft2020_12().for_deserialize())
+}
+
+fn in_one_piece<T: JsonSchema>(settings: SchemaSettings) -> Value {
     let settings = settings.with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;

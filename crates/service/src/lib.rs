@@ -17,6 +17,7 @@ mod auth;
 mod by_name;
 mod certificate;
 mod clients_file;
+mod coded_body;
 mod command;
 mod command_line;
 mod config;
@@ -60,7 +61,9 @@ mod metrics;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod move_keys_program;
 mod observed_log;
+mod one_host;
 mod open_files;
+mod operation;
 mod options;
 mod output;
 mod plan;
@@ -73,6 +76,7 @@ mod rate_limit;
 mod reencrypt;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod reencrypt_program;
+mod refused_head;
 mod remote_seals;
 mod remote_values;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -112,6 +116,7 @@ mod telemetry;
 mod tokens;
 mod topics;
 mod topics_program;
+mod unread_bodies;
 mod upstream_address;
 mod value_routes;
 mod verify_program;
@@ -137,6 +142,7 @@ pub use import_program::{ImportArguments, ImportOptions};
 pub use key_store_options::KeyStoreOptions;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use move_keys_program::{MoveKeysArguments, MoveKeysOptions};
+pub use operation::Operation;
 pub use options::ServeOptions;
 pub use output::print_line;
 pub use problem::Problem;

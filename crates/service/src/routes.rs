@@ -25,6 +25,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::async_api::Channel;
 use crate::auth::{Caller, Needed, authorize, identify};
+use crate::coded_body::refuse_coded;
 use crate::cors::share;
 use crate::cross_site::{TrustedOrigins, refuse_cross_site};
 use crate::descriptions::{Described, OF_TOKENS};
@@ -183,7 +184,8 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
 
 /// A box's own routes within the bounds that hold for them.
 fn bounded(own: Router, config: &Config) -> Router {
-    own.layer(from_fn_with_state(config.request_timeout, time_out))
+    own.layer(from_fn(refuse_coded))
+        .layer(from_fn_with_state(config.request_timeout, time_out))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(RequestBodyLimitLayer::new(config.max_body))
         .layer(DefaultBodyLimit::disable())

@@ -40,10 +40,11 @@ const VALUES: [(&str, &[&str]); 9] = [
 ];
 
 /// What a request may say beside its path.
-const HEADERS: [(&str, &str); 9] = [
+const HEADERS: [(&str, &str); 10] = [
     ("x-nothing", "at all"),
     ("host", "another.example"),
     ("if-none-match", "*"),
+    ("if-match", "\"another\""),
     ("accept", "text/nothing"),
     ("accept", "text/html"),
     ("accept-encoding", "identity;q=0, *;q=0"),
@@ -315,6 +316,9 @@ async fn every_answer_of_a_route_is_described_and_there_is_what_is_described() {
     let elsewhere = [
         "getSeal 200",
         "getSeal 304",
+        "getSeal 412",
+        "getSealOfEpoch 412",
+        "getValue 412",
         "getSealOfEpoch 200",
         "getSealOfEpoch 304",
         "getValue 200",

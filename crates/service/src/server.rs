@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Connections, FIRST_HEAD_TIMEOUT};
+use crate::one_host::name_one_host;
 use crate::seats::Seats;
 use crate::{Config, StartError};
 
@@ -43,7 +45,7 @@ impl Server {
         server.connections.spawn(accept(
             listener,
             Connections {
-                router,
+                router: router.layer(from_fn(name_one_host)),
                 patience: config.slow_client_timeout,
                 first_head: FIRST_HEAD_TIMEOUT,
                 tls,

@@ -467,3 +467,86 @@ async fn a_silent_stream_is_kept_alive_by_the_configured_heartbeat() {
         assert_eq!(&comment[..], b":\n\n");
     }
 }
+
+/// What is answered to these bytes: the head, and the body.
+async fn answer_to(running: &Running, request: &[u8]) -> (String, String) {
+    let mut stream = TcpStream::connect(running.address()).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
+    // A server that closes before all was read of a request may reset the connection once the answer is out.
+    drop(read.expect("an answer in time"));
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_lowercase(), body.to_owned())
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let running = start(config()).await;
+    let get = |hosts: &str| format!("GET {PAGE} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+    let (head, _) = answer_to(&running, get("host: localhost\r\n").as_bytes()).await;
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    for hosts in [
+        "",
+        "host: localhost\r\nhost: localhost\r\n",
+        "host: a b\r\n",
+        "host: \r\n",
+        "host: me@localhost\r\n",
+    ] {
+        let (head, body) = answer_to(&running, get(hosts).as_bytes()).await;
+        assert!(head.starts_with("http/1.1 400 "), "{hosts}: {head}");
+        assert!(body.contains("/problems/malformed-request"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_as_a_request_is_answered_with_a_problem_document_too() {
+    let running = start(config()).await;
+    let long = "x".repeat(60_000);
+    let longer = "x".repeat(70_000);
+    for (request, status, slug) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "malformed-request"),
+        (
+            format!("GET /{longer} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+            414,
+            "uri-too-long",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-a: {long}\r\nx-b: {long}\r\n\r\n"),
+            431,
+            "head-too-large",
+        ),
+    ] {
+        let (head, body) = answer_to(&running, request.as_bytes()).await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(
+            head.contains("content-type: application/problem+json"),
+            "{head}"
+        );
+        assert!(head.contains("cache-control: no-store"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["type"], format!("/problems/{slug}"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_a_content_coding_is_refused_and_not_read_as_what_it_is_not() {
+    let running = start(config()).await;
+    let write = |coding: &'static str| {
+        let request = request(&running, Method::POST, "/notes/notes");
+        let request = request.header("content-type", "application/json");
+        request
+            .header("content-encoding", coding)
+            .body("\"text\"")
+            .send()
+    };
+    for coding in ["gzip", "br", "gzip, identity", "x"] {
+        let refused = write(coding).await.unwrap();
+        assert_eq!(refused.status(), 415, "{coding}");
+        assert_eq!(header(&refused, "accept-encoding"), "identity");
+        let refused = problem(refused).await;
+        assert_eq!(refused["type"], "/problems/unsupported-media-type");
+    }
+    assert_eq!(write("identity").await.unwrap().status(), 201);
+}
