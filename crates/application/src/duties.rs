@@ -60,6 +60,24 @@ impl Duty {
         Ok((entries.into_iter().filter_map(read).collect(), next))
     }
 
+    /// Copies those that are recorded and not done, for a store that takes the place of another.
+    pub(crate) async fn copy(
+        from: &dyn KeyValueStore,
+        into: &dyn KeyValueStore,
+    ) -> Result<(), RecorderError> {
+        let mut after = Bytes::new();
+        loop {
+            let entries = from.list(KIND, &after, AT_A_TIME).await?;
+            let Some(last) = entries.last() else {
+                return Ok(());
+            };
+            after = last.key.clone();
+            for entry in entries {
+                into.put(KIND, &entry.key, &entry.value).await?;
+            }
+        }
+    }
+
     /// It is done: nothing is left of it, also in files, because it names a person.
     pub(crate) async fn done(&self, beside: &dyn KeyValueStore) -> Result<(), RecorderError> {
         beside.erase(KIND, &self.key).await

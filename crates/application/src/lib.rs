@@ -61,5 +61,6 @@ pub use rewrap::Rewrapped;
 pub use snapshots::{SnapshotEvery, Snapshots};
 pub use subject_key_provider::{MAX_SUBJECT_BYTES, StoredSubjectKeys, SubjectKeyProvider};
 pub use subject_keys::{DEFAULT_FORGOTTEN_WITHIN, MAX_SUBJECT_KEYS, SubjectKeys};
+pub use unfinished::copy_unfinished;
 pub use value_folder::ValueFolder;
 pub use values::{DEFAULT_LARGE_OVER, MAX_LARGE_BYTES, StoredValues, ValueSource};

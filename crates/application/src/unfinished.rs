@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use boxes_notification_log::Backoff;
-use boxes_recorder::RecorderError;
+use boxes_recorder::{KeyValueStore, RecorderError};
 use tokio::sync::Mutex;
 
 use crate::duties::Duty;
@@ -31,6 +31,19 @@ impl Default for Unfinished {
             finishing: Mutex::default(),
         }
     }
+}
+
+/// Copies what a box has decided and not finished, see [`App::finish_all`], for a store that takes the place of `from`: its
+/// box finishes it when it starts.
+///
+/// # Errors
+///
+/// As those of [`KeyValueStore::put`].
+pub async fn copy_unfinished(
+    from: &dyn KeyValueStore,
+    into: &dyn KeyValueStore,
+) -> Result<(), RecorderError> {
+    Duty::copy(from, into).await
 }
 
 impl App {

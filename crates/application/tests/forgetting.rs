@@ -437,6 +437,12 @@ async fn whom_a_transaction_forgets_is_forgotten_once_it_is_recorded_also_after_
     assert!(committed.await.unwrap().value);
     assert_eq!(duties().await.len(), 1);
     drop(first);
+    // A copy of the store has it to do as well.
+    let copy = MemoryKeyValueStore::default();
+    boxes_application::copy_unfinished(&*beside, &copy)
+        .await
+        .unwrap();
+    assert_eq!(copy.list("duty", b"", 9).await.unwrap(), duties().await);
 
     let second = app_with(&recorder, hearing(keys(), Duration::ZERO)).await;
     assert_eq!(known(&second).await.as_deref(), Some("Ann"));

@@ -527,3 +527,28 @@ async fn what_a_crash_left_of_the_snapshots_of_deleted_aggregates_is_erased_at_t
     let last = Id::<Account>::named(&names[203]);
     assert_eq!(second.get(last).await.unwrap().n_applied, 0);
 }
+
+#[tokio::test]
+async fn in_a_transaction_it_is_of_what_the_transaction_records_and_of_nothing_if_it_fails() {
+    let recorder = memory();
+    let first = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    open(&first).await;
+    let deposits = async |fails: bool| {
+        let taken = first.transaction(|app| async move {
+            app.update(id(), |_: &Account| AccountEvent::Deposited { amount: 1 })
+                .await?;
+            let version = app.take_snapshot(id()).await?;
+            match fails {
+                true => Err(Error::not_yet("the rest")),
+                false => Ok(version),
+            }
+        });
+        taken.await.map(|committed| committed.value)
+    };
+    deposits(true).await.unwrap_err();
+    assert_eq!(entries(&recorder).await, []);
+    assert_eq!(deposits(false).await.unwrap(), 2);
+    let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
+    let account = second.get(id()).await.unwrap();
+    assert_eq!((account.balance, account.n_applied), (1, 0));
+}
