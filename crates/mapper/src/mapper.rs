@@ -41,7 +41,7 @@ use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, Subject
 /// ```
 ///
 /// State may be written in another format than JSON (see [`Transcoder`]), then compressed, then encrypted. Every
-/// event says by its [`Encoding`] what was done to it, so that a log may hold all kinds, and a mapper reads all kinds,
+/// event says by its [`Encoding`](boxes_recorder::Encoding) what was done to it, so that a log may hold all kinds, and a mapper reads all kinds,
 /// whatever it writes; for those that are encrypted it needs the keys, and for formats that are not the kit's their
 /// transcoders.
 #[derive(Debug, Clone)]
