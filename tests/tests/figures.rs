@@ -63,7 +63,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, section) = DOCS.split_once(heading).unwrap();
     let lines = section.lines().skip_while(|line| !line.starts_with('|'));
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
-    rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
         .collect()
 }
 
