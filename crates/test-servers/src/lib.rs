@@ -2,7 +2,8 @@
 //!
 //! [`NewServer`] is one that is made and not yet started: give it files and settings. [`Server`] is one that runs: it can be
 //! killed, as by a power failure, and started again on the same data. `program` finds the programs, `user` is whom a server
-//! runs as, since PostgreSQL and MariaDB refuse root; `folder` is where it lives; `postgres` and `mariadb` know what each wants.
+//! runs as, since PostgreSQL and MariaDB refuse root; `folder` is where it lives; `postgres`, `mariadb`
+//! and `pgbouncer` know what each wants.
 //!
 //! ```no_run
 //! use boxes_test_servers::NewServer;
@@ -19,6 +20,8 @@
 mod folder;
 mod mariadb;
 mod new_server;
+mod pgbouncer;
+mod pool_mode;
 mod postgres;
 mod program;
 mod server;
@@ -26,6 +29,7 @@ mod start_error;
 mod user;
 
 pub use new_server::NewServer;
+pub use pool_mode::PoolMode;
 pub use program::find_program;
 pub use server::Server;
 pub use start_error::StartError;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::folder::Folder;
 use crate::server::Plan;
 use crate::user::{User, as_user};
-use crate::{Server, StartError, mariadb, postgres};
+use crate::{PoolMode, Server, StartError, mariadb, pgbouncer, postgres};
 
 /// A server whose data are made: it takes files and settings, and is started.
 #[derive(Debug)]
@@ -33,6 +33,15 @@ impl NewServer {
     /// [`StartError::Missing`] if there is none, [`StartError::Failed`] if its data can't be made.
     pub fn mariadb() -> Result<Self, StartError> {
         mariadb::prepare()
+    }
+
+    /// A `PgBouncer` in front of the PostgreSQL server at this port of the loopback address, which trusts the user `postgres`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Missing`] if there is none, [`StartError::Failed`] if its files can't be written.
+    pub fn pgbouncer(server_port: u16, mode: PoolMode) -> Result<Self, StartError> {
+        pgbouncer::prepare(server_port, mode)
     }
 
     /// Writes a file into its folder that the server may read, and nobody else, and says where.

@@ -63,7 +63,7 @@ pub(crate) fn prepare() -> Result<NewServer, StartError> {
 }
 
 /// The folder of the newest version that has a server.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let version = |folder: &PathBuf| -> Option<u32> { folder.file_name()?.to_str()?.parse().ok() };
     let of_packages = std::fs::read_dir(FOLDER)
         .into_iter()

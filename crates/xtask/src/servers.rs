@@ -32,6 +32,7 @@ impl Servers {
             ),
             ("BOXES_TEST_NGINX", installed("nginx", "nginx-light")?),
             ("BOXES_TEST_VARNISH", installed("varnishd", "varnish")?),
+            ("BOXES_TEST_PGBOUNCER", installed("pgbouncer", "pgbouncer")?),
             ("BOXES_TEST_CHROMIUM", installed("chromium", "chromium")?),
         ];
         Ok(Self {

@@ -58,6 +58,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "apt-get install varnish",
     },
     Tool {
+        program: "pgbouncer",
+        purpose: "test: a pooler in front of PostgreSQL",
+        folders: &["/usr/sbin", "/usr/local/sbin"],
+        install: "apt-get install pgbouncer",
+    },
+    Tool {
         program: "chromium",
         purpose: "test: what people see in a browser",
         folders: &[],
