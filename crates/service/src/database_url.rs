@@ -19,16 +19,20 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// The URL that is written so, if it names a host.
+    /// The URL that is written so, if it names a host, or several with commas between.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
+        let (with_one_host, others) = without_other_hosts(text);
+        let url = Url::parse(&with_one_host).ok()?;
         if !url.has_host() {
             return None;
         }
+        let shown = shown(url)?;
+        let end = authority_end(&shown);
+        let (authority, path) = shown.split_at_checked(end)?;
         Some(Self {
             whole: Arc::new(Zeroizing::new(text.to_owned())),
-            shown: shown(url)?.into(),
+            shown: format!("{authority}{others}{path}").into(),
         })
     }
 
@@ -37,6 +41,30 @@ impl DatabaseUrl {
     pub fn expose(&self) -> &str {
         &self.whole
     }
+}
+
+/// The URL with the first of its hosts, and the others, each with its comma.
+fn without_other_hosts(text: &str) -> (Zeroizing<String>, &str) {
+    let end = authority_end(text);
+    let (authority, path) = text.split_at_checked(end).unwrap_or((text, ""));
+    // A comma before the last `@` is one of the password.
+    let hosts = authority.rfind('@').map_or(0, |at| at.saturating_add(1));
+    let comma = authority
+        .get(hosts..)
+        .and_then(|hosts_of| hosts_of.find(',').map(|at| at.saturating_add(hosts)));
+    let (first, others) = authority
+        .split_at_checked(comma.unwrap_or(end))
+        .unwrap_or((authority, ""));
+    (Zeroizing::new(format!("{first}{path}")), others)
+}
+
+/// Where the path of a URL begins, or what is in its place.
+fn authority_end(text: &str) -> usize {
+    let begin = text.find("://").map_or(0, |at| at.saturating_add(3));
+    let path = text
+        .get(begin..)
+        .and_then(|rest| rest.find(['/', '?', '#']));
+    path.map_or(text.len(), |at| at.saturating_add(begin))
 }
 
 fn shown(mut url: Url) -> Option<String> {
@@ -98,5 +126,12 @@ mod tests {
         let plain = "postgres://shop@db:5433/shop?sslmode=verify-full";
         assert_eq!(DatabaseUrl::new(plain).unwrap().to_string(), plain);
         assert_eq!(DatabaseUrl::new("postgres:shop"), None);
+        let several = "postgres://shop:se,cret@a:5432,b:5433,c/shop?schema=orders";
+        let url = DatabaseUrl::new(several).unwrap();
+        assert_eq!(
+            url.to_string(),
+            "postgres://shop:***@a:5432,b:5433,c/shop?schema=orders"
+        );
+        assert_eq!(url.expose(), several);
     }
 }

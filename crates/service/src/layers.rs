@@ -258,7 +258,16 @@ fn split(text: &str) -> Vec<(String, bool)> {
     let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
     let mut found: Vec<(String, bool)> = Vec::new();
     let mut open = None;
-    for (index, part) in parts.into_iter().enumerate() {
+    for part in parts {
+        if let Some((last, _)) = found
+            .last_mut()
+            .filter(|(last, _)| is_next_host(last, part))
+        {
+            last.push(',');
+            last.push_str(part);
+            continue;
+        }
+        let index = found.len();
         found.push((part.to_owned(), false));
         match (part.split_once("://"), open) {
             (Some((_, rest)), _) => open = (!rest.contains('@')).then_some(index),
@@ -270,6 +279,17 @@ fn split(text: &str) -> Vec<(String, bool)> {
         }
     }
     found
+}
+
+/// Whether it is the next host of the URL before it, which has not come to its path yet: `postgres://shop@a:5432,b:5432/shop`.
+fn is_next_host(before: &str, part: &str) -> bool {
+    let Some((_, authority)) = before.rsplit_once("://") else {
+        return false;
+    };
+    let begins_entry = part
+        .split_once('=')
+        .is_some_and(|(name, _)| is_log_name(name.trim()));
+    !authority.contains('/') && !part.contains("://") && !part.contains('@') && !begins_entry
 }
 
 /// Splits `NAME=VALUE` where the setting has values by name.
@@ -356,4 +376,33 @@ pub(crate) fn read_bounded(path: &Path, max_bytes: u64) -> Result<String, String
         return Err(format!("it has {size} bytes; {max_bytes} are the most"));
     }
     std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_of_a_url_stay_together_and_entries_do_not() {
+        let split = |text| {
+            let parts = split(text).into_iter();
+            parts.map(|(part, _)| part).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            split("orders=postgres://u@a:5432,b:5432/shop?schema=x,payments=sqlite:p.db"),
+            [
+                "orders=postgres://u@a:5432,b:5432/shop?schema=x",
+                "payments=sqlite:p.db"
+            ]
+        );
+        assert_eq!(
+            split("orders=mysql://a,b,c/shop, payments=mysql://a/shop"),
+            ["orders=mysql://a,b,c/shop", "payments=mysql://a/shop"]
+        );
+        assert_eq!(
+            split("orders=http://a:80,payments=http://b"),
+            ["orders=http://a:80", "payments=http://b"]
+        );
+        assert_eq!(split("orders,payments"), ["orders", "payments"]);
+    }
 }
