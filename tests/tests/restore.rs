@@ -47,9 +47,11 @@ async fn who_followed_a_restored_log_stops_and_goes_on_from_where_its_two_histor
     );
     let source = start(source_box(), folder.path(), None).await;
     count(&source, 1..=20).await;
+    // While it runs.
+    let to = backup.to_str().unwrap();
+    does(&["shop", "backup", "source", to, "--data", data]).await;
     source.shutdown().await;
     assert!(!beside(&file, "-wal").exists(), "the file is closed");
-    std::fs::copy(&file, &backup).unwrap();
 
     let source = start(source_box(), folder.path(), None).await;
     count(&source, 21..=30).await;
@@ -132,6 +134,32 @@ fn what_can_not_be_repaired_is_refused_in_a_sentence_and_nothing_is_made() {
     let nothing = refusal(&["new-epoch", "orders", "--data", data]);
     assert!(nothing.contains("restore it first"), "{nothing}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let file = folder.path().join("backup.db");
+    let to = file.to_str().unwrap();
+    let no_log = refusal(&["backup", "orders", to, "--data", data]);
+    assert!(
+        no_log.contains("there is no log of box `orders`"),
+        "{no_log}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    for (url, tool) in [
+        (
+            "postgres://shop:secret@db/shop?schema=s",
+            "pg_dump --schema='\"s\"'",
+        ),
+        (
+            "mysql://shop:secret@db/shop",
+            "mysqldump --single-transaction",
+        ),
+    ] {
+        let store = format!("orders={url}");
+        let refused = refusal(&["backup", "orders", to, "--store", &store]);
+        assert!(
+            refused.contains(tool) && refused.contains("key_value"),
+            "{refused}"
+        );
+        assert!(!refused.contains("secret"), "{refused}");
+    }
     let no_box = refusal(&["new-epoch", "order", "--data", data]);
     assert!(no_box.contains("there is no box `order`"), "{no_box}");
     let memory = refusal(&["new-epoch", "orders", "--store", "orders=memory:"]);
@@ -379,4 +407,40 @@ async fn a_box_that_follows_is_restored_and_every_follower_comes_through() {
     count(&running, 10..=12).await;
     all_read(&running, 12).await;
     running.shutdown().await;
+}
+
+/// Whoever starts programs again, such as systemd, is told that it is of no use.
+#[test]
+fn a_store_that_can_not_be_opened_as_configured_ends_a_program_with_2_and_one_that_is_away_with_1()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let no_database = folder.path().join("orders.db");
+    std::fs::write(&no_database, "no database".repeat(500)).unwrap();
+    let missing = |url: String| {
+        let (server, _) = url.split_once('?').unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        format!("{server}/no_such_database")
+    };
+    for (store, code) in [
+        (format!("sqlite:{}", no_database.display()), 2),
+        (missing(boxes_testing::postgres_url()), 2),
+        (missing(boxes_testing::mysql_url()), 2),
+        ("postgres://shop@127.0.0.1:1/shop".to_owned(), 1),
+        ("mysql://shop@127.0.0.1:1/shop".to_owned(), 1),
+    ] {
+        let store = format!("orders={store}");
+        let serve = [
+            "serve",
+            "--data",
+            folder.path().to_str().unwrap(),
+            "--store",
+            &store,
+            "--bind",
+            "127.0.0.1:0",
+        ];
+        let ended = shop(&serve);
+        assert_eq!(ended.status.code(), Some(code), "{store}: {ended:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("the box `orders` can't use"), "{said}");
+    }
 }

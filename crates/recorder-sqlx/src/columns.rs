@@ -1,5 +1,6 @@
 //! What the columns of our tables hold, as the driver of a database takes and gives it.
 
+use sqlx::database::HasStatementCache;
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
 use uuid::Uuid;
@@ -9,7 +10,7 @@ pub(crate) type Filled<DB> = Query<'static, DB, <DB as Database>::Arguments>;
 
 /// A database that has all the types of our columns. The bounds stand here once, so that code for several databases
 /// asks for this and nothing else.
-pub(crate) trait Columns: Database {
+pub(crate) trait Columns: Database + HasStatementCache {
     /// The query with this in its next place.
     fn bind_number(query: Filled<Self>, number: i64) -> Filled<Self>;
 
@@ -39,7 +40,7 @@ pub(crate) trait Columns: Database {
     fn bytes(row: &Self::Row, column: usize) -> Result<Vec<u8>, sqlx::Error>;
 }
 
-impl<DB: Database> Columns for DB
+impl<DB: Database + HasStatementCache> Columns for DB
 where
     i64: Type<DB> + for<'q> Encode<'q, DB> + for<'r> Decode<'r, DB>,
     Uuid: Type<DB> + for<'q> Encode<'q, DB> + for<'r> Decode<'r, DB>,

@@ -15,6 +15,24 @@ use crate::columns::{Columns, Filled};
 /// not changed any more. It runs while older programs still work on the log, so it must not be in their way: it adds.
 pub(crate) const SCHEMA_VERSION: u32 = 5;
 
+/// The tables of a box, each with the version of the schema from which on it is there: all of them belong to a backup.
+const TABLES: [(&str, u32); 4] = [
+    ("notification_log", 1),
+    ("stored_event", 1),
+    ("tracking", 1),
+    ("key_value", 2),
+];
+
+/// One more that a box on a server has.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const WRITER: (&str, u32) = ("writer", 5);
+
+/// The tables of a box on a server.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn server_tables() -> impl Iterator<Item = &'static str> {
+    TABLES.into_iter().chain([WRITER]).map(|(table, _)| table)
+}
+
 /// The steps of every engine, as many as there are versions.
 pub(crate) type SchemaSteps<S> = [S; 5];
 
@@ -36,6 +54,8 @@ pub(crate) struct Found {
     pub(crate) epoch: Uuid,
     pub(crate) page_size: u32,
     pub(crate) schema_version: u32,
+    /// A table that should be there and is not.
+    missing: Option<&'static str>,
 }
 
 impl Found {
@@ -58,6 +78,7 @@ impl Found {
             epoch: expected.new_epoch,
             page_size: expected.page_size.unwrap_or(DEFAULT_PAGE_SIZE).get(),
             schema_version: SCHEMA_VERSION,
+            missing: None,
         })
     }
 
@@ -72,7 +93,17 @@ impl Found {
             epoch: DB::uuid(row, 1)?,
             page_size: number(2)?,
             schema_version: number(3)?,
+            missing: None,
         })
+    }
+
+    /// The same, where these tables are there.
+    pub(crate) fn with_tables(mut self, are_there: &[String]) -> Self {
+        let missing = TABLES.into_iter().find(|(table, version)| {
+            *version <= self.schema_version && !are_there.iter().any(|found| found == table)
+        });
+        self.missing = missing.map(|(table, _)| table);
+        self
     }
 
     /// Fills the row that [`decode`](Self::decode) reads.
@@ -100,6 +131,13 @@ impl Found {
             return mismatch(format!(
                 "the database holds the log of box `{}`, not of `{}`: give each box a database of its own",
                 self.name, expected.name
+            ));
+        }
+        if let Some(table) = self.missing {
+            return mismatch(format!(
+                "the table `{table}` of the box `{}` is missing: without its tables a box loses keys of subjects, values, seals and \
+                 snapshots for good, so restore all of them from the same backup",
+                self.name
             ));
         }
         if let Some(epoch) = expected.epoch.filter(|epoch| *epoch != self.epoch) {

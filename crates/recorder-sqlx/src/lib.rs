@@ -11,7 +11,7 @@
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows, `sqlite_deletion`
 //! makes them redacted ones, and `sqlite_erasure` takes what they held out of the files; `sqlite_location` is where the file is,
-//! `sqlite_file` watches it, `sqlite_connection` opens it for writing; `sqlite_key_values` is what is kept beside the log; `busy`
+//! `sqlite_file` watches it, `sqlite_connection` opens it for writing, `sqlite_backup` copies it; `sqlite_key_values` is what is kept beside the log; `busy`
 //! waits for other processes;
 //! `sqlite_error` says what went wrong in words of the port.
 //!
@@ -22,7 +22,7 @@
 //! imported; `python_sqlite_table` and `python_postgres_table` are its two kinds.
 //!
 //! Behind both servers: `server` is what one has other than another; `server_place` reads the URL, `server_limits` what it says of
-//! time and connections; `server_recorder` is what
+//! time and connections; `server_hosts` connects to the host that takes writes; `schema_progress` is what is said of long steps of the schema; `server_recorder` is what
 //! both recorders do; `server_statements` is the SQL that both understand; `server_transaction` is a transaction that records, up to
 //! its commit; `server_writer` is the one connection that writes, tries again, and finds out what became of a commit that nobody
 //! answered, by `server_writer_row`; `server_readers` are those that read; `server_key_values` is what is kept beside the log;
@@ -91,9 +91,13 @@ mod python_sqlite_table;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod python_table;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+mod schema_progress;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_error;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_hosts;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_key_values;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -118,6 +122,8 @@ mod server_writer_row;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_backup;
 #[cfg(feature = "sqlite")]
 mod sqlite_connection;
 #[cfg(feature = "sqlite")]
@@ -160,3 +166,5 @@ pub use python_event::PythonEvent;
 pub use python_table::PythonTable;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteRecorder;
+#[cfg(feature = "sqlite")]
+pub use sqlite_backup::Backup;

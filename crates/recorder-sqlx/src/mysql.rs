@@ -93,6 +93,24 @@ impl MysqlRecorder {
         set_position(&place, name, follower, position).await
     }
 
+    /// The command that backs up the box `name`, with all that belongs to it: the server's own tool makes a copy of one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Mismatch`] if the URL is wrong.
+    pub fn backup_command(location: &str, name: &str) -> Result<String, RecorderError> {
+        let place = Place::<MySql>::parse(location, name)?;
+        let names = place
+            .tables
+            .names()
+            .map(|table| format!("'{}'", table.replace('\'', r"'\''")));
+        let names: Vec<String> = names.collect();
+        Ok(format!(
+            "mysqldump --single-transaction --result-file=FILE DATABASE {}",
+            names.join(" ")
+        ))
+    }
+
     /// Closes the connections, after what is being read and written. Afterwards everything is answered with
     /// [`RecorderError::Closed`].
     ///

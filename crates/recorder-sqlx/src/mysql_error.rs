@@ -11,7 +11,7 @@ pub(crate) fn to_mend(error: &sqlx::Error) -> Option<&'static str> {
         1044 => Some("the MySQL server lets the user not into this database: grant it"),
         1049 => Some("the MySQL server has no database of this name: create it"),
         1142 => Some(
-            "the user may not make or use the box's tables: grant CREATE, SELECT, INSERT, UPDATE and DELETE on the database",
+            "the user may not make or use the box's tables: grant CREATE, ALTER, INDEX, SELECT, INSERT, UPDATE and DELETE on the database",
         ),
         _ => None,
     }

@@ -8,11 +8,12 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{MySql, MySqlConnection, Row};
 use uuid::Uuid;
 
-use crate::columns::Filled;
+use crate::columns::{Columns, Filled};
 use crate::mysql_statements::Statements;
 use crate::mysql_tables::Tables;
 use crate::numbers::signed;
 use crate::server::Server;
+use crate::server_hosts::Hosts;
 use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::sql::Sql;
@@ -23,7 +24,7 @@ const STATEMENT_BYTES: u64 = 64 * 1024;
 
 /// More variables of a session, by the comments that only one of the servers reads: MariaDB's name for it counts seconds and
 /// means all statements, MySQL's counts milliseconds and means those that only read.
-fn statement_timeout(secs: u32) -> String {
+pub(crate) fn statement_timeout(secs: u32) -> String {
     format!(
         " /*M!100101 , SESSION max_statement_time = {secs} */ /*!50708 , SESSION max_execution_time = {secs}000 */"
     )
@@ -50,6 +51,49 @@ impl Server for MySql {
     const NOW_SECS: &'static str = "UNIX_TIMESTAMP()";
 
     const UPDATE_RETURNS: bool = false;
+
+    const IS_WRITABLE: &'static str = "SELECT CAST(@@GLOBAL.read_only = 0 AS SIGNED)";
+
+    const MAY_SHARE_SESSIONS: bool = false;
+
+    fn with_limits(tables: &Tables, _: &Limits) -> Tables {
+        tables.clone()
+    }
+
+    fn keeps_statements(_: &Tables) -> bool {
+        true
+    }
+
+    fn begin_to_read(_: &Limits) -> String {
+        "START TRANSACTION READ ONLY".to_owned()
+    }
+
+    fn begin_to_write(_: &Limits) -> String {
+        "START TRANSACTION".to_owned()
+    }
+
+    async fn shares_sessions(_: &Hosts<Self>) -> Result<bool, sqlx::Error> {
+        Ok(false)
+    }
+
+    /// A session can't ask for it. (3 is MariaDB's, and flushes more than 1.)
+    async fn lack_of_durability(
+        connection: &mut MySqlConnection,
+        limits: &Limits,
+    ) -> Result<Option<String>, sqlx::Error> {
+        const FLUSH: &str = "SELECT CAST(@@GLOBAL.innodb_flush_log_at_trx_commit AS SIGNED)";
+        if limits.takes_any_durability {
+            return Ok(None);
+        }
+        let rows = Self::fetch_all_of(&Sql::fixed(FLUSH), connection).await?;
+        let flush = rows.first().map_or(Ok(0), |row| Self::number(row, 0))?;
+        Ok((!matches!(flush, 1 | 3)).then(|| {
+            format!(
+                "the MySQL server has `innodb_flush_log_at_trx_commit = {flush}`, so it acknowledges what is not on its disk yet: set it \
+                 to 1, or say `durability=server` in the URL if that is wanted, as where other machines have a copy by then"
+            )
+        }))
+    }
 
     fn uuid_literal(uuid: Uuid) -> String {
         format!("x'{}'", uuid.simple())
@@ -112,7 +156,7 @@ impl Server for MySql {
         statements: &server_statements::Statements<Self>,
         expected: &OpenLog,
     ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
-        mysql_schema::open(connection, &place.tables, &statements.own, expected).await
+        mysql_schema::open(connection, place, &statements.own, expected).await
     }
 
     /// The server ends the connection at a longer message.

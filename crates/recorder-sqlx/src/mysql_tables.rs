@@ -3,6 +3,7 @@
 use boxes_recorder::RecorderError;
 use uuid::Uuid;
 
+use crate::found_log::server_tables;
 use crate::server_place::mismatch;
 
 /// The longest prefix, in characters: a table's name has 64, and the longest of ours 17 behind it.
@@ -43,6 +44,17 @@ impl Tables {
         format!("`{}_{table}`", self.prefix.replace('`', "``"))
     }
 
+    /// The tables of the box, as they are named.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        server_tables().map(|table| format!("{}_{table}", self.prefix))
+    }
+
+    /// The name of a table without what the names of all begin with.
+    pub(crate) fn without_prefix(&self, name: &str) -> Option<String> {
+        let rest = name.strip_prefix(&self.prefix)?.strip_prefix('_')?;
+        Some(rest.to_owned())
+    }
+
     /// The lock under which the tables are made: one name for all processes that work on them. Locks are the server's,
     /// so the database is part of it.
     pub(crate) fn lock_name(&self) -> String {
@@ -72,10 +84,8 @@ mod tests {
             ),
             ("`orders_tracking`", DEFAULT_MAX_READERS)
         );
-        assert_eq!(
-            (place.options.get_host(), place.options.get_port()),
-            ("db", 3307)
-        );
+        let options = place.hosts.options().unwrap();
+        assert_eq!((options.get_host(), options.get_port()), ("db", 3307));
         let other = parse("mariadb://db/shop?prefix=a%60b&max_readers=9");
         assert_eq!(
             (

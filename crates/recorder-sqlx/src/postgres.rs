@@ -11,9 +11,10 @@ use sqlx::Postgres;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::found_log::server_tables;
 use crate::postgres_hints::Hints;
 use crate::server_place::Place;
-use crate::server_recorder::ServerRecorder;
+use crate::server_recorder::{ServerRecorder, settled};
 use crate::server_repair::{set_epoch, set_position};
 use crate::{NewEpoch, OpenLog};
 
@@ -57,12 +58,10 @@ impl PostgresRecorder {
     /// - [`RecorderError::Unavailable`] if the server does not answer: try later.
     pub async fn open(location: &str, log: OpenLog) -> Result<Self, RecorderError> {
         let place = Place::<Postgres>::parse(location, &log.name)?;
+        let place = settled(place).await?;
         let server = ServerRecorder::open(&place, &log).await?;
-        let hints = Hints::start(
-            place.options,
-            place.tables.channel(),
-            server.readers().clone(),
-        );
+        let channel = place.tables.channel();
+        let hints = Hints::start(place.hosts, channel, server.readers().clone());
         Ok(Self { server, hints })
     }
 
@@ -98,6 +97,21 @@ impl PostgresRecorder {
     ) -> Result<Option<Position>, RecorderError> {
         let place = Place::<Postgres>::parse(location, name)?;
         set_position(&place, name, follower, position).await
+    }
+
+    /// The command that backs up the box `name`, with all that belongs to it: the server's own tool makes a copy of one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Mismatch`] if the URL is wrong.
+    pub fn backup_command(location: &str, name: &str) -> Result<String, RecorderError> {
+        let place = Place::<Postgres>::parse(location, name)?;
+        let schema = place.tables.quoted().replace('\'', r"'\''");
+        let tables: Vec<&str> = server_tables().collect();
+        let tables = tables.join(", ");
+        Ok(format!(
+            "pg_dump --schema='{schema}' --file=FILE DATABASE (tables {tables})"
+        ))
     }
 
     /// Closes the connections, after what is being read and written. Afterwards everything is answered with
@@ -171,6 +185,6 @@ impl Recorder for PostgresRecorder {
     }
 
     fn head_hints(&self) -> Option<watch::Receiver<u64>> {
-        Some(self.hints.heard())
+        self.hints.heard()
     }
 }

@@ -63,6 +63,9 @@ pub(crate) fn kind(error: &sqlx::Error) -> &'static str {
         "53300" => "the server takes no more connections",
         "23505" => "the tables hold what this program can't have written",
         "25006" => "the server takes no writes: it is a standby, or read-only",
+        "26000" | "42P05" => {
+            "a pooler gives each transaction another session: say `pooler=transaction` in the URL"
+        }
         "42P01" | "3F000" => "the tables of the box are gone",
         "42501" => "the user may not do this",
         other if other.starts_with("28") => "the server refuses the user",

@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use sqlx::Postgres;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::server_hosts::Hosts;
 use crate::server_readers::Readers;
 
 /// How long is waited between two hints: what is committed meanwhile is one hint.
@@ -23,7 +24,8 @@ const LISTEN_RETRY: Duration = Duration::from_secs(2);
 /// at its end, and all boxes would wait for each other. Whatever goes wrong here is left alone: who misses a hint looks
 /// a little later.
 pub(crate) struct Hints {
-    options: PgConnectOptions,
+    hosts: Hosts<Postgres>,
+    is_pooled: bool,
     channel: String,
     committed: watch::Sender<u64>,
     heard: watch::Sender<u64>,
@@ -35,14 +37,16 @@ pub(crate) struct Hints {
 impl Hints {
     /// Starts to send, with the connections of `readers`.
     pub(crate) fn start(
-        options: PgConnectOptions,
+        hosts: Hosts<Postgres>,
         channel: String,
         readers: Readers<Postgres>,
     ) -> Self {
+        let is_pooled = readers.is_pooled();
         let committed = watch::Sender::new(0);
         let sending = tokio::spawn(send(committed.subscribe(), channel.clone(), readers));
         Self {
-            options,
+            hosts,
+            is_pooled,
             channel,
             committed,
             heard: watch::Sender::new(0),
@@ -56,17 +60,17 @@ impl Hints {
         self.committed.send_replace(head);
     }
 
-    /// What others say that they committed.
-    pub(crate) fn heard(&self) -> watch::Receiver<u64> {
+    /// What others say that they committed; `None` where a pooler gives each transaction another session, in which nobody
+    /// can listen.
+    pub(crate) fn heard(&self) -> Option<watch::Receiver<u64>> {
+        if self.is_pooled {
+            return None;
+        }
         self.listening.get_or_init(|| {
-            let listening = listen(
-                self.options.clone(),
-                self.channel.clone(),
-                self.heard.clone(),
-            );
+            let listening = listen(self.hosts.clone(), self.channel.clone(), self.heard.clone());
             tokio::spawn(listening).abort_handle()
         });
-        self.heard.subscribe()
+        Some(self.heard.subscribe())
     }
 
     /// Sends and hears no more.
@@ -108,11 +112,12 @@ async fn send(mut committed: watch::Receiver<u64>, channel: String, readers: Rea
     }
 }
 
-async fn listen(options: PgConnectOptions, channel: String, heard: watch::Sender<u64>) {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with(options);
-    loop {
+async fn listen(hosts: Hosts<Postgres>, channel: String, heard: watch::Sender<u64>) {
+    while let Some(options) = hosts.options().cloned() {
+        // Made again each time: another host may take the writes by now.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_lazy_with(options);
         if let Err(error) = listen_while_connected(&pool, &channel, &heard).await {
             tracing::debug!(%error, "hints are not heard for a moment");
         }

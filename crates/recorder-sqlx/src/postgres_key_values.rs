@@ -10,7 +10,7 @@ use crate::sql::Sql;
 impl KeyValueServer for Postgres {
     fn key_value_statements(schema: &SchemaName) -> KeyValueStatements {
         let s = schema.quoted();
-        let sql = Sql::new;
+        let sql = |text| Sql::new(text).kept(!schema.is_pooled());
         KeyValueStatements {
             get: sql(format!(
                 "SELECT value FROM {s}.key_value WHERE kind = $1 AND entry_key = $2"

@@ -1,23 +1,28 @@
 //! How PostgreSQL is spoken to.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use boxes_recorder::{Append, LogIdentity, Position, RecorderError, StoredEvent};
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{PgConnection, Postgres, Row};
+use sqlx::{Connection, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
-use crate::columns::Filled;
+use crate::columns::{Columns, Filled};
 use crate::numbers::signed;
 use crate::postgres_event::MAX_EVENT_BYTES;
-use crate::postgres_schema_name::SchemaName;
+use crate::postgres_schema_name::{SchemaName, local_limits, synchronous_commit};
 use crate::postgres_statements::Statements;
 use crate::server::Server;
+use crate::server_hosts::Hosts;
 use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::sql::Sql;
 use crate::{OpenLog, postgres_error, postgres_event, postgres_schema, server_statements};
+
+/// How often each of two connections is asked which session it is.
+const N_SESSION_PROBES: usize = 8;
 
 impl Server for Postgres {
     type Tables = SchemaName;
@@ -58,10 +63,74 @@ impl Server for Postgres {
     fn writing(limits: &Limits) -> String {
         format!(
             "SELECT set_config('lock_timeout', '{}s', false), set_config('statement_timeout', '{}s', false),
-                    set_config('idle_in_transaction_session_timeout', '10s', false),
-                    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)",
-            limits.lock_secs, limits.write_secs
+                    set_config('idle_in_transaction_session_timeout', '10s', false), {}",
+            limits.lock_secs,
+            limits.write_secs,
+            synchronous_commit(limits, false)
         )
+    }
+
+    const IS_WRITABLE: &'static str = "SELECT CASE current_setting('transaction_read_only') WHEN 'off' THEN 1::bigint ELSE 0::bigint END";
+
+    const MAY_SHARE_SESSIONS: bool = true;
+
+    fn with_limits(schema: &SchemaName, limits: &Limits) -> SchemaName {
+        schema.with_limits(*limits)
+    }
+
+    fn keeps_statements(schema: &SchemaName) -> bool {
+        !schema.is_pooled()
+    }
+
+    fn begin_to_read(limits: &Limits) -> String {
+        format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = '{}s'",
+            limits.read_secs
+        )
+    }
+
+    fn begin_to_write(limits: &Limits) -> String {
+        format!(
+            "BEGIN READ WRITE; {} SELECT {}",
+            local_limits(limits),
+            synchronous_commit(limits, true)
+        )
+    }
+
+    /// A connection to the server is one session, and another connection is another. Behind a pooler that shares them a session is
+    /// seen by both, or one sees several: at once if the pooler is idle, because it lends the session that came back last, and
+    /// soon if it is not.
+    async fn shares_sessions(hosts: &Hosts<Self>) -> Result<bool, sqlx::Error> {
+        const SESSION: &str = "SELECT pg_backend_pid()::bigint";
+        let (mut one, mut other) = (hosts.connect().await?, hosts.connect().await?);
+        let mut seen = [BTreeSet::new(), BTreeSet::new()];
+        for _ in 0..N_SESSION_PROBES {
+            for (seen, connection) in seen.iter_mut().zip([&mut one, &mut other]) {
+                let rows = Self::fetch_all_of(&Sql::fixed(SESSION), connection).await?;
+                let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+                seen.insert(Self::number(row, 0)?);
+            }
+        }
+        one.close().await?;
+        other.close().await?;
+        let [of_one, of_other] = seen;
+        Ok(of_one.len() > 1 || of_other.len() > 1 || of_one == of_other)
+    }
+
+    /// A session can ask for all but that the server writes through to the disk.
+    async fn lack_of_durability(
+        connection: &mut PgConnection,
+        limits: &Limits,
+    ) -> Result<Option<String>, sqlx::Error> {
+        const FSYNC: &str =
+            "SELECT CASE current_setting('fsync') WHEN 'off' THEN 1::bigint ELSE 0::bigint END";
+        let rows = Self::fetch_all_of(&Sql::fixed(FSYNC), connection).await?;
+        let is_off = rows.first().map_or(Ok(0), |row| Self::number(row, 0))? != 0;
+        Ok((is_off && !limits.takes_any_durability).then(|| {
+            "the PostgreSQL server has `fsync = off`, so what it acknowledges is lost with its machine: switch it on, or say \
+             `durability=server` in the URL if that is wanted"
+                .to_owned()
+        }))
     }
 
     fn tables(
@@ -74,6 +143,8 @@ impl Server for Postgres {
         } else {
             options
         };
+        // No float is stored, and a pooler refuses parameters that it does not know.
+        let options = options.extra_float_digits(None);
         Ok((SchemaName::new(name)?, options))
     }
 
@@ -82,10 +153,7 @@ impl Server for Postgres {
     }
 
     fn begin_locked(schema: &SchemaName) -> String {
-        format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {};",
-            schema.lock()
-        )
+        schema.begin_locked()
     }
 
     fn mark_log(_: &SchemaName) -> String {
@@ -103,7 +171,7 @@ impl Server for Postgres {
         statements: &server_statements::Statements<Self>,
         expected: &OpenLog,
     ) -> Result<Result<LogIdentity, RecorderError>, sqlx::Error> {
-        postgres_schema::open(connection, &place.tables, &statements.own, expected).await
+        postgres_schema::open(connection, place, &statements.own, expected).await
     }
 
     async fn max_bytes(_: &mut PgConnection) -> Result<usize, sqlx::Error> {

@@ -24,7 +24,7 @@ const COLUMNS: &str = event_columns!();
 impl Statements {
     pub(crate) fn of(schema: &SchemaName) -> Self {
         let s = schema.quoted();
-        let sql = Sql::new;
+        let sql = |text| Sql::new(text).kept(!schema.is_pooled());
         Self {
             lock: sql(schema.lock()),
             // Ids are given by the writer under the lock: no sequence, so they are dense. Versions are checked under the

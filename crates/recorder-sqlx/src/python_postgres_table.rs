@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use boxes_recorder::RecorderError;
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Postgres, Row};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 use tokio::time::timeout;
 
 use crate::PythonEvent;
+use crate::columns::Filled;
 use crate::numbers::{at_most, unsigned};
 use crate::python_table::{check_columns, no_ids, no_table};
 use crate::server_error::{timed_out, unavailable, while_opening};
@@ -15,11 +17,9 @@ use crate::server_place::Place;
 /// How long it may take until the table is found.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// So that nothing is changed, and no program of the application is kept from writing for long.
-const SESSION: [(&str, &str); 2] = [
-    ("default_transaction_read_only", "on"),
-    ("statement_timeout", "60s"),
-];
+/// So that nothing is changed, and no program of the application is kept from writing for long. Said in each transaction: a pooler
+/// may give each of them another session.
+const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '60s'; SET LOCAL application_name = 'boxes import'";
 
 /// The schema that the library uses if nothing else is said.
 const DEFAULT_SCHEMA: &str = "public";
@@ -44,13 +44,8 @@ pub(crate) struct PythonPostgresTable {
 impl PythonPostgresTable {
     pub(crate) async fn open(location: &str, table: &str) -> Result<Self, RecorderError> {
         let place = Place::<Postgres>::parse(location, DEFAULT_SCHEMA)?;
-        let options = place
-            .options
-            .clone()
-            .application_name("boxes import")
-            .options(SESSION);
         let finding = async {
-            let mut connection = options.connect().await?;
+            let mut connection = place.hosts.connect().await?;
             let tables = tables(&mut connection, place.tables.as_str()).await?;
             let columns = columns(&mut connection, place.tables.as_str(), table).await?;
             Ok((connection, tables, columns))
@@ -86,11 +81,10 @@ impl PythonPostgresTable {
 
     pub(crate) async fn count(&mut self) -> Result<u64, RecorderError> {
         let doing = unavailable::<Postgres>("counting the events of the Python library");
-        let row = sqlx::query(AssertSqlSafe(self.count.as_str()))
-            .fetch_one(&mut self.connection)
-            .await
-            .map_err(&doing)?;
-        unsigned(row.try_get(0).map_err(&doing)?).map_err(doing)
+        let query = sqlx::query(AssertSqlSafe(self.count.clone()));
+        let rows = read(&mut self.connection, query).await.map_err(&doing)?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound);
+        row.and_then(|row| unsigned(row.try_get(0)?)).map_err(doing)
     }
 
     pub(crate) async fn page(
@@ -98,11 +92,10 @@ impl PythonPostgresTable {
         after: u64,
         limit: u64,
     ) -> Result<Vec<PythonEvent>, RecorderError> {
-        let rows = sqlx::query(AssertSqlSafe(self.page.as_str()))
+        let query = sqlx::query(AssertSqlSafe(self.page.clone()))
             .bind(at_most(after))
-            .bind(at_most(limit))
-            .fetch_all(&mut self.connection)
-            .await;
+            .bind(at_most(limit));
+        let rows = read(&mut self.connection, query).await;
         rows.and_then(|rows| rows.iter().map(PythonEvent::of_row::<Postgres>).collect())
             .map_err(unavailable::<Postgres>(
                 "reading the events of the Python library",
@@ -110,13 +103,22 @@ impl PythonPostgresTable {
     }
 }
 
+/// The rows of a query, in a transaction of its own.
+async fn read(
+    connection: &mut PgConnection,
+    query: Filled<Postgres>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+    let rows = query.persistent(false).fetch_all(&mut *connection).await?;
+    sqlx::raw_sql("COMMIT").execute(connection).await?;
+    Ok(rows)
+}
+
 async fn tables(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
+    let query = sqlx::query(
         "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY tablename",
-    )
-    .bind(schema)
-    .fetch_all(connection)
-    .await
+    );
+    texts(&read(connection, query.bind(schema.to_owned())).await?)
 }
 
 /// The columns of the table, none if there is no such table that the user may see.
@@ -125,12 +127,14 @@ async fn columns(
     schema: &str,
     table: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
+    let query = sqlx::query(
         "SELECT column_name::text FROM information_schema.columns
           WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position",
-    )
-    .bind(schema)
-    .bind(table)
-    .fetch_all(connection)
-    .await
+    );
+    let query = query.bind(schema.to_owned()).bind(table.to_owned());
+    texts(&read(connection, query).await?)
+}
+
+fn texts(rows: &[PgRow]) -> Result<Vec<String>, sqlx::Error> {
+    rows.iter().map(|row| row.try_get(0)).collect()
 }

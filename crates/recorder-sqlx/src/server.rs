@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::OpenLog;
 use crate::columns::{Columns, Filled};
+use crate::server_hosts::Hosts;
 use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::server_statements::Statements;
@@ -45,6 +46,12 @@ pub(crate) trait Server: Columns {
     /// Rows and other values that stand in one statement, at most.
     const MAX_ROWS: usize;
 
+    /// One row with a number that is not 0 if the server takes writes.
+    const IS_WRITABLE: &'static str;
+
+    /// Whether there are poolers that give each transaction another session.
+    const MAY_SHARE_SESSIONS: bool;
+
     /// Seconds since 1970 by the server's clock, in SQL.
     const NOW_SECS: &'static str;
 
@@ -53,6 +60,31 @@ pub(crate) trait Server: Columns {
 
     /// A UUID in SQL.
     fn uuid_literal(uuid: Uuid) -> String;
+
+    /// The tables as they are got at within these limits: where sessions are shared, each transaction says by itself what is
+    /// otherwise said of the session.
+    fn with_limits(tables: &Self::Tables, limits: &Limits) -> Self::Tables;
+
+    /// Whether sessions keep statements prepared.
+    fn keeps_statements(tables: &Self::Tables) -> bool;
+
+    /// Begins a transaction that only reads, where sessions are shared.
+    fn begin_to_read(limits: &Limits) -> String;
+
+    /// Begins a transaction that writes beside the log, without its lock, where sessions are shared.
+    fn begin_to_write(limits: &Limits) -> String;
+
+    /// Whether a pooler gives each transaction another session.
+    fn shares_sessions(
+        hosts: &Hosts<Self>,
+    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Why a commit may be answered before it is on the disk, and what to do, unless that is wanted. Settings of the server
+    /// itself; what a session can ask for, it has asked for.
+    fn lack_of_durability(
+        connection: &mut Self::Connection,
+        limits: &Limits,
+    ) -> impl Future<Output = Result<Option<String>, sqlx::Error>> + Send;
 
     /// What is said at the beginning of a session that reads.
     fn reading(limits: &Limits) -> String;
@@ -85,7 +117,8 @@ pub(crate) trait Server: Columns {
     /// The statements that are the server's own.
     fn statements(tables: &Self::Tables) -> Self::Statements;
 
-    /// Finds the log in the database, or makes it if there is none. Safe when several processes do so at once.
+    /// Finds the log in the database, or makes it if there is none. Safe when several processes do so at once. Steps of the schema
+    /// take as long as they take; whatever else has to be waited for has a bound.
     fn open_log(
         connection: &mut Self::Connection,
         place: &Place<Self>,

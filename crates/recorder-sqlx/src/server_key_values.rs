@@ -7,16 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use boxes_recorder::{Entry, KeyValueBounds, KeyValueStore, RecorderError};
 use bytes::Bytes;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::pause;
 use crate::columns::Filled;
 use crate::numbers::at_most;
-use crate::server::{Options, Server};
+use crate::server::Server;
 use crate::server_error::{timed_out, unavailable};
-use crate::server_limits::Limits;
+use crate::server_hosts::Hosts;
 use crate::server_place::Place;
 use crate::server_readers::Readers;
 use crate::sql::Sql;
@@ -58,8 +58,7 @@ pub(crate) trait KeyValueServer: Server {
 
 /// The key-value store of one box on a server. It reads by the connections of the recorder, and writes by one of its own.
 pub(crate) struct ServerKeyValues<S: Server> {
-    options: Options<S>,
-    limits: Limits,
+    hosts: Hosts<S>,
     statements: Arc<KeyValueStatements>,
     readers: Readers<S>,
     writer: Mutex<Writer<S>>,
@@ -78,8 +77,7 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
         readers: Readers<S>,
     ) -> Self {
         Self {
-            options: place.options.clone(),
-            limits: place.limits,
+            hosts: place.hosts.clone(),
             statements,
             readers,
             writer: Mutex::new(Writer {
@@ -117,9 +115,9 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
             let executing = async {
                 let mut connection = match kept {
                     Some((connection, _)) => connection,
-                    None => self.connect().await?,
+                    None => self.hosts.connect_to_write().await?,
                 };
-                let n_rows = match S::execute(query(), &mut connection).await {
+                let n_rows = match self.run(query(), &mut connection).await {
                     Err(error) if S::is_duplicate(&error) => 0,
                     Err(error) => {
                         // A statement of its own is committed when it is executed, so the answer may be all that is lost.
@@ -130,7 +128,7 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
                 };
                 Ok((connection, n_rows))
             };
-            let executed = timeout(self.limits.transaction_timeout(), executing).await;
+            let executed = timeout(self.hosts.limits.transaction_timeout(), executing).await;
             let done = executed.unwrap_or_else(|_| {
                 may_be_done = true;
                 Err(timed_out())
@@ -154,11 +152,20 @@ impl<S: KeyValueServer> ServerKeyValues<S> {
         }
     }
 
-    /// A connection that writes as those do that write events: what is answered is on the disk.
-    async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
-        S::fetch_all_of(&Sql::new(S::writing(&self.limits)), &mut connection).await?;
-        Ok(connection)
+    /// Runs a statement; where sessions are shared, in a transaction that says what is otherwise said of the session.
+    async fn run(
+        &self,
+        query: Filled<S>,
+        connection: &mut S::Connection,
+    ) -> Result<u64, sqlx::Error> {
+        if !self.hosts.limits.is_pooled() {
+            return S::execute(query, connection).await;
+        }
+        let begin = Sql::new(S::begin_to_write(&self.hosts.limits));
+        S::fetch_all_of(&begin, connection).await?;
+        let n_rows = S::execute(query.persistent(false), connection).await?;
+        S::fetch_all_of(&Sql::fixed("COMMIT"), connection).await?;
+        Ok(n_rows)
     }
 
     async fn rows_after(
@@ -271,7 +278,7 @@ pub(crate) fn of_key<S: KeyValueServer>(statement: &Sql, kind: &str, key: &[u8])
     S::bind_bytes(S::bind_kind(statement.query(), kind), key)
 }
 
-// Written out: the options hold a password.
+// Written out: a derived one would ask `Debug` of the database itself.
 impl<S: Server> fmt::Debug for ServerKeyValues<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerKeyValues")

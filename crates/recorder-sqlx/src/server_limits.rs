@@ -29,6 +29,10 @@ pub(crate) struct Limits {
     pub(crate) lock_secs: u32,
     pub(crate) read_secs: u32,
     pub(crate) write_secs: u32,
+    /// Whether a commit may be answered before it is on the disk, where the server is configured so.
+    pub(crate) takes_any_durability: bool,
+    /// Whether a pooler gives each transaction another session, where the URL says so or it was found out.
+    pub(crate) shares_sessions: Option<bool>,
 }
 
 impl Limits {
@@ -38,7 +42,14 @@ impl Limits {
             lock_secs,
             read_secs: DEFAULT_READ_SECS,
             write_secs: DEFAULT_WRITE_SECS,
+            takes_any_durability: false,
+            shares_sessions: None,
         }
+    }
+
+    /// Whether nothing that is said of a session outlasts a transaction.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.shares_sessions == Some(true)
     }
 
     /// Takes a parameter of the URL; says whether it is one of these.
@@ -48,6 +59,26 @@ impl Limits {
     /// [`RecorderError::Mismatch`] if its value can't be: mend the URL.
     pub(crate) fn take(&mut self, key: &str, value: &str) -> Result<bool, RecorderError> {
         let (limit, most, what) = match key {
+            "durability" => {
+                self.takes_any_durability = match value {
+                    "full" => false,
+                    "server" => true,
+                    _ => return Err(mismatch("`durability` is `full` or `server`".to_owned())),
+                };
+                return Ok(true);
+            }
+            "pooler" => {
+                self.shares_sessions = match value {
+                    "transaction" => Some(true),
+                    "session" | "none" => Some(false),
+                    _ => {
+                        return Err(mismatch(
+                            "`pooler` is `transaction`, `session` or `none`".to_owned(),
+                        ));
+                    }
+                };
+                return Ok(true);
+            }
             "max_readers" => (&mut self.max_readers, u32::MAX, "a number of connections"),
             "max_lock_secs" => (&mut self.lock_secs, MAX_SECS, "a number of seconds"),
             "max_read_secs" => (&mut self.read_secs, MAX_SECS, "a number of seconds"),
@@ -86,14 +117,22 @@ mod tests {
         assert!(limits.take("max_read_secs", "2").unwrap());
         assert!(limits.take("max_write_secs", "3600").unwrap());
         assert!(limits.take("max_readers", "9").unwrap());
+        assert!(limits.take("durability", "server").unwrap());
+        assert!(limits.take("pooler", "transaction").unwrap());
         assert!(!limits.take("sslmode", "require").unwrap());
         let said = Limits {
             max_readers: 9,
             lock_secs: 1,
             read_secs: 2,
             write_secs: 3_600,
+            takes_any_durability: true,
+            shares_sessions: Some(true),
         };
         assert_eq!(limits, said);
+        for (key, value) in [("durability", "some"), ("pooler", "statement")] {
+            let refused = limits.take(key, value).unwrap_err().to_string();
+            assert!(refused.contains(key), "{refused}");
+        }
         for (key, value) in [
             ("max_write_secs", "3601"),
             ("max_lock_secs", "0"),

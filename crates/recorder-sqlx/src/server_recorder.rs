@@ -7,7 +7,7 @@ use boxes_recorder::{
     Append, Appended, KeyValueStore, LogIdentity, Notification, Position, RecorderError,
     StoredEvent, StreamRange,
 };
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -15,8 +15,10 @@ use crate::OpenLog;
 use crate::columns::Filled;
 use crate::event_row::decode;
 use crate::numbers::{at_most, unsigned};
+use crate::server::Server;
 use crate::server_error::{timed_out, unavailable, while_opening};
 use crate::server_key_values::{KeyValueServer, ServerKeyValues};
+use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::server_readers::Readers;
 use crate::server_statements::{Statements, with_numbers};
@@ -25,8 +27,54 @@ use crate::server_writer::Writer;
 use crate::server_writer_row::WriterRow;
 use crate::stream_rows::unless_deleted;
 
-/// How long opening may take, with waiting for other processes that open the same log.
+/// How long each part of opening may take that is over in a moment. Steps of the schema have no bound.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Finds the log or makes it, and asks how much fits into a statement.
+async fn prepare<S: KeyValueServer>(
+    place: &Place<S>,
+    expected: &OpenLog,
+) -> Result<Result<(LogIdentity, usize), RecorderError>, sqlx::Error> {
+    let statements = Statements::of(&place.tables);
+    let mut connection = within_time(place.hosts.connect()).await?;
+    if let Some(reason) = within_time(S::lack_of_durability(&mut connection, &place.limits)).await?
+    {
+        return Ok(Err(RecorderError::Mismatch { reason }));
+    }
+    let log = match S::open_log(&mut connection, place, &statements, expected).await? {
+        Ok(log) => log,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let max_bytes = within_time(S::max_bytes(&mut connection)).await?;
+    within_time(connection.close()).await?;
+    Ok(Ok((log, max_bytes)))
+}
+
+/// What may take a moment and no longer.
+pub(crate) async fn within_time<T>(
+    doing: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let done = timeout(OPEN_TIMEOUT, doing).await;
+    done.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// Finds out whether sessions are shared, unless the URL says so.
+pub(crate) async fn settled<S: Server>(place: Place<S>) -> Result<Place<S>, RecorderError> {
+    if place.limits.shares_sessions.is_some() || !S::MAY_SHARE_SESSIONS {
+        return Ok(place);
+    }
+    let shares = within_time(S::shares_sessions(&place.hosts)).await;
+    let shares = shares.map_err(while_opening::<S>)?;
+    if shares {
+        tracing::info!(
+            "a pooler gives each transaction another session: nothing is kept in sessions"
+        );
+    }
+    Ok(place.with_limits(Limits {
+        shares_sessions: Some(shares),
+        ..place.limits
+    }))
+}
 
 /// A log in a database of a server: one connection that writes, and some that read.
 #[derive(Debug)]
@@ -46,20 +94,11 @@ impl<S: KeyValueServer> ServerRecorder<S> {
     /// [`RecorderError::Mismatch`] if the configuration has to be mended, [`RecorderError::Unavailable`] if the server
     /// does not answer.
     pub(crate) async fn open(place: &Place<S>, expected: &OpenLog) -> Result<Self, RecorderError> {
-        let statements = Arc::new(Statements::of(&place.tables));
-        let opening = async {
-            let mut connection = place.options.connect().await?;
-            let log = S::open_log(&mut connection, place, &statements, expected).await?;
-            let max_bytes = S::max_bytes(&mut connection).await?;
-            connection.close().await?;
-            Ok((log, max_bytes))
-        };
-        let (log, max_bytes) = timeout(OPEN_TIMEOUT, opening)
+        let (log, max_bytes) = prepare(&place.with_whatever_sessions(), expected)
             .await
-            .unwrap_or_else(|_| Err(timed_out()))
-            .map_err(while_opening::<S>)?;
-        let log = log?;
-        let readers = Readers::new(place.options.clone(), place.limits);
+            .map_err(while_opening::<S>)??;
+        let statements = Arc::new(Statements::of(&place.tables));
+        let readers = Readers::new(place.hosts.clone());
         let key_value_statements = Arc::new(S::key_value_statements(&place.tables));
         let transactions = Transactions {
             statements: Arc::clone(&statements),

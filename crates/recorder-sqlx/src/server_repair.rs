@@ -1,7 +1,7 @@
 //! What an administrator does to a log on a server, of either kind, after a restore.
 
 use boxes_recorder::{Position, RecorderError};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -13,7 +13,6 @@ use crate::server_error::{timed_out, while_opening};
 use crate::server_place::Place;
 use crate::server_statements::Statements;
 use crate::server_transaction::decode_position;
-use crate::sql::Sql;
 
 /// Gives the log of the box `name` this epoch, under its lock: who writes with the old one in mind is refused from then on.
 pub(crate) async fn set_epoch<S: Server>(
@@ -87,9 +86,9 @@ impl<S: Server> Repair<S> {
         place: &Place<S>,
         name: &str,
     ) -> Result<Result<Self, RecorderError>, sqlx::Error> {
+        let place = place.with_whatever_sessions();
         let statements = Statements::<S>::of(&place.tables);
-        let mut connection = place.options.connect().await?;
-        S::fetch_all_of(&Sql::new(S::writing(&place.limits)), &mut connection).await?;
+        let mut connection = place.hosts.connect_to_write().await?;
         let rows = S::fetch_all_of(&statements.begin, &mut connection).await?;
         // The first row is the lock's.
         let Some(row) = rows.get(1) else {

@@ -32,7 +32,7 @@ impl<S: Server> Statements<S> {
         let [p1, p2, p3, p4, p5, p6, p7] = S::PLACES;
         let log = S::quoted_table(tables, "notification_log");
         let events = S::quoted_table(tables, "stored_event");
-        let sql = Sql::new;
+        let sql = |text| Sql::new(text).kept(S::keeps_statements(tables));
         let head = format!("SELECT COALESCE(MAX(id), 0) FROM {events}");
         let stream = |order: &str| {
             // The stream, and its first event if that is redacted: so a deletion shows, whatever the part that is read.

@@ -4,18 +4,17 @@ use std::fmt;
 use std::time::Duration;
 
 use boxes_recorder::{Append, RecorderError};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::pause;
-use crate::server::{Options, Server};
+use crate::server::Server;
 use crate::server_error::{timed_out, unavailable};
+use crate::server_hosts::Hosts;
 use crate::server_key_values::KeyValueServer;
-use crate::server_limits::Limits;
 use crate::server_place::Place;
 use crate::server_transaction::{Failure, Outcomes, Prepared, Transactions};
-use crate::sql::Sql;
 use crate::version_cache::VersionCache;
 
 /// How long is looked for what became of a commit that nobody answered.
@@ -32,8 +31,7 @@ const MAX_RACE_PAUSE: u32 = 2;
 
 /// The one connection that writes.
 pub(crate) struct Writer<S: KeyValueServer> {
-    options: Options<S>,
-    limits: Limits,
+    hosts: Hosts<S>,
     transactions: Transactions<S>,
     state: Mutex<State<S>>,
 }
@@ -84,8 +82,7 @@ struct Retries {
 impl<S: KeyValueServer> Writer<S> {
     pub(crate) fn new(place: &Place<S>, transactions: Transactions<S>) -> Self {
         Self {
-            options: place.options.clone(),
-            limits: place.limits,
+            hosts: place.hosts.clone(),
             transactions,
             state: Mutex::new(State {
                 connection: None,
@@ -151,7 +148,7 @@ impl<S: KeyValueServer> Writer<S> {
         let preparing = async {
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                None => self.hosts.connect_to_write().await?,
             };
             let prepared = self
                 .transactions
@@ -159,10 +156,11 @@ impl<S: KeyValueServer> Writer<S> {
                 .await?;
             Ok::<_, Failure>((connection, prepared))
         };
-        let (mut connection, prepared) = timeout(self.limits.transaction_timeout(), preparing)
-            .await
-            .map_err(|_| timed_out())?
-            .map_err(Attempt::Failed)?;
+        let (mut connection, prepared) =
+            timeout(self.hosts.limits.transaction_timeout(), preparing)
+                .await
+                .map_err(|_| timed_out())?
+                .map_err(Attempt::Failed)?;
         if prepared.changes.is_empty() && !batch.is_empty() {
             // All were refused, or asked for nothing: what was found out is true whatever becomes of this.
             if self.end(&mut connection, false).await.is_ok() {
@@ -189,16 +187,10 @@ impl<S: KeyValueServer> Writer<S> {
             &statements.rollback
         };
         let ending = S::fetch_all_of(statement, connection);
-        match timeout(self.limits.transaction_timeout(), ending).await {
+        match timeout(self.hosts.limits.transaction_timeout(), ending).await {
             Ok(ended) => ended.map(|_| ()),
             Err(_) => Err(timed_out()),
         }
-    }
-
-    async fn connect(&self) -> Result<S::Connection, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
-        S::fetch_all_of(&Sql::new(S::writing(&self.limits)), &mut connection).await?;
-        Ok(connection)
     }
 
     /// Whether a commit that was not answered was done.
@@ -213,7 +205,7 @@ impl<S: KeyValueServer> Writer<S> {
         state.cache.forget();
         let until = Instant::now() + SETTLE_TIMEOUT;
         for retry in 0.. {
-            let error = match timeout(self.limits.transaction_timeout(), self.look()).await {
+            let error = match timeout(self.hosts.limits.transaction_timeout(), self.look()).await {
                 Ok(Ok(0)) if commit.had_row => {
                     return Err(RecorderError::OutcomeUnknown {
                         reason: "a commit was not answered, and the row that would tell is gone"
@@ -241,7 +233,7 @@ impl<S: KeyValueServer> Writer<S> {
 
     /// The number of this writer's last attempt that was committed, 0 if its row is not there.
     async fn look(&self) -> Result<u64, Failure> {
-        let mut connection = self.connect().await?;
+        let mut connection = self.hosts.connect_to_write().await?;
         let last = self.transactions.last_attempt(&mut connection).await?;
         // Nothing was changed; the connection goes, and the lock with it, so it need not be in order.
         drop(connection.close().await);

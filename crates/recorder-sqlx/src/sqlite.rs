@@ -1,5 +1,6 @@
 //! A recorder on one SQLite file.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::busy::Patience;
 use crate::event_row::{decode, event_columns};
 use crate::found_log::Found;
 use crate::numbers::{at_most, unsigned};
+use crate::sqlite_backup::{self, Backup};
 use crate::sqlite_connection::connect_to_write;
 use crate::sqlite_deletion::n_redacted;
 use crate::sqlite_erasure::Erasure;
@@ -218,6 +220,19 @@ impl SqliteRecorder {
         position: Position,
     ) -> Result<Option<Position>, RecorderError> {
         sqlite_repair::set_position(parse(location)?, name, follower, position).await
+    }
+
+    /// Copies the database of the box `name`, which may be at work, into the new file `to`: one moment of all that it holds. Nobody
+    /// waits for it. The copy is for its owner alone (0600), and is read again before it gets its name: SQLite finds no damage,
+    /// and the log has no gap.
+    ///
+    /// # Errors
+    ///
+    /// - [`RecorderError::Mismatch`] if there is no log, or that of another box, or a file of that name is there.
+    /// - [`RecorderError::Broken`] if the copy is damaged, as the database may be.
+    /// - [`RecorderError::Unavailable`] if a file can't be read or written, for example because the disk is full.
+    pub async fn backup(location: &str, name: &str, to: &Path) -> Result<Backup, RecorderError> {
+        sqlite_backup::back_up(parse(location)?, name, to).await
     }
 
     /// Closes the file, so that what stands in the write-ahead log is moved into it, and nothing else is left.

@@ -97,9 +97,14 @@ pub(crate) async fn find(connection: &mut SqliteConnection) -> Result<Option<Fou
         return Ok(None);
     }
     let row = sqlx::query("SELECT name, epoch, page_size, schema_version FROM notification_log")
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await?;
-    Ok(Some(Found::decode::<Sqlite>(&row)?))
+    // After the version: another process may be adding some right now, and none goes.
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            .fetch_all(connection)
+            .await?;
+    Ok(Some(Found::decode::<Sqlite>(&row)?.with_tables(&tables)))
 }
 
 async fn make(connection: &mut SqliteConnection, made: Found) -> Result<Found, sqlx::Error> {

@@ -2,11 +2,16 @@
 //! the role has by default.
 //!
 //! A trigger on each table notes what is in force in the transaction that writes, which no one else can see.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in a test a panic is the message"
+)]
 
-use boxes_recorder::{Append, Encoding, Position, Recorder, StoredEvent, Tracking};
-use boxes_recorder_sqlx::{OpenLog, PostgresRecorder, SqliteRecorder};
-use boxes_testing::postgres_url;
+use boxes_recorder::{Append, Encoding, Position, Recorder, RecorderError, StoredEvent, Tracking};
+use boxes_recorder_sqlx::{MysqlRecorder, OpenLog, PostgresRecorder, SqliteRecorder};
+use boxes_test_servers::NewServer;
+use boxes_testing::{mysql_url, postgres_url};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use uuid::Uuid;
 
@@ -160,4 +165,73 @@ async fn execute(connection: &mut PgConnection, sql: String) {
         .execute(connection)
         .await
         .unwrap();
+}
+
+/// A session can't ask MySQL for it, so a server that answers before its disk has it is refused, unless that is wanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_that_does_not_flush_each_commit_is_refused_unless_it_is_wanted() {
+    const SETTING: &str = "innodb-flush-log-at-trx-commit";
+    for careless in ["0", "2"] {
+        let server = NewServer::mariadb().unwrap().with(SETTING, careless);
+        let server = server.start().unwrap();
+        let opened = MysqlRecorder::open(server.url(), OpenLog::named("orders")).await;
+        let Err(RecorderError::Mismatch { reason }) = opened else {
+            panic!("{opened:?}")
+        };
+        for part in [
+            "innodb_flush_log_at_trx_commit",
+            careless,
+            "durability=server",
+        ] {
+            assert!(reason.contains(part), "{reason}");
+        }
+        let wanted = format!("{}?durability=server", server.url());
+        let recorder = MysqlRecorder::open(&wanted, OpenLog::named("orders"))
+            .await
+            .unwrap();
+        recorder
+            .record(&[Append::new(vec![event(1)])])
+            .await
+            .unwrap();
+    }
+    MysqlRecorder::open(&mysql_url(), OpenLog::named("orders"))
+        .await
+        .unwrap();
+}
+
+/// What `durability=server` leaves is what the role has.
+#[tokio::test]
+async fn postgresql_is_left_as_it_is_where_that_is_wanted() {
+    let url = format!(
+        "{}&durability=server&options=-c%20synchronous_commit%3Doff",
+        postgres_url()
+    );
+    let recorder = PostgresRecorder::open(&url, OpenLog::named("orders"))
+        .await
+        .unwrap();
+    let (server, schema) = url.split_once("?schema=").unwrap();
+    let (schema, _) = schema.split_once('&').unwrap();
+    let mut admin = PgConnection::connect(server).await.unwrap();
+    execute(
+        &mut admin,
+        format!(
+            "CREATE TABLE {schema}.seen (setting text);
+             CREATE FUNCTION {schema}.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO {schema}.seen VALUES (current_setting('synchronous_commit'));
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER note AFTER INSERT ON {schema}.stored_event FOR EACH ROW EXECUTE FUNCTION {schema}.note()"
+        ),
+    )
+    .await;
+    recorder
+        .record(&[Append::new(vec![event(1)])])
+        .await
+        .unwrap();
+    let seen: String =
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT setting FROM {schema}.seen")))
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+    assert_eq!(seen, "off");
 }

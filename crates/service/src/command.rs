@@ -53,6 +53,9 @@ pub enum BoxCommand {
     /// Moves the position of a box over one notification that it can't handle.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Skip(crate::SkipOptions),
+    /// Copies the database of a box into a file, while the box runs.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    Backup(crate::BackupOptions),
     /// Lists the topics of the boxes with their versions, and of the logs that they follow; with --json their JSON Schema, too.
     Topics(crate::TopicsOptions),
     /// Finds the values of a box that are stored apart and that no event names, and removes them if it is told to.
@@ -97,6 +100,8 @@ impl BoxCommand {
             }
             #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
             Self::Skip(options) => crate::skip_program::skip(&contexts, &options).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+            Self::Backup(options) => crate::backup_program::back_up(&contexts, &options).await,
             Self::Topics(options) => crate::topics_program::print_topics(&contexts, &options),
             Self::Garbage(options) => crate::garbage_program::garbage(&contexts, &options).await,
             Self::Verify(options) => crate::verify_program::verify(&contexts, &options).await,

@@ -14,6 +14,8 @@
 mod access;
 mod async_api;
 mod auth;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod backup_program;
 mod by_name;
 mod certificate;
 mod clients_file;
@@ -121,6 +123,8 @@ mod upstream_address;
 mod value_routes;
 mod verify_program;
 
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use backup_program::{BackupArguments, BackupOptions};
 pub use certificate::{CertificateError, TlsFiles};
 pub use command::BoxCommand;
 pub use command_line::parse_command_line;

@@ -228,6 +228,16 @@ impl Session {
         self.number(sql).await
     }
 
+    /// The text that a query gives.
+    pub(crate) async fn text(&mut self, sql: &str) -> String {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Postgres(session) => sqlx::query_scalar(sql).fetch_one(session).await,
+            Self::Mysql(session) => sqlx::query_scalar(sql).fetch_one(session).await,
+        }
+        .unwrap()
+    }
+
     /// The whole number that a query gives.
     pub(crate) async fn number(&mut self, sql: &str) -> i64 {
         let sql = AssertSqlSafe(sql.to_owned());
