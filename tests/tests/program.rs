@@ -336,13 +336,47 @@ fn settings_stand_before_and_after_a_command() {
         let is_understood = output.status.success() || stderr.contains(data);
         assert!(is_understood, "{arguments:?}: {stderr}");
     }
-    let output = run(&["orders", "new-epoch"], &[]);
+    let output = run(&["orders", "new-epoch", "orders"], &[]);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr.contains("a command stands first"), "{stderr}");
     let output = run(&["--bind", "0.0.0.0:0", "serve", "orders"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--clients-file"));
+}
+
+#[test]
+fn the_help_of_a_command_shows_the_settings_that_it_uses() {
+    for (command, flags) in [
+        ("delete", &["--redactable", "--store", "--data"][..]),
+        (
+            "verify",
+            &[
+                "--upstream-token-file",
+                "--upstream-ca",
+                "--format",
+                "--event-ids",
+            ],
+        ),
+        (
+            "reencrypt",
+            &[
+                "--format",
+                "--values-folder",
+                "--subject-keys",
+                "--keys-file",
+            ],
+        ),
+        ("import", &["--format", "--keys-file"]),
+        ("garbage", &["--values-folder"]),
+        ("set-position", &["--follow "]),
+    ] {
+        let help = text(&run(&[command, "--help"], &[]).stdout);
+        for flag in flags {
+            assert!(help.contains(flag), "{command} {flag}: {help}");
+        }
+        assert!(!help.contains("--max-connections"), "{command}: {help}");
+    }
 }
 
 #[test]

@@ -101,7 +101,9 @@ async fn a_thousand_who_wait_hold_no_connection_of_the_database_and_are_all_woke
     command
         .arg("--data")
         .arg(data.path())
-        .args(["--store", &store, "--shutdown-timeout", "60"]);
+        .args(["--store", &store, "--shutdown-timeout", "60"])
+        // All of them are one client, which may have half of the places.
+        .args(["--max-waiters", "4096"]);
     let mut program = StartedProgram::start(&mut command);
     let base_url = program.base_url().to_owned();
     add_product(&base_url, 1).await;

@@ -35,12 +35,15 @@ pub enum ProductEvent {
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Its number.
+    #[serde(deserialize_with = "whole_number")]
     pub product: u32,
     /// Its name.
     pub name: String,
     /// How many units there are.
+    #[serde(deserialize_with = "whole_number")]
     pub units_in_stock: u32,
     /// At or below how many available units it is restocked.
+    #[serde(deserialize_with = "whole_number")]
     pub reorder_level: u32,
     /// Whether it is not made any more: then it is never restocked.
     #[serde(default)]

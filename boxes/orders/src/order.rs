@@ -20,13 +20,16 @@ pub const MAX_LINES: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// The product's number.
+    #[serde(deserialize_with = "whole_number")]
     pub product: u32,
     /// How many units, from 1.
+    #[serde(deserialize_with = "whole_number")]
     pub quantity: u32,
     /// The price of a unit, in cents.
+    #[serde(deserialize_with = "whole_number")]
     pub unit_price_cents: u64,
     /// The discount on the line, in whole percent, 0 to 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub discount_percent: u8,
 }
 

@@ -21,7 +21,9 @@ struct Placing {
     id: Option<Id<Order>>,
     customer: String,
     lines: Vec<Line>,
+    #[serde(deserialize_with = "whole_number")]
     freight_cents: u64,
+    #[serde(deserialize_with = "whole_number")]
     shipper: u32,
 }
 

@@ -16,7 +16,7 @@ use crate::conflict::{conflict_backoff, wait_after_conflict};
 use crate::pending::Pending;
 use crate::policy::Policy;
 use crate::transaction::Transaction;
-use crate::{App, Error, FollowerError};
+use crate::{App, Error, FollowerError, TraceParent};
 
 /// What runs the policies of one follower.
 #[derive(Debug)]
@@ -149,12 +149,13 @@ impl Steps<'_> {
         let stored = &notification.event;
         let is_interested = |policy: &&Arc<dyn Policy>| policy.handles(&stored.topic);
         for policy in self.policies.iter().filter(is_interested) {
-            let correlation_id = Metadata::from_bytes(&stored.metadata)
-                .correlation_id
-                .unwrap_or(stored.event_id);
+            let of_event = Metadata::from_bytes(&stored.metadata);
+            // Another box wrote it: what is no trace is not passed on.
+            let trace = of_event.traceparent.as_deref().and_then(TraceParent::new);
             let cause = Metadata {
-                correlation_id: Some(correlation_id),
+                correlation_id: Some(of_event.correlation_id.unwrap_or(stored.event_id)),
                 causation_id: Some(stored.event_id),
+                traceparent: trace.map(|trace| trace.as_str().to_owned()),
                 ..Metadata::default()
             };
             open.transaction.lock().await.set_cause(cause);

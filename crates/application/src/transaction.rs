@@ -12,7 +12,7 @@ use crate::duties::Duty;
 use crate::holder::Holder;
 use crate::pending::{Pending, is_within};
 use crate::repository::{Repository, aggregate_name};
-use crate::{Edge, Error, Recorded, SubjectKeys};
+use crate::{Edge, Error, Recorded, SubjectKeys, TraceParent};
 
 /// What one command, policy or [`App::transaction`](crate::App::transaction) does before it is recorded.
 ///
@@ -56,7 +56,10 @@ impl Transaction {
             generation: keys.generation(),
             keys,
             edge,
-            cause: Metadata::default(),
+            cause: Metadata {
+                traceparent: TraceParent::current().map(|trace| trace.as_str().to_owned()),
+                ..Metadata::default()
+            },
             earlier: Pending::default(),
             own: Pending::default(),
             has_ended: false,

@@ -96,7 +96,7 @@ pub mod prelude {
     };
     pub use boxes_domain::{Aggregate, Decision, Event, Id, Large, Personal, Rejection};
     pub use boxes_recorder::StreamRange;
-    pub use boxes_service::{BoundedContext, Json, Path, Problem};
+    pub use boxes_service::{BoundedContext, Json, Path, Problem, whole_number};
 }
 
 /// The example of the guide, compiled.

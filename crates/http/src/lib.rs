@@ -95,6 +95,7 @@ mod service_index;
 mod tls;
 mod view;
 mod waiting;
+mod waiting_places;
 
 pub use authorities::{Authorities, InvalidAuthorities};
 pub use bearer_token::{BearerToken, InvalidToken};
@@ -120,3 +121,4 @@ pub use resource::NotificationLogResource;
 pub use resume_point::{EPOCH_HEADER, POSITION_HEADER, check_resume_point};
 pub use service_index::{IndexedBox, IndexedLog, ServiceIndex};
 pub use tls::install_crypto_provider;
+pub use waiting_places::{WaitingClient, WaitingPlaces};

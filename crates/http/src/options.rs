@@ -7,6 +7,8 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::WaitingPlaces;
+
 /// How a log is served. Every bound has a name; [`new`](Self::new) gives all but the path their defaults.
 #[derive(Debug, Clone)]
 pub struct NotificationLogOptions {
@@ -29,6 +31,9 @@ pub struct NotificationLogOptions {
     pub cache_bytes: u64,
     /// How many requests may wait for news at once, streams of events included; further ones are told to come later.
     pub max_waiters: usize,
+    /// The places for these requests, to share them with other logs, or to see how many are taken; `None` makes
+    /// `max_waiters` new ones.
+    pub waiting_places: Option<WaitingPlaces>,
     /// How long a stream of events is silent before a comment is sent, so that nobody on the way takes it for dead.
     pub heartbeat: Duration,
     /// How long the client of a stream of events may leave it unread before it is given up; it may connect again and
@@ -73,6 +78,7 @@ impl NotificationLogOptions {
             redactable: None,
             cache_bytes: Self::DEFAULT_CACHE_BYTES,
             max_waiters: Self::DEFAULT_MAX_WAITERS,
+            waiting_places: None,
             heartbeat: Self::DEFAULT_HEARTBEAT,
             slow_client_timeout: Self::DEFAULT_SLOW_CLIENT_TIMEOUT,
             shutdown: CancellationToken::new(),

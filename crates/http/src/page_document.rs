@@ -94,7 +94,7 @@ struct DescriptionDocument {
 /// page holds is not repeated.
 pub(crate) fn section(body: &Bytes) -> Result<Section, LogError> {
     let page: PageDocument<'_> =
-        serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        serde_json::from_slice(body).map_err(|error| unreadable("the page", &error))?;
     let log = LogIdentity {
         name: page.log.into_owned(),
         epoch: page.epoch,
@@ -135,8 +135,8 @@ pub(crate) fn single(body: &Bytes) -> Result<(String, Uuid, Notification), LogEr
 ///
 /// [`LogError::Garbage`] for what is no description.
 pub(crate) fn description(body: &Bytes) -> Result<(LogDescription, Option<String>), LogError> {
-    let document: DescriptionDocument =
-        serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    let document: DescriptionDocument = serde_json::from_slice(body)
+        .map_err(|error| unreadable("the description of the log", &error))?;
     let log = LogIdentity {
         name: document.name,
         epoch: document.epoch,
@@ -208,14 +208,26 @@ fn section_id(text: &str) -> Result<SectionId, LogError> {
 }
 
 /// Where the JSON does not fit, and not what is there: that may be somebody's data.
-fn unreadable(error: &serde_json::Error) -> LogError {
-    let what = match error.classify() {
-        serde_json::error::Category::Data => "a member is missing or has the wrong type",
-        serde_json::error::Category::Eof => "it is cut short",
-        _ => "it is no JSON",
+fn unreadable(document: &str, error: &serde_json::Error) -> LogError {
+    let text = error.to_string();
+    // The names of members are the kit's own; what else a message repeats may be a value.
+    let missing = text
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    let what = match (error.classify(), missing) {
+        (serde_json::error::Category::Data, Some(member)) => {
+            format!("the member `{member}` is missing")
+        }
+        (serde_json::error::Category::Data, None) => "a member has the wrong type".to_owned(),
+        (serde_json::error::Category::Eof, _) => "it is cut short".to_owned(),
+        _ => "it is no JSON".to_owned(),
     };
     LogError::Garbage {
-        reason: format!("{what}, at line {} column {}", error.line(), error.column()),
+        reason: format!(
+            "{document} can't be read: {what}, at line {} column {}",
+            error.line(),
+            error.column()
+        ),
     }
 }
 
@@ -232,6 +244,32 @@ mod tests {
          "originator_id":"00000000-0000-0000-0000-000000000003","originator_version":2,
          "occurred_on":"2026-11-23T15:00:00Z","state":"AP8=","content_encoding":"json+zlib","metadata":{}}],
         "links":{"self":"/l/1,2","next":"/l/3,4","other":"x"}}"#;
+
+    #[test]
+    fn a_member_that_is_missing_is_named_with_its_document_and_no_value_is_repeated() {
+        let wrong = |page: &str| {
+            section(&Bytes::from(page.to_owned()))
+                .unwrap_err()
+                .to_string()
+        };
+        let without = wrong(&PAGE.replace(r#""page_size":2,"#, ""));
+        assert!(
+            without.contains("the page can't be read: the member `page_size` is missing"),
+            "{without}"
+        );
+        let other = wrong(&PAGE.replace(r#""page_size":2"#, r#""page_size":"secret""#));
+        assert!(
+            other.contains("the page can't be read: a member has the wrong type")
+                && !other.contains("secret"),
+            "{other}"
+        );
+        let description = description(&Bytes::from_static(b"{}")).unwrap_err();
+        let description = description.to_string();
+        assert!(
+            description.contains("the description of the log"),
+            "{description}"
+        );
+    }
 
     fn read(text: &str) -> Result<Section, LogError> {
         section(&Bytes::from(text.to_owned()))

@@ -9,6 +9,7 @@ use boxes_recorder::LogIdentity;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
+use crate::WaitingPlaces;
 use crate::link::Addresses;
 use crate::section_cache::{SectionCache, SectionState};
 use crate::view::{FEED, View};
@@ -65,6 +66,7 @@ impl Served {
             redactable,
             cache_bytes,
             max_waiters,
+            waiting_places,
             heartbeat,
             slow_client_timeout,
             shutdown,
@@ -90,7 +92,10 @@ impl Served {
             feed_of_pages,
             public_base,
             archived: archived_freshness(restricted, redactable),
-            waiters: Waiters::new(max_waiters, shutdown),
+            waiters: Waiters::new(
+                waiting_places.unwrap_or_else(|| WaitingPlaces::new(max_waiters)),
+                shutdown,
+            ),
             stream_readers: Semaphore::new(STREAM_READERS),
             heartbeat,
             slow_client_timeout,

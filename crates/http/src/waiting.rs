@@ -1,17 +1,16 @@
 //! Requests that wait for something new.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use boxes_notification_log::{LogDescription, NotificationLog};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::entity_tag::any_is_known;
 use crate::log_problem::to_problem;
 use crate::prefer::{PREFERENCE_APPLIED, applied, preferred_wait};
+use crate::waiting_places::{WaitingPlace, WaitingPlaces};
 use crate::{Problem, ProblemKind};
 
 /// When those who found no room to wait may come back.
@@ -22,14 +21,14 @@ pub(crate) const FALSE_ALARM_PAUSE: Duration = Duration::from_millis(50);
 /// Room for a bounded number of requests that wait. What waits holds no connection of the store.
 #[derive(Debug)]
 pub(crate) struct Waiters {
-    room: Arc<Semaphore>,
+    places: WaitingPlaces,
     shutdown: CancellationToken,
 }
 
 /// A request that has begun to wait.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    _room: OwnedSemaphorePermit,
+    _place: WaitingPlace,
     wait: Duration,
     until: Instant,
     /// The newest notification, and how much was redacted, when it waited last.
@@ -55,9 +54,8 @@ pub(crate) enum Outcome {
 }
 
 impl Waiters {
-    pub(crate) fn new(max: usize, shutdown: CancellationToken) -> Self {
-        let room = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { room, shutdown }
+    pub(crate) const fn new(places: WaitingPlaces, shutdown: CancellationToken) -> Self {
+        Self { places, shutdown }
     }
 
     /// Waits until the log has something after `known.last`, or more of it is redacted, if the request prefers to, at most
@@ -108,7 +106,7 @@ impl Waiters {
         log: &dyn NotificationLog,
         last: u64,
         until: Instant,
-        room: &mut Option<OwnedSemaphorePermit>,
+        room: &mut Option<WaitingPlace>,
     ) -> Result<bool, Problem> {
         if room.is_none() {
             *room = Some(self.room()?);
@@ -127,9 +125,9 @@ impl Waiters {
     }
 
     /// Room for one that waits as long as it is connected.
-    pub(crate) fn room(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let room = Arc::clone(&self.room).try_acquire_owned();
-        room.map_err(|_| Problem::new(&ProblemKind::TOO_MANY_WAITERS).with_retry_after(RETRY_AFTER))
+    pub(crate) fn room(&self) -> Result<WaitingPlace, Problem> {
+        let refusal = || Problem::new(&ProblemKind::TOO_MANY_WAITERS).with_retry_after(RETRY_AFTER);
+        self.places.take().ok_or_else(refusal)
     }
 
     pub(crate) const fn shutdown(&self) -> &CancellationToken {
@@ -138,7 +136,7 @@ impl Waiters {
 
     fn begin(&self, wait: Duration) -> Result<Waiting, Problem> {
         Ok(Waiting {
-            _room: self.room()?,
+            _place: self.room()?,
             wait,
             until: Instant::now() + wait,
             waited_from: None,

@@ -64,7 +64,7 @@ impl fmt::Display for CorsOrigin {
 
 /// What scripts may send beyond what they always may.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept, authorization, content-type, if-none-match, last-event-id, notification-log-epoch, notification-log-position, prefer, x-request-id",
+    "accept, authorization, content-type, if-none-match, last-event-id, notification-log-epoch, notification-log-position, prefer, traceparent, x-request-id",
 );
 
 /// What scripts may see beyond what they always may.

@@ -29,7 +29,9 @@ pub struct DeleteArguments {
     yes: bool,
 }
 
-impl StoreArguments for DeleteArguments {}
+impl StoreArguments for DeleteArguments {
+    const MORE_SETTINGS: &'static [&'static str] = &["redactable"];
+}
 
 /// Deletes one aggregate from the store of one of these boxes, and prints how much that was.
 pub(crate) async fn delete(contexts: &[BoundedContext], options: &DeleteOptions) -> Result {

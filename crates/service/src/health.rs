@@ -214,6 +214,15 @@ async fn metrics(State(state): State<Arc<state::State>>) -> Response {
             });
         }
     }
+    for (log, places) in state.waiting.all() {
+        let labels = [("log", log)];
+        state.metrics.record(|| {
+            gauge!("boxes_waiting", &labels)
+                .set(as_f64(u64::try_from(places.n_taken()).unwrap_or(u64::MAX)));
+            gauge!("boxes_waiting_max", &labels)
+                .set(as_f64(u64::try_from(places.max()).unwrap_or(u64::MAX)));
+        });
+    }
     let (n_connections, max_connections) = state.seats.taken();
     let n_turned_away = state.seats.n_turned_away();
     state.metrics.record(|| {

@@ -122,6 +122,7 @@ mod unread_bodies;
 mod upstream_address;
 mod value_routes;
 mod verify_program;
+mod whole_number;
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use backup_program::{BackupArguments, BackupOptions};
@@ -178,3 +179,4 @@ pub use topics::{FollowedTopics, LogTopics};
 pub use topics_program::TopicsOptions;
 pub use upstream_address::{NoUpstreamAddress, UpstreamAddress};
 pub use verify_program::{VerifyArguments, VerifyOptions};
+pub use whole_number::whole_number;

@@ -6,6 +6,7 @@ use boxes_application::{App, PublicLog};
 use boxes_http::{
     BearerToken, DescribedRoutes, Dialects, ForeignNotificationLog, InvalidPath,
     NotificationLogOptions, NotificationLogResource, RemoteNotificationLog, RemoteOptions,
+    WaitingPlaces,
 };
 use boxes_integrity::StoredSeals;
 use boxes_mapper::Mapper;
@@ -93,6 +94,7 @@ pub(crate) fn serve(
     published: &PublishedLog,
     config: &Config,
     stopping: &CancellationToken,
+    waiting_places: WaitingPlaces,
 ) -> Result<DescribedRoutes, StartError> {
     let name = &published.name;
     let box_name = name.split('/').next().unwrap_or(name);
@@ -104,7 +106,7 @@ pub(crate) fn serve(
             .is_redactable
             .then_some(config.redactable_freshness),
         cache_bytes: config.page_cache,
-        max_waiters: config.max_waiters,
+        waiting_places: Some(waiting_places),
         heartbeat: config.heartbeat,
         slow_client_timeout: config.slow_client_timeout,
         shutdown: stopping.clone(),

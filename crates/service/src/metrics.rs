@@ -47,10 +47,21 @@ impl Metrics {
         process_recorder();
         let own = Arc::new(new_recorder());
         with_local_recorder(&*own, || {
-            describe_counter!("boxes_http_requests_total", "Requests that were answered");
+            describe_counter!(
+                "boxes_http_requests_total",
+                "Requests that were answered; status 499 counts those whose client left before"
+            );
             describe_gauge!(
                 "boxes_http_requests_under_way",
                 "Requests that are not answered yet, those who wait for news and this one included"
+            );
+            describe_gauge!(
+                "boxes_waiting",
+                "Requests that wait for news of a log, streams included"
+            );
+            describe_gauge!(
+                "boxes_waiting_max",
+                "Requests that may wait for news of a log at a time (--max-waiters)"
             );
             describe_gauge!("boxes_connections", "Connections that are served");
             describe_gauge!(
@@ -178,27 +189,34 @@ pub(crate) async fn count_requests(
     next: Next,
 ) -> Response {
     let (route, method) = (route(&request), known_method(request.method()));
-    let response = {
-        let _under_way = UnderWay::begin(&metrics.under_way);
-        next.run(request).await
+    let mut under_way = UnderWay {
+        metrics: &metrics,
+        key: Some((route, method, CLIENT_LEFT)),
     };
-    metrics.count((route, method, response.status().as_u16()));
+    metrics.under_way.fetch_add(1, Ordering::Relaxed);
+    let response = next.run(request).await;
+    if let Some((_, _, status)) = &mut under_way.key {
+        *status = response.status().as_u16();
+    }
     response
 }
 
-/// One request that is under way: until it is answered, or its client has gone.
-struct UnderWay<'a>(&'a AtomicU32);
+/// The status under which requests are counted whose client left before they were answered; nobody is sent it.
+const CLIENT_LEFT: u16 = 499;
 
-impl<'a> UnderWay<'a> {
-    fn begin(count: &'a AtomicU32) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
+/// One request that is under way: until it is answered, or its client has gone.
+struct UnderWay<'a> {
+    metrics: &'a Metrics,
+    /// As what it is counted in the end.
+    key: Option<RequestKey>,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.under_way.fetch_sub(1, Ordering::Relaxed);
+        if let Some(key) = self.key.take() {
+            self.metrics.count(key);
+        }
     }
 }
 

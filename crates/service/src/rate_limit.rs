@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use boxes_http::ProblemKind;
+use boxes_http::{ProblemKind, WaitingClient};
 
 use crate::Problem;
 use crate::auth::Caller;
@@ -99,17 +99,34 @@ impl RateLimiter {
         clients.used_until.insert(client, used_until);
         Ok(())
     }
+}
 
-    fn client(&self, request: &Request) -> Client {
+impl Client {
+    /// Who sends a request: the name of a token, or an address as far as proxies are believed.
+    fn of(request: &Request, trusted: &TrustedProxies) -> Self {
         if let Some(Caller::Known(grant)) = request.extensions().get::<Caller>() {
-            return Client::Token(grant.client().to_owned());
+            return Self::Token(grant.client().to_owned());
         }
         let Some(Peer(peer)) = request.extensions().get::<Peer>() else {
-            return Client::Others;
+            return Self::Others;
         };
-        let address = self.trusted.client(peer.ip(), request.headers());
-        Client::Address(network(address))
+        let address = trusted.client(peer.ip(), request.headers());
+        Self::Address(network(address))
     }
+}
+
+/// Says for whom a request waits, if it does.
+pub(crate) async fn name_waiting_client(
+    State(trusted): State<TrustedProxies>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let client = match Client::of(&request, &trusted) {
+        Client::Token(name) => WaitingClient::new(name),
+        Client::Address(address) => WaitingClient::new(address.to_string()),
+        Client::Others => return next.run(request).await,
+    };
+    client.scope(next.run(request)).await
 }
 
 impl Clients {
@@ -156,7 +173,7 @@ pub(crate) async fn limit_rate(
     if matches!(request.uri().path(), "/healthz" | "/readyz") {
         return next.run(request).await;
     }
-    let client = limiter.client(&request);
+    let client = Client::of(&request, &limiter.trusted);
     match limiter.admit(client, Instant::now()) {
         Ok(()) => next.run(request).await,
         Err(wait) => Problem::new(

@@ -27,7 +27,8 @@ pub struct ReencryptArguments {
 }
 
 impl StoreArguments for ReencryptArguments {
-    const MORE_SETTINGS: &'static [&'static str] = &[setting::VALUES_FOLDER.id()];
+    const MORE_SETTINGS: &'static [&'static str] =
+        &[setting::VALUES_FOLDER.id(), "format", "subject-keys"];
 }
 
 /// Stores the log of a box anew, as the settings say that events are encrypted and compressed now, and prints how far it

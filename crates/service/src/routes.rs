@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use boxes_application::App;
+use boxes_application::{App, TraceParent};
 use boxes_http::{
     DescribedRoutes, OpenApiPart, ProblemKind, ServiceIndex, problem_descriptions, unknown_path,
 };
@@ -35,7 +35,7 @@ use crate::forwarded::TrustedProxies;
 use crate::known_host::{KnownHosts, MISDIRECTED, check_host};
 use crate::metrics::{count_requests, time_requests};
 use crate::problem::{OWN_KINDS, SLOW_BODY};
-use crate::rate_limit::{RateLimiter, limit_rate};
+use crate::rate_limit::{RateLimiter, limit_rate, name_waiting_client};
 use crate::request_progress::Unsent;
 use crate::{Config, CorsOrigin, Problem, StartError, Tokens, health, index, state};
 
@@ -132,6 +132,7 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
                 .on_request(())
                 .on_failure(()),
         )
+        .layer(from_fn(trace))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(from_fn(clean_request_id));
@@ -150,6 +151,8 @@ fn build(boxes: Vec<BoxRoutes>, state: &Arc<state::State>, config: &Config) -> R
         ))
         .fallback(unknown_path)
         .layer(from_fn(as_problems));
+    let proxies = TrustedProxies::new(&config.trusted_proxies);
+    let logs = logs.layer(from_fn_with_state(proxies, name_waiting_client));
     let all = own.merge(logs).merge(rest);
     let all = match config.rate_limit {
         None => all,
@@ -237,6 +240,19 @@ async fn time_out(State(limit): State<Duration>, request: Request, next: Next) -
             );
             Problem::new(&ProblemKind::TIMED_OUT, detail).into_response()
         }
+    }
+}
+
+/// Lets what a request commands be part of the trace that it names.
+async fn trace(request: Request, next: Next) -> Response {
+    let mut traces = request.headers().get_all("traceparent").iter();
+    let (first, second) = (traces.next(), traces.next());
+    let trace = first
+        .filter(|_| second.is_none())
+        .and_then(|trace| TraceParent::new(trace.to_str().ok()?));
+    match trace {
+        Some(trace) => trace.scope(next.run(request)).await,
+        None => next.run(request).await,
     }
 }
 

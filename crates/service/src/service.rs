@@ -24,7 +24,7 @@ use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
 use crate::seats::Seats;
 use crate::server::{Server, Socket};
-use crate::state::{RunningBox, RunningFollower, State, StoreProbe};
+use crate::state::{RunningBox, RunningFollower, State, StoreProbe, Waiting};
 use crate::subject_keys::{self, KeyStores};
 use crate::tokens::AcceptedTokens;
 use crate::{
@@ -95,6 +95,7 @@ impl Service {
             metrics,
             tokens: AcceptedTokens::new(config.tokens.clone()),
             seats: Arc::clone(&seats),
+            waiting: Waiting::default(),
             public_base: public_base(&config),
             stopping: stopping.clone(),
         });
@@ -153,8 +154,9 @@ fn box_routes(
     let routes = own.into_iter().zip(&state.boxes).map(|(own, running)| {
         let mut of_logs = Vec::new();
         for published in &running.logs {
+            let places = state.waiting.places_of(&published.name, config.max_waiters);
             // Who may read the log may read its seals.
-            let routes = logs::serve(published, config, stopping)?;
+            let routes = logs::serve(published, config, stopping, places)?;
             let routes = routes.and(seal_routes::routes(published, config));
             of_logs.push((published.name.clone(), routes));
         }
@@ -194,6 +196,7 @@ pub(crate) async fn router_of(context: BoundedContext, config: &Config) -> axum:
         metrics: Metrics::new(),
         tokens: AcceptedTokens::new(config.tokens.clone()),
         seats: seats(config),
+        waiting: Waiting::default(),
         public_base: public_base(config),
         stopping: stopping.clone(),
     });

@@ -1,9 +1,10 @@
 //! What runs in a service, for those who ask after it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use boxes_application::{App, FollowerState, FollowerStatus};
+use boxes_http::WaitingPlaces;
 use boxes_integrity::{SealerStatus, StoredSeals};
 use boxes_notification_log::NotificationLog;
 use boxes_recorder::{GroupCommit, LogIdentity, RecorderError};
@@ -29,10 +30,32 @@ pub(crate) struct State {
     pub(crate) tokens: AcceptedTokens,
     /// The places for connections.
     pub(crate) seats: Arc<Seats>,
+    /// The places for requests that wait.
+    pub(crate) waiting: Waiting,
     /// What addresses in answers begin with, without a slash at the end; empty makes them paths.
     pub(crate) public_base: String,
     /// Cancelled when the service has been told to stop.
     pub(crate) stopping: CancellationToken,
+}
+
+/// The places for requests that wait for news, by log.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(std::sync::Mutex<Vec<(String, WaitingPlaces)>>);
+
+impl Waiting {
+    /// So many places for a log.
+    pub(crate) fn places_of(&self, log: &str, max: usize) -> WaitingPlaces {
+        let places = WaitingPlaces::new(max);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((log.to_owned(), places.clone()));
+        places
+    }
+
+    /// Those of all logs.
+    pub(crate) fn all(&self) -> Vec<(String, WaitingPlaces)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
 }
 
 /// One box.

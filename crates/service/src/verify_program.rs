@@ -50,7 +50,14 @@ pub struct VerifyArguments {
 }
 
 impl StoreArguments for VerifyArguments {
-    const MORE_SETTINGS: &'static [&'static str] = &["event-ids"];
+    /// Those of the last lines are for a log that is served elsewhere.
+    const MORE_SETTINGS: &'static [&'static str] = &[
+        "event-ids",
+        "format",
+        "upstream-token-file",
+        "upstream-ca",
+        "upstream-timeout",
+    ];
 }
 
 /// The largest file that a key or what is remembered is read from, in bytes.

@@ -418,6 +418,49 @@ async fn silent_connections_do_not_keep_health_checks_waiting_nor_others_for_lon
 }
 
 #[tokio::test]
+async fn one_client_does_not_take_all_places_to_wait() {
+    let tokens = [("one", ONE), ("other", OTHER)].into_iter().fold(
+        Tokens::default(),
+        |tokens, (name, text)| {
+            tokens.with(name, "read:*".parse().unwrap(), Token::new(text).unwrap())
+        },
+    );
+    let running = start(Config {
+        tokens,
+        max_waiters: 4,
+        ..config()
+    })
+    .await;
+    let stream = async |token| get_with(&running, "/notes/notifications/stream", token).await;
+    let mut held = Vec::new();
+    for (token, status) in [
+        (ONE, 200),
+        (ONE, 200),
+        (ONE, 503),
+        (OTHER, 200),
+        (OTHER, 503),
+    ] {
+        let answer = stream(token).await;
+        assert_eq!(answer.status(), status);
+        held.push(answer);
+    }
+    let figures = get_with(&running, "/metrics", ONE)
+        .await
+        .text()
+        .await
+        .unwrap();
+    for part in [
+        "boxes_waiting{log=\"notes\"} 3\n",
+        "boxes_waiting_max{log=\"notes\"} 4\n",
+    ] {
+        assert!(figures.contains(part), "{part}: {figures}");
+    }
+    held.remove(0);
+    let has_room = || async { stream(ONE).await.status() == 200 };
+    eventually("what is given back is there again", has_room).await;
+}
+
+#[tokio::test]
 async fn one_address_does_not_take_all_connections_unless_it_is_a_proxy() {
     for (trusted_proxies, status) in [(vec![], 503), (vec!["127.0.0.0/8".parse().unwrap()], 200)] {
         let running = start(Config {

@@ -508,6 +508,57 @@ async fn a_request_id_of_a_client_is_taken_over_if_it_is_short_and_plain() {
 }
 
 #[tokio::test]
+async fn a_trace_goes_from_the_command_to_its_events_and_to_those_that_follow_from_them() {
+    let running = start(config()).await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let hang = request(&running, Method::POST, "/bells/bells")
+        .header("content-type", "application/json")
+        .header("traceparent", "00-no-trace-01")
+        .body(format!("{{\"id\":\"{}\"}}", bell()));
+    assert_eq!(hang.send().await.unwrap().status(), 201);
+    let ring = format!("/bells/bells/{}/ring", bell());
+    let ring = request(&running, Method::POST, &ring).header("traceparent", trace);
+    assert_eq!(ring.send().await.unwrap().status(), 204);
+    let traces = async |log: &str| {
+        let page = get_json(&running, &format!("/{log}/notifications")).await;
+        let items = page["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|item| item["metadata"]["traceparent"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(traces("bells").await, [Value::Null, json!(trace)]);
+    eventually("the ear has heard it", || async {
+        traces("ears").await == [json!(trace)]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_is_counted() {
+    let running = start(config()).await;
+    let mut leaving = TcpStream::connect(running.address()).await.unwrap();
+    let head = "GET /bells/slow?milliseconds=60000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    leaving.write_all(head.as_bytes()).await.unwrap();
+    let figures = async || {
+        let figures = request(&running, Method::GET, "/metrics")
+            .send()
+            .await
+            .unwrap();
+        figures.text().await.unwrap()
+    };
+    let begun = || async {
+        figures()
+            .await
+            .contains("\nboxes_http_requests_under_way 2\n")
+    };
+    eventually("it is under way", begun).await;
+    drop(leaving);
+    let counted = || async { figures().await.contains("status=\"499\"") };
+    eventually("it is counted", counted).await;
+}
+
+#[tokio::test]
 async fn a_command_is_an_object_and_no_array() {
     let running = start(config()).await;
     let post = async |body: String| {
