@@ -23,6 +23,9 @@ pub struct TopicDescription {
     pub aliases: &'static [&'static str],
     /// Whether the aggregate ends with it.
     pub discards: bool,
+    /// Whether every version is read, by the fields that the reader has. It is about the reader, so it is not listed.
+    #[serde(skip)]
+    pub is_tolerant: bool,
     /// The types of [named values](boxes_domain::ValueType) that its schema says stand in it, by name. What a
     /// [`Dynamic`](boxes_domain::Dynamic) value holds no schema says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -48,6 +51,7 @@ impl TopicDescription {
                 oldest_version: event_type.oldest_version(),
                 aliases: event_type.aliases,
                 discards: event_type.discards,
+                is_tolerant: event_type.is_tolerant,
                 value_types: value_types.into_iter().collect(),
                 schema,
             }

@@ -9,6 +9,8 @@ pub(crate) struct DeclaredTopic {
     pub(crate) topic: String,
     pub(crate) version: u32,
     pub(crate) aliases: Vec<String>,
+    /// Whether it reads every version.
+    pub(crate) is_tolerant: bool,
 }
 
 impl DeclaredTopic {
@@ -21,6 +23,7 @@ impl DeclaredTopic {
                 .iter()
                 .map(|&alias| alias.to_owned())
                 .collect(),
+            is_tolerant: topic.is_tolerant,
         });
         topics.collect()
     }
@@ -68,7 +71,7 @@ pub(crate) fn unread(log: &str, read: &[DeclaredTopic], written: &[DeclaredTopic
             };
             return Some(format!("reads `{}` of `{log}`{suggestion}", read.topic));
         };
-        (written.version > read.version).then(|| {
+        (written.version > read.version && !read.is_tolerant).then(|| {
             format!(
                 "reads `{}` of `{log}` up to version {}, and that log has version {}: declare this version, with an upcast step from the one before",
                 read.topic, read.version, written.version
@@ -87,6 +90,7 @@ mod tests {
             topic: topic.to_owned(),
             version,
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            is_tolerant: false,
         }
     }
 
@@ -97,6 +101,11 @@ mod tests {
             topic("orders.order.paid", 1, &[]),
         ];
         let wrong = |read: DeclaredTopic| unread("orders", &[read], &written).join("; ");
+        let tolerant = DeclaredTopic {
+            is_tolerant: true,
+            ..topic("orders.order.placed", 1, &[])
+        };
+        assert_eq!(wrong(tolerant), "");
         for read in [
             topic("orders.order.placed", 2, &[]),
             topic("orders.order.placed", 3, &[]),
