@@ -123,7 +123,7 @@ pub(crate) fn section(body: &Bytes) -> Result<Section, LogError> {
 ///
 /// [`LogError::Garbage`] for what is none. What it holds is not repeated.
 pub(crate) fn single(body: &Bytes) -> Result<(String, Uuid, Notification), LogError> {
-    let unreadable = |error: serde_json::Error| unreadable(&error);
+    let unreadable = |error: serde_json::Error| unreadable("the page", &error);
     let of: OfLogDocument = serde_json::from_slice(body).map_err(unreadable)?;
     let item: ItemDocument<'_> = serde_json::from_slice(body).map_err(unreadable)?;
     Ok((of.log, of.epoch, notification(item, body)?))
