@@ -78,7 +78,7 @@ impl Shop {
 
     async fn post(&self, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.process.base_url());
-        let request = reqwest::Client::new().post(url);
+        let request = reqwest::Client::builder().build().unwrap().post(url);
         let request = request
             .header("content-type", "application/json")
             .body(body.to_string());

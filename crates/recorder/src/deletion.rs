@@ -13,7 +13,7 @@ pub struct Deletion {
 }
 
 /// The answer to an append of one deletion.
-pub(crate) fn one_deletion(appended: Appended) -> Result<Deletion, RecorderError> {
+pub(crate) fn one_deletion(appended: &Appended) -> Result<Deletion, RecorderError> {
     appended
         .deletions
         .first()

@@ -198,7 +198,7 @@ impl GroupCommit {
     /// - [`RecorderError::Closed`] after [`close`](Self::close).
     pub async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
         let append = Append::default().with_deletion(originator_id);
-        let deletion = one_deletion(self.append(append).await?)?;
+        let deletion = one_deletion(&self.append(append).await?)?;
         // Here and not by the writer: a long read holds up who waits for the erasure, and nobody else.
         self.inner.recorder.erase_deleted().await?;
         Ok(deletion)

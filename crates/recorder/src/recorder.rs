@@ -117,7 +117,7 @@ pub trait Recorder: Debug + Send + Sync + 'static {
     async fn delete_stream(&self, originator_id: Uuid) -> Result<Deletion, RecorderError> {
         let batch = [Append::default().with_deletion(originator_id)];
         let appended = self.record(&batch).await?.pop().transpose()?;
-        one_deletion(appended.unwrap_or_default())
+        one_deletion(&appended.unwrap_or_default())
     }
 
     /// Waits until what was [deleted](Self::delete_stream) before this call is in none of the files that the engine has in its own

@@ -74,7 +74,11 @@ impl BoxCommand {
         reason = "a program without a database has fewer commands"
     )]
     pub async fn run(self, contexts: impl IntoIterator<Item = BoundedContext>) -> ExitCode {
-        let contexts: Vec<BoundedContext> = contexts.into_iter().collect();
+        // On the heap: the commands have large futures, which every caller would carry along.
+        Box::pin(self.run_with(contexts.into_iter().collect())).await
+    }
+
+    async fn run_with(self, contexts: Vec<BoundedContext>) -> ExitCode {
         exit_code_of(match self {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::Import(options) => crate::import_program::import(&contexts, &options).await,

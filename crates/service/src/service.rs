@@ -52,6 +52,14 @@ impl Service {
         contexts: impl IntoIterator<Item = BoundedContext>,
         config: Config,
     ) -> Result<Running, StartError> {
+        // On the heap: opening stores has large futures, which every caller would carry along.
+        Box::pin(Self::open(contexts, config)).await
+    }
+
+    async fn open(
+        contexts: impl IntoIterator<Item = BoundedContext>,
+        config: Config,
+    ) -> Result<Running, StartError> {
         let Plan { boxes, declared } = Plan::new(contexts, &config)?;
         let certificate = config.tls.clone().map(ShownCertificate::read).transpose()?;
         let certificate = certificate.map(Arc::new);

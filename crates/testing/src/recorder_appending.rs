@@ -231,7 +231,7 @@ pub async fn of_several_that_write_one_value_at_a_time_each_counts_once(store: i
             let mut done = 0;
             while done < N_EACH {
                 let before = value(&*recorder, "n").await;
-                let n = before.as_ref().map_or(0, |n| number(n));
+                let n = before.as_ref().map_or(0, number);
                 let after = Bytes::from((n + 1).to_string());
                 let is_done = if writer == 0 {
                     replace(&*recorder, before.as_ref(), &after).await

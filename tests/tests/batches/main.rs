@@ -152,7 +152,7 @@ proptest! {
 
     #[test]
     fn batches_are_not_visible_in_memory(trial in trial()) {
-        run(async || shared(MemoryRecorder::new(identity("store", 20))), trial);
+        run(async || shared(MemoryRecorder::new(identity("store", 20))), &trial);
     }
 }
 
@@ -167,7 +167,7 @@ proptest! {
             let recorder = SqliteRecorder::open(file.to_str().unwrap(), OpenLog::named("store"));
             shared(recorder.await.unwrap())
         };
-        run(open, trial);
+        run(open, &trial);
     }
 }
 
@@ -181,7 +181,7 @@ proptest! {
             let recorder = PostgresRecorder::open(&url, OpenLog::named("store"));
             shared(recorder.await.unwrap())
         };
-        run(open, trial);
+        run(open, &trial);
     }
 }
 
@@ -197,18 +197,18 @@ fn identity(name: &str, page_size: u32) -> LogIdentity {
     }
 }
 
-fn run(open: impl AsyncFnOnce() -> Arc<dyn Recorder>, trial: Trial) {
+fn run(open: impl AsyncFnOnce() -> Arc<dyn Recorder>, trial: &Trial) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         let store = open().await;
-        let memory = handled(&store, &trial).await;
+        let memory = handled(&store, trial).await;
         let n_notifications = u64::try_from(trial.scripts.len()).unwrap();
         let position = store.tracking("source").await.unwrap();
         assert_eq!(position.map(|p| p.id), Some(n_notifications));
-        let recorded = recorded(&*store, &trial).await;
+        let recorded = recorded(&*store, trial).await;
         let interferences = memory.interferences.lock().unwrap().clone();
         let possible = outcomes(&trial.scripts, &interferences);
         assert!(
