@@ -11,7 +11,8 @@
 //! Behind SQLite: `sqlite_schema` makes the tables, or refuses those that are there; `sqlite_writer` is the one
 //! connection that writes, `sqlite_readers` are those that read; `sqlite_event` writes events as rows, `sqlite_deletion`
 //! makes them redacted ones, and `sqlite_erasure` takes what they held out of the files; `sqlite_location` is where the file is,
-//! `sqlite_file` watches it, `sqlite_connection` opens it for writing, `sqlite_backup` copies it; `sqlite_key_values` is what is kept beside the log; `busy`
+//! `sqlite_file` watches it, `sqlite_connection` opens it for writing, `sqlite_backup` copies it; `sqlite_key_values` is what is
+//! kept beside the log, and `sqlite_scrub` takes what was deleted of it out of unused places of the file; `busy`
 //! waits for other processes;
 //! `sqlite_error` says what went wrong in words of the port.
 //!
@@ -146,6 +147,8 @@ mod sqlite_readers;
 mod sqlite_repair;
 #[cfg(feature = "sqlite")]
 mod sqlite_schema;
+#[cfg(feature = "sqlite")]
+mod sqlite_scrub;
 #[cfg(feature = "sqlite")]
 mod sqlite_writer;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

@@ -12,6 +12,7 @@ use sqlx::{Row, SqliteConnection};
 use crate::numbers::at_most;
 use crate::sqlite_erasure::Erasure;
 use crate::sqlite_readers::Readers;
+use crate::sqlite_scrub::scrub;
 use crate::sqlite_writer::Writer;
 
 const GET: &str = "SELECT value FROM key_value WHERE kind = ? AND entry_key = ?";
@@ -96,6 +97,10 @@ impl KeyValueStore for SqliteKeyValues {
         self.delete(kind, key).await?;
         self.erasure.request();
         self.erasure.wait().await
+    }
+
+    async fn scrub(&self, values: &[&[u8]]) -> Result<(), RecorderError> {
+        scrub(&self.writer, &self.erasure, values).await
     }
 
     async fn list(

@@ -1,6 +1,7 @@
 //! The connection that writes.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +131,11 @@ impl Writer {
         };
         self.committed(&mut state, connection)?;
         Ok(done.rows_affected())
+    }
+
+    /// The file of the database.
+    pub(crate) fn path(&self) -> &Path {
+        self.options.get_filename()
     }
 
     /// Cuts the write-ahead log, unless someone reads what was there before. It is one short attempt, so those who

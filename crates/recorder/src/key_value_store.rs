@@ -129,6 +129,20 @@ pub trait KeyValueStore: Debug + Send + Sync + 'static {
         self.delete(kind, key).await
     }
 
+    /// Takes these values, which were deleted or replaced before, out of the files of the store as far as it has them in its own
+    /// hands, also out of places that the engine itself does not use any more; without any, everything that was deleted or
+    /// replaced. Parts of 8 bytes count, so a value should be a secret that occurs nowhere else.
+    ///
+    /// May take as long as rewriting all of the store, while others can't write.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Unavailable`] if it can't be done now, or was not: do it again.
+    async fn scrub(&self, values: &[&[u8]]) -> Result<(), RecorderError> {
+        let _ = values;
+        Ok(())
+    }
+
     /// The entries of a kind whose keys come after `after`, in the order of the keys' bytes, at most `limit`; all of
     /// them come after the empty key. Fewer than `limit` only at the end.
     ///
