@@ -1,5 +1,6 @@
 //! The running box.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
@@ -17,8 +18,9 @@ use crate::subject_key_provider::NoSubjectKeys;
 use crate::transaction::Transaction;
 use crate::unfinished::Unfinished;
 use crate::{
-    DEFAULT_LARGE_OVER, Edge, Error, MAX_LARGE_BYTES, PublicLog, Snapshots, StoredSubjectKeys,
-    StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueFolder, ValueSource,
+    DEFAULT_LARGE_OVER, DataKeys, Edge, Error, MAX_LARGE_BYTES, PublicLog, Snapshots,
+    StoredSubjectKeys, StoredValues, SubjectKeyProvider, SubjectKeys, SystemEdge, ValueFolder,
+    ValueSource,
 };
 
 /// How a box runs.
@@ -33,6 +35,9 @@ pub struct AppOptions {
     /// How events are stored: in the clear if nothing else is said. It needs the keys of the boxes that this
     /// one follows, too.
     pub mapper: Mapper,
+    /// The data keys of its log, with which events are encrypted then; see [`DataKeys::open`]. `None` encrypts with the keys of
+    /// `mapper` themselves.
+    pub data_keys: Option<DataKeys>,
     /// The keys of the subjects of [`Personal`](boxes_domain::Personal) parts. `None` keeps them beside the events, in the
     /// store of the box, encrypted with the keys of `mapper` if it has any.
     pub subject_keys: Option<SubjectKeys>,
@@ -54,6 +59,7 @@ impl Default for AppOptions {
             snapshots: Snapshots::default(),
             max_cached_aggregates: 10_000,
             mapper: Mapper::default(),
+            data_keys: None,
             subject_keys: None,
             large_over: DEFAULT_LARGE_OVER,
             value_folder: None,
@@ -100,7 +106,11 @@ pub(crate) struct Inner {
     pub(crate) unfinished: Unfinished,
     values: Option<StoredValues>,
     large_over: usize,
-    value_sources: RwLock<Vec<Arc<dyn ValueSource>>>,
+    /// Each with what reads the values of that box.
+    value_sources: RwLock<Vec<(Mapper, Arc<dyn ValueSource>)>>,
+    data_keys: Option<DataKeys>,
+    /// Those of the boxes that this one follows, by name.
+    data_keys_of_others: RwLock<HashMap<String, DataKeys>>,
     pub(crate) after_commit: OnceLock<Weak<dyn AfterCommit>>,
 }
 
@@ -122,15 +132,21 @@ impl App {
             .subject_keys
             .unwrap_or_else(|| own_subject_keys(&*recorder, &options.mapper, &options.edge));
         let name = recorder.log().name.clone();
-        let mapper = options
+        let mut mapper = options
             .mapper
             .of_box(&name)
             .with_subject_keys(subject_keys.ring());
+        if let Some(keys) = &options.data_keys {
+            mapper = mapper.with_data_keys(keys.ring());
+            subject_keys.look_in(keys.clone());
+        }
         let values = StoredValues::of(&*recorder, options.value_folder, Arc::clone(&options.edge));
         let inner = Inner {
             values,
             large_over: options.large_over,
             value_sources: RwLock::default(),
+            data_keys: options.data_keys,
+            data_keys_of_others: RwLock::default(),
             name,
             repository: Arc::new(Repository::new(
                 recorder,
@@ -268,14 +284,18 @@ impl App {
         if let Some(values) = &self.inner.values
             && let Some(stored) = values.stored_value(id).await?
         {
-            return Ok(self.inner.mapper.read_value(id, &stored)?);
+            let read = || self.inner.mapper.read_value(id, &stored);
+            return self.inner.subject_keys.map(read).await;
         }
         let sources = self.inner.value_sources.read();
         let sources = sources.unwrap_or_else(PoisonError::into_inner).clone();
         let mut unreachable = None;
-        for source in sources {
+        for (mapper, source) in sources {
             match source.stored_value(id).await {
-                Ok(Some(stored)) => return Ok(self.inner.mapper.read_value(id, &stored)?),
+                Ok(Some(stored)) => {
+                    let read = || mapper.read_value(id, &stored);
+                    return self.inner.subject_keys.map(read).await;
+                }
                 Ok(None) => {}
                 // Another one may have it.
                 Err(error) => unreachable = Some(error),
@@ -284,10 +304,38 @@ impl App {
         Err(unreachable.unwrap_or(Error::NoValue { id }))
     }
 
-    /// Looks for values there, too: at a box that this one follows.
-    pub fn look_for_values_in(&self, source: Arc<dyn ValueSource>) {
+    /// Looks for values there, too: at the box `upstream`, which this one follows. Its [data keys](Self::follow_data_keys) have to
+    /// be known before.
+    pub fn look_for_values_in(&self, upstream: &str, source: Arc<dyn ValueSource>) {
+        let source = (self.mapper_of(upstream), source);
         let sources = self.inner.value_sources.write();
         sources.unwrap_or_else(PoisonError::into_inner).push(source);
+    }
+
+    /// The data keys of its own log, if it has any.
+    #[must_use]
+    pub fn data_keys(&self) -> Option<DataKeys> {
+        self.inner.data_keys.clone()
+    }
+
+    /// Reads events and values of the box `upstream`, which this one follows, with these data keys. Has no effect on followers that
+    /// exist already.
+    pub fn follow_data_keys(&self, upstream: &str, keys: DataKeys) {
+        self.inner.subject_keys.look_in(keys.clone());
+        let others = self.inner.data_keys_of_others.write();
+        let mut others = others.unwrap_or_else(PoisonError::into_inner);
+        others.insert(upstream.to_owned(), keys);
+    }
+
+    /// What reads the events of the box `upstream`.
+    pub(crate) fn mapper_of(&self, upstream: &str) -> Mapper {
+        let mapper = self.inner.mapper.clone().of_box(upstream);
+        let others = self.inner.data_keys_of_others.read();
+        let others = others.unwrap_or_else(PoisonError::into_inner);
+        match others.get(upstream) {
+            Some(keys) => mapper.with_data_keys(keys.ring()),
+            None => mapper.without_data_keys(),
+        }
     }
 
     /// The values that this box keeps; `None` if its store has no place for them.

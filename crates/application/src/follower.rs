@@ -53,7 +53,7 @@ impl Follower {
         let policies = policies.of(&upstream);
         // A log beside the box's own one has events of that box.
         let of_box = upstream.split('/').next().unwrap_or_default();
-        let mapper = app.mapper().clone().of_box(of_box);
+        let mapper = app.mapper_of(of_box);
         let status = watch::Sender::new(FollowerStatus::starting());
         Self {
             app,

@@ -11,6 +11,7 @@ mod after_commit;
 mod app;
 mod commands;
 mod conflict;
+mod data_keys;
 mod delivery;
 mod duties;
 mod edge;
@@ -45,6 +46,7 @@ mod values_beside_log;
 
 pub use after_commit::AfterCommit;
 pub use app::{App, AppOptions};
+pub use data_keys::{DataKeySource, DataKeys};
 pub use delivery::SynchronousDelivery;
 pub use edge::{Edge, SystemEdge};
 pub use error::Error;

@@ -257,7 +257,9 @@ where
             occurred_on: stored.occurred_on,
         };
         Ok(Some(
-            mapper.writing_as(stored).to_stored(&public, &envelope)?,
+            mapper
+                .writing_as(notification)
+                .to_stored(&public, &envelope)?,
         ))
     }
 }

@@ -1,11 +1,12 @@
 //! Keys of subjects are encrypted anew, where they are kept.
 
-use boxes_mapper::{KeyProvider, MapperError, SubjectKey, SubjectKeyId};
+use boxes_domain::Subject;
+use boxes_mapper::{MapperError, SubjectKey, SubjectKeyId};
 use boxes_recorder::{KeyValueStore, RecorderError};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::subject_key_provider::SUBJECT_KEY;
+use crate::subject_key_provider::{SUBJECT_KEY, subjects_by_id};
 use crate::{Error, StoredSubjectKeys};
 
 /// How many keys are listed at a time.
@@ -13,9 +14,6 @@ const AT_A_TIME: u64 = 100;
 
 /// How often a key that others change at the same time is looked at again.
 const MAX_ATTEMPTS: u32 = 5;
-
-/// An entry that never is, by which a store is asked to take what was replaced out of its files.
-const REPLACED: &[u8] = b"replaced";
 
 /// What came of encrypting keys of subjects anew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,63 +40,67 @@ impl StoredSubjectKeys {
     pub async fn rewrap(&self) -> Result<Rewrapped, Error> {
         let mut done = Rewrapped::default();
         for store in self.stores() {
+            let subjects = subjects_by_id(&*store).await?;
             let mut after = Vec::new();
             loop {
                 let listed = store.list_keys(SUBJECT_KEY, &after, AT_A_TIME).await?;
                 let Some(last) = listed.last() else { break };
                 after = last.to_vec();
                 for entry_key in &listed {
-                    if let Ok(id) = Uuid::from_slice(entry_key) {
-                        let one = rewrap(&*store, SubjectKeyId(id), self.wrapping()).await?;
+                    if let Ok(id) = Uuid::from_slice(entry_key).map(SubjectKeyId) {
+                        let one = self.rewrap_one(&*store, id, subjects.get(&id)).await?;
                         done.n_keys = done.n_keys.saturating_add(one.n_keys);
                         done.n_new = done.n_new.saturating_add(one.n_new);
                     }
                 }
             }
             if self.wrapping().is_some() {
-                // Also what an earlier run replaced that ended before this.
-                store.erase(SUBJECT_KEY, REPLACED).await?;
+                // Whatever was replaced, also by an earlier run that ended before this.
+                store.scrub(&[]).await?;
             }
         }
         Ok(done)
     }
-}
 
-async fn rewrap(
-    store: &dyn KeyValueStore,
-    id: SubjectKeyId,
-    wrapping: Option<&dyn KeyProvider>,
-) -> Result<Rewrapped, Error> {
-    let mut n_new = 0;
-    for _ in 0..MAX_ATTEMPTS {
-        let Some(kept) = store.get(SUBJECT_KEY, id.0.as_bytes()).await? else {
-            return Ok(Rewrapped::default());
-        };
-        let kept = Zeroizing::new(kept.to_vec());
-        let key = SubjectKey::from_bytes(id, &kept, wrapping).map_err(MapperError::from)?;
-        if matches!(key, SubjectKey::Forgotten) {
-            return Ok(Rewrapped::default());
+    async fn rewrap_one(
+        &self,
+        store: &dyn KeyValueStore,
+        id: SubjectKeyId,
+        subject: Option<&Subject>,
+    ) -> Result<Rewrapped, Error> {
+        let mut n_new = 0;
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(kept) = store.get(SUBJECT_KEY, id.0.as_bytes()).await? else {
+                return Ok(Rewrapped::default());
+            };
+            let kept = Zeroizing::new(kept.to_vec());
+            let key = self.key_in(id, &kept)?;
+            if matches!(key, SubjectKey::Forgotten) {
+                return Ok(Rewrapped::default());
+            }
+            let is_bound = subject.is_some();
+            let Some(wrapping) = self
+                .wrapping()
+                .filter(|by| !SubjectKey::is_current(&kept, is_bound, *by))
+            else {
+                return Ok(Rewrapped { n_keys: 1, n_new });
+            };
+            let bytes = key
+                .to_bytes(id, subject, Some(wrapping))
+                .map_err(MapperError::from)?;
+            // Only in the place of what was read: who was forgotten meanwhile must not come back.
+            n_new = 1;
+            if store
+                .replace(SUBJECT_KEY, id.0.as_bytes(), &kept, &bytes)
+                .await?
+            {
+                return Ok(Rewrapped { n_keys: 1, n_new });
+            }
         }
-        let Some(wrapping) = wrapping.filter(|by| !SubjectKey::is_current(&kept, *by)) else {
-            return Ok(Rewrapped { n_keys: 1, n_new });
-        };
-        let bytes = key
-            .to_bytes(id, Some(wrapping))
-            .map_err(MapperError::from)?;
-        // Only in the place of what was read: who was forgotten meanwhile must not come back.
-        n_new = 1;
-        if store
-            .replace(SUBJECT_KEY, id.0.as_bytes(), &kept, &bytes)
-            .await?
-        {
-            return Ok(Rewrapped { n_keys: 1, n_new });
+        Err(RecorderError::Unavailable {
+            reason: format!("encrypting the key {id} of a subject again: others keep changing it"),
+            source: None,
         }
+        .into())
     }
-    Err(RecorderError::Unavailable {
-        reason: format!(
-            "encrypting the key {id} of a subject anew: others change it meanwhile, again and again"
-        ),
-        source: None,
-    }
-    .into())
 }

@@ -42,7 +42,7 @@ impl SnapshotEvery {
 /// The aggregates of which there are snapshots, and what a snapshot of each is.
 ///
 /// A snapshot is an event of a type of its own, with one variant that holds the state (or what is needed to make it again): so
-/// it has a topic, versions with upcasts, and is compressed and encrypted as events are. It is kept beside the log, one for
+/// it has a topic, versions with upcasts, and is compressed as events are. It is encrypted if the box has keys, whatever its topic. It is kept beside the log, one for
 /// each aggregate, and names the version that it includes. One that can't be understood any more is as good as none: the
 /// aggregate is made of its events, and the next snapshot takes its place.
 #[derive(Clone, Default)]
@@ -82,8 +82,8 @@ impl Snapshots {
         let snapshotter = Snapshotter::<A> {
             every,
             topic: first.topic,
-            write: |state, envelope, mapper| mapper.to_stored(&S::from(state), envelope),
-            read: |stored, mapper| Ok(mapper.to_event::<S>(stored)?.map(A::from)),
+            write: |state, envelope, mapper| mapper.to_snapshot(&S::from(state), envelope),
+            read: |stored, mapper| Ok(mapper.from_snapshot::<S>(stored)?.map(A::from)),
         };
         self.topics.push(first.topic);
         self.by_aggregate

@@ -1,13 +1,14 @@
 //! Where the keys of subjects are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use boxes_domain::Subject;
-use boxes_mapper::{Key, KeyProvider, MapperError, SubjectKey, SubjectKeyId};
+use boxes_mapper::{Key, KeyProvider, MapperError, SubjectKey, SubjectKeyError, SubjectKeyId};
 use boxes_recorder::{KeyValueStore, RecorderError};
+use bytes::Bytes;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -92,6 +93,7 @@ pub struct StoredSubjectKeys {
     /// All stores, this one first.
     all: Arc<RwLock<Vec<Arc<dyn KeyValueStore>>>>,
     wrapping: Option<Arc<dyn KeyProvider>>,
+    takes_plain: bool,
     edge: Arc<dyn Edge>,
 }
 
@@ -103,14 +105,23 @@ impl StoredSubjectKeys {
             all: Arc::new(RwLock::new(vec![Arc::clone(&store)])),
             store,
             wrapping: None,
+            takes_plain: false,
             edge: Arc::new(SystemEdge),
         }
     }
 
-    /// Encrypts keys with these, where they are kept. What is kept in the clear is read as well.
+    /// Encrypts keys with these, where they are kept. One that is kept in plaintext is refused then: anyone who can write to the
+    /// store could have put it there.
     #[must_use]
     pub fn wrapped_by(mut self, keys: Arc<dyn KeyProvider>) -> Self {
         self.wrapping = Some(keys);
+        self
+    }
+
+    /// Takes keys in plaintext as well: to [encrypt](Self::rewrap) those from before there were keys to do so.
+    #[must_use]
+    pub const fn taking_plain_keys(mut self) -> Self {
+        self.takes_plain = true;
         self
     }
 
@@ -141,6 +152,7 @@ impl StoredSubjectKeys {
     pub async fn copy_into(&self, into: &Self) -> Result<u64, Error> {
         let mut n_keys = 0;
         let mut after = Vec::new();
+        let subjects = subjects_by_id(&*self.store).await?;
         loop {
             let ids = self
                 .store
@@ -156,7 +168,7 @@ impl StoredSubjectKeys {
                     continue;
                 };
                 let bytes = key
-                    .to_bytes(id, into.wrapping())
+                    .to_bytes(id, subjects.get(&id), into.wrapping())
                     .map_err(MapperError::from)?;
                 into.store
                     .put(SUBJECT_KEY, &entry_key, &Zeroizing::new(bytes))
@@ -170,6 +182,16 @@ impl StoredSubjectKeys {
             into.store.put(FORGETTING, LAST, &mark).await?;
         }
         Ok(n_keys)
+    }
+
+    /// What changes with each forgetting, in the store of these keys alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if keys can't be reached now.
+    pub async fn forgetting_mark(&self) -> Result<Vec<u8>, Error> {
+        let mark = self.store.get(FORGETTING, LAST).await?;
+        Ok(mark.map(|mark| mark.to_vec()).unwrap_or_default())
     }
 
     pub(crate) fn stores(&self) -> Vec<Arc<dyn KeyValueStore>> {
@@ -190,13 +212,44 @@ impl StoredSubjectKeys {
         store: &dyn KeyValueStore,
         id: SubjectKeyId,
     ) -> Result<Option<SubjectKey>, Error> {
-        let Some(bytes) = store.get(SUBJECT_KEY, id.0.as_bytes()).await? else {
+        let bytes = self.bytes_of(store, id).await?;
+        bytes.map(|bytes| self.key_in(id, &bytes)).transpose()
+    }
+
+    async fn bytes_of(
+        &self,
+        store: &dyn KeyValueStore,
+        id: SubjectKeyId,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let bytes = store.get(SUBJECT_KEY, id.0.as_bytes()).await?;
+        // It may be the key itself.
+        Ok(bytes.map(|bytes| Zeroizing::new(bytes.to_vec())))
+    }
+
+    pub(crate) fn key_in(&self, id: SubjectKeyId, bytes: &[u8]) -> Result<SubjectKey, Error> {
+        let read = match SubjectKey::from_bytes(id, bytes, self.wrapping()) {
+            Err(SubjectKeyError::Plain { .. }) if self.takes_plain => {
+                SubjectKey::from_bytes(id, bytes, None)
+            }
+            read => read,
+        };
+        Ok(read.map_err(MapperError::from)?)
+    }
+
+    /// The key of this id, which `subject` is said to have.
+    async fn kept_of(
+        &self,
+        subject: &Subject,
+        id: SubjectKeyId,
+    ) -> Result<Option<SubjectKey>, Error> {
+        let Some(bytes) = self.bytes_of(&*self.store, id).await? else {
             return Ok(None);
         };
-        // It may be the key itself.
-        let bytes = Zeroizing::new(bytes.to_vec());
-        let key = SubjectKey::from_bytes(id, &bytes, self.wrapping());
-        Ok(Some(key.map_err(MapperError::from)?))
+        let is_of = SubjectKey::is_of(id, &bytes, subject, self.wrapping());
+        if is_of.map_err(MapperError::from)? == Some(false) {
+            return Err(MapperError::from(SubjectKeyError::OtherSubject { id }).into());
+        }
+        self.key_in(id, &bytes).map(Some)
     }
 
     /// A new key for a subject. When several are made at once, all are the subject's.
@@ -207,7 +260,7 @@ impl StoredSubjectKeys {
         })?);
         let key = SubjectKey::Key(Key::new(&secret));
         let bytes = Zeroizing::new(
-            key.to_bytes(id, self.wrapping())
+            key.to_bytes(id, Some(subject), self.wrapping())
                 .map_err(MapperError::from)?,
         );
         // The key first: an id that is found must have its key.
@@ -218,26 +271,157 @@ impl StoredSubjectKeys {
         Ok(())
     }
 
-    /// The ids that a subject has in a store, ascending.
-    async fn ids_in(
+    /// The ids of the keys that are forgotten, in all stores: they say nothing about the subjects. Whoever keeps this list apart from
+    /// the backups of the stores can [forget again](Self::forget_again) after a restore.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if keys can't be reached now.
+    pub async fn forgotten(&self) -> Result<BTreeSet<SubjectKeyId>, Error> {
+        let mut forgotten = BTreeSet::new();
+        for store in self.stores() {
+            let mut after = Vec::new();
+            loop {
+                let entries = store.list(SUBJECT_KEY, &after, COPIED_AT_A_TIME).await?;
+                let Some(last) = entries.last() else { break };
+                after = last.key.to_vec();
+                let marks = entries
+                    .iter()
+                    .filter(|entry| SubjectKey::secret_part(&entry.value).is_none());
+                forgotten.extend(
+                    marks.filter_map(|entry| Uuid::from_slice(&entry.key).ok().map(SubjectKeyId)),
+                );
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Deletes the keys of these ids wherever they are, and says how many were there: after a restore from a backup that has them
+    /// still.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if keys can't be reached now: do it again.
+    pub async fn forget_again(&self, ids: &BTreeSet<SubjectKeyId>) -> Result<u64, Error> {
+        let mut n_deleted = 0;
+        for store in self.stores() {
+            let mut entries = Vec::new();
+            let mut after = Vec::new();
+            loop {
+                let listed = store.list_keys(SUBJECT, &after, COPIED_AT_A_TIME).await?;
+                let Some(last) = listed.last() else { break };
+                after = last.to_vec();
+                let found = listed.into_iter().map(|entry| (id_in(&entry), entry));
+                entries.extend(found.filter(|(id, _)| id.is_some_and(|id| ids.contains(&id))));
+            }
+            let mut keys = Vec::new();
+            for id in ids {
+                if store.get(SUBJECT_KEY, id.0.as_bytes()).await?.is_some() {
+                    keys.push(*id);
+                }
+            }
+            n_deleted += self.erase(&*store, &keys, entries).await?;
+        }
+        Ok(n_deleted)
+    }
+
+    /// Replaces these keys by marks, takes them out of the files, and then the entries that lead to them; says how many keys
+    /// were there. Done again after it was cut short, it finishes the work: the entries go last.
+    async fn erase(
+        &self,
+        store: &dyn KeyValueStore,
+        ids: &[SubjectKeyId],
+        entries: Vec<(Option<SubjectKeyId>, Bytes)>,
+    ) -> Result<u64, Error> {
+        let (mut n_deleted, mut secrets) = (0, Vec::new());
+        for id in ids {
+            let kept = store.get(SUBJECT_KEY, id.0.as_bytes()).await?;
+            let secret = kept.as_deref().and_then(SubjectKey::secret_part);
+            if let Some(secret) = secret {
+                n_deleted += 1;
+                secrets.push(Zeroizing::new(secret.to_vec()));
+            }
+            let forgotten = SubjectKey::Forgotten
+                .to_bytes(*id, None, None)
+                .map_err(MapperError::from)?;
+            store.put(SUBJECT_KEY, id.0.as_bytes(), &forgotten).await?;
+            let mark = self.edge.new_id();
+            store.put(FORGETTING, LAST, mark.as_bytes()).await?;
+        }
+        if !ids.is_empty() && (!secrets.is_empty() || !entries.is_empty()) {
+            // What an earlier try replaced is not known any more, and may be anywhere.
+            let is_all_known = secrets.len() == ids.len();
+            let secrets: Vec<&[u8]> = match is_all_known {
+                true => secrets.iter().map(|secret| secret.as_slice()).collect(),
+                false => Vec::new(),
+            };
+            store.scrub(&secrets).await?;
+        }
+        for (_, entry) in &entries {
+            store.delete(SUBJECT, entry).await?;
+        }
+        // The names, too; also those that an earlier try left in the files.
+        store.erase(SUBJECT, &[0]).await?;
+        Ok(n_deleted)
+    }
+
+    /// What leads from a subject to its keys in a store, ascending. An entry that is none, because somebody put it there, is
+    /// listed without an id, and hides no other.
+    async fn entries_in(
         store: &dyn KeyValueStore,
         subject: &Subject,
-    ) -> Result<Vec<SubjectKeyId>, Error> {
+    ) -> Result<Vec<(Option<SubjectKeyId>, Bytes)>, Error> {
         let prefix = entry_prefix(subject);
         let limit = u64::try_from(IDS_PER_READ).unwrap_or(u64::MAX);
-        let (mut ids, mut after) = (Vec::new(), prefix.clone());
+        let (mut entries, mut after) = (Vec::new(), prefix.clone());
         loop {
             let keys = store.list_keys(SUBJECT, &after, limit).await?;
-            for key in &keys {
-                let id = key.strip_prefix(prefix.as_slice());
-                let Some(id) = id.and_then(|id| Uuid::from_slice(id).ok()) else {
-                    return Ok(ids);
-                };
-                ids.push(SubjectKeyId(id));
+            let n_read = keys.len();
+            for key in keys {
+                if !key.starts_with(&prefix) {
+                    return Ok(entries);
+                }
+                after = key.to_vec();
+                let id = key.get(prefix.len()..).unwrap_or_default();
+                entries.push((Uuid::from_slice(id).ok().map(SubjectKeyId), key));
             }
-            match keys.last() {
-                Some(last) if keys.len() == IDS_PER_READ => after = last.to_vec(),
-                _ => return Ok(ids),
+            if n_read < IDS_PER_READ {
+                return Ok(entries);
+            }
+        }
+    }
+}
+
+/// The id at the end of an entry's key.
+fn id_in(entry: &[u8]) -> Option<SubjectKeyId> {
+    let (name, id) = entry.split_last_chunk::<16>()?;
+    (name.last() == Some(&0)).then(|| SubjectKeyId(Uuid::from_bytes(*id)))
+}
+
+/// Whose key each id is, as the entries of a store say.
+///
+/// # Errors
+///
+/// [`MapperError::SubjectKey`] if two subjects are said to have one key, which the kit never writes.
+pub(crate) async fn subjects_by_id(
+    store: &dyn KeyValueStore,
+) -> Result<BTreeMap<SubjectKeyId, Subject>, Error> {
+    let mut subjects = BTreeMap::new();
+    let mut after = Vec::new();
+    loop {
+        let entries = store.list_keys(SUBJECT, &after, COPIED_AT_A_TIME).await?;
+        let Some(last) = entries.last() else {
+            return Ok(subjects);
+        };
+        after = last.to_vec();
+        for entry in &entries {
+            let name = entry.get(..entry.len().saturating_sub(17));
+            let name = name.and_then(|name| std::str::from_utf8(name).ok());
+            let (Some(id), Some(name)) = (id_in(entry), name) else {
+                continue;
+            };
+            if subjects.insert(id, Subject::from(name)).is_some() {
+                return Err(MapperError::from(SubjectKeyError::OtherSubject { id }).into());
             }
         }
     }
@@ -291,8 +475,9 @@ impl SubjectKeyProvider for StoredSubjectKeys {
     async fn key_of(&self, subject: &Subject) -> Result<(SubjectKeyId, Key), Error> {
         check(subject)?;
         for _ in 0..MAX_ATTEMPTS {
-            for id in Self::ids_in(&*self.store, subject).await? {
-                if let Some(SubjectKey::Key(key)) = self.kept(&*self.store, id).await? {
+            for (id, _) in Self::entries_in(&*self.store, subject).await? {
+                let Some(id) = id else { continue };
+                if let Some(SubjectKey::Key(key)) = self.kept_of(subject, id).await? {
                     return Ok((id, key));
                 }
             }
@@ -317,7 +502,7 @@ impl SubjectKeyProvider for StoredSubjectKeys {
     async fn is_known(&self, subject: &Subject) -> Result<bool, Error> {
         check(subject)?;
         for store in self.stores() {
-            if !Self::ids_in(&*store, subject).await?.is_empty() {
+            if !Self::entries_in(&*store, subject).await?.is_empty() {
                 return Ok(true);
             }
         }
@@ -328,17 +513,10 @@ impl SubjectKeyProvider for StoredSubjectKeys {
         check(subject)?;
         let mut was_known = false;
         for store in self.stores() {
-            for id in Self::ids_in(&*store, subject).await? {
-                was_known = true;
-                let forgotten = SubjectKey::Forgotten
-                    .to_bytes(id, None)
-                    .map_err(MapperError::from)?;
-                store.put(SUBJECT_KEY, id.0.as_bytes(), &forgotten).await?;
-                let mark = self.edge.new_id();
-                store.put(FORGETTING, LAST, mark.as_bytes()).await?;
-                // Last, so that what was cut short is found and done again. It takes the key out of the files, too.
-                store.erase(SUBJECT, &entry_key(subject, id)).await?;
-            }
+            let entries = Self::entries_in(&*store, subject).await?;
+            let ids: Vec<_> = entries.iter().filter_map(|(id, _)| *id).collect();
+            was_known |= !ids.is_empty();
+            self.erase(&*store, &ids, entries).await?;
         }
         Ok(was_known)
     }

@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::{Error, SubjectKeyProvider};
+use crate::{DataKeys, Error, SubjectKeyProvider};
 
 /// Keys of subjects that are kept at hand, at most.
 pub const MAX_SUBJECT_KEYS: usize = 10_000;
@@ -37,6 +37,8 @@ pub struct SubjectKeys {
     ring: Arc<Ring>,
     seen: Arc<Mutex<Vec<u8>>>,
     asked: Arc<RwLock<Option<Instant>>>,
+    /// Those of the logs that are read here.
+    data_keys: Arc<RwLock<Vec<DataKeys>>>,
 }
 
 /// What is at hand, each thing with the generation in which it was fetched. With each forgetting that is heard of a
@@ -65,6 +67,7 @@ impl SubjectKeys {
             ring: Arc::new(ring),
             seen: Arc::default(),
             asked: Arc::default(),
+            data_keys: Arc::default(),
         }
     }
 
@@ -110,9 +113,35 @@ impl SubjectKeys {
                 Err(MapperError::MissingSubjectKeys(missing)) if fetches.next().is_some() => {
                     self.fetch(missing).await?;
                 }
+                Err(error @ MapperError::UnknownDataKey { .. }) => {
+                    let data_keys = self.data_keys();
+                    if data_keys.is_empty() || fetches.next().is_none() {
+                        return Err(error.into());
+                    }
+                    for keys in data_keys {
+                        keys.refresh().await?;
+                    }
+                }
                 done => return Ok(done?),
             }
         }
+    }
+
+    /// Fetches these, too, when something is encrypted with a data key that is not at hand.
+    pub(crate) fn look_in(&self, data_keys: DataKeys) {
+        let mut all = self
+            .data_keys
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.push(data_keys);
+    }
+
+    fn data_keys(&self) -> Vec<DataKeys> {
+        let all = self
+            .data_keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.clone()
     }
 
     /// Forgets a subject everywhere, and here at once. Says whether there was anything to forget.

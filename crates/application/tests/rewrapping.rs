@@ -26,7 +26,7 @@ fn keys_in(store: &Arc<dyn KeyValueStore>, text: &str) -> StoredSubjectKeys {
 }
 
 fn bytes(id: SubjectKeyId, key: &SubjectKey) -> Vec<u8> {
-    key.to_bytes(id, None).unwrap()
+    key.to_bytes(id, None, None).unwrap()
 }
 
 fn both() -> String {
@@ -57,7 +57,7 @@ async fn every_key_is_under_the_current_one_then_whatever_it_was_under_before() 
     let (gone, _, subject) = ids.remove(0);
     assert!(keys_in(&store, "").forget(&subject).await.unwrap());
 
-    let keys = keys_in(&store, &both()).looking_in(all);
+    let keys = keys_in(&store, &both()).looking_in(all).taking_plain_keys();
     let expected = Rewrapped {
         n_keys: 229,
         n_new: 229 - 57,
@@ -101,7 +101,11 @@ async fn who_is_forgotten_while_a_key_is_encrypted_anew_stays_forgotten() {
     let (id, _) = keys_in(&inner, "").key_of(&"ann".into()).await.unwrap();
     let (other, _) = keys_in(&inner, "").key_of(&"bob".into()).await.unwrap();
     let store: Arc<dyn KeyValueStore> = Arc::new(ForgetsAnn(Arc::clone(&inner)));
-    let done = keys_in(&store, TWO).rewrap().await.unwrap();
+    let done = keys_in(&store, TWO)
+        .taking_plain_keys()
+        .rewrap()
+        .await
+        .unwrap();
     assert_eq!(
         done,
         Rewrapped {

@@ -1,6 +1,10 @@
 //! Snapshots: what is taken when, and that one that is of no use is no obstacle.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail a test, too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail a test, too"
+)]
 
 use std::sync::Arc;
 
@@ -551,4 +555,48 @@ async fn in_a_transaction_it_is_of_what_the_transaction_records_and_of_nothing_i
     let second = app(&recorder, SnapshotEvery::ON_DEMAND).await;
     let account = second.get(id()).await.unwrap();
     assert_eq!((account.balance, account.n_applied), (1, 0));
+}
+
+/// One who can write to the store and has no keys neither reads a snapshot nor makes one that counts, also where the topic of
+/// the snapshot is none of those that are encrypted.
+#[tokio::test]
+async fn a_snapshot_is_encrypted_where_there_are_keys_and_no_other_counts() {
+    let recorder = memory();
+    let keys: Keys = "1:0101010101010101010101010101010101010101010101010101010101010101"
+        .parse()
+        .unwrap();
+    let mapper =
+        || Mapper::default().encrypted(Encryption::only(keys.clone(), ["bank.account.opened"]));
+    let on_each = || of_accounts(SnapshotEvery::events(1));
+    let app = replica(&recorder, on_each(), mapper()).await;
+    open(&app).await;
+    deposit(&app, 3).await;
+    let store = recorder.key_value_store().unwrap();
+    let kept = store.list("snapshot", b"", 10).await.unwrap().remove(0);
+    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|at| at == part);
+    assert!(!holds(&kept.value, b"balance"), "it is in the clear");
+    // One in the clear, as a box without keys makes it, with another balance; then the own one as if it were another account's.
+    let other = memory();
+    let forger = replica(&other, on_each(), Mapper::default()).await;
+    open(&forger).await;
+    deposit(&forger, 9).await;
+    let forged = other.key_value_store().unwrap();
+    let forged = forged.list("snapshot", b"", 10).await.unwrap().remove(0);
+    assert!(holds(&forged.value, b"balance"));
+    let mut moved = kept.value.to_vec();
+    moved[40] ^= 1; // The version, behind the first byte and two ids.
+    for value in [forged.value.to_vec(), moved] {
+        store.put("snapshot", &kept.key, &value).await.unwrap();
+        let app = replica(&recorder, of_accounts(SnapshotEvery::ON_DEMAND), mapper()).await;
+        let account: Account = app.get(id()).await.unwrap();
+        assert_eq!(
+            (account.balance, account.n_applied),
+            (3, 4),
+            "it was made of the events"
+        );
+    }
+    store.put("snapshot", &kept.key, &kept.value).await.unwrap();
+    let app = replica(&recorder, of_accounts(SnapshotEvery::ON_DEMAND), mapper()).await;
+    let account: Account = app.get(id()).await.unwrap();
+    assert_eq!((account.balance, account.n_applied), (3, 0));
 }

@@ -41,7 +41,7 @@ async fn main() {
     let start = Instant::now();
     let verification = Verification {
         trusted,
-        remembered: None,
+        ..Verification::default()
     };
     let found = verification.run(&*log.near(), &seals, |_, _| {}).await;
     let found = found.unwrap();

@@ -1,15 +1,31 @@
 //! Holds a page against its seal.
 
 use boxes_notification_log::{Section, is_withheld};
+use uuid::Uuid;
 
+use crate::fingerprint::metadata;
 use crate::{Finding, Fingerprint, Seal, Tampering};
 
-/// The ids of those that have lost their content, if all is as it was sealed otherwise.
+/// A notification that has lost its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deleted {
+    pub(crate) id: u64,
+    pub(crate) originator_id: Uuid,
+    /// Whether it had lost it before it was sealed, so that the seal says so.
+    pub(crate) is_sealed: bool,
+}
+
+/// Those that have lost their content, if all is as it was sealed otherwise. Of a derived log they may be
+/// withheld, and nothing else can be told of them.
 ///
 /// # Errors
 ///
 /// The first notification that is not, and what is wrong with it.
-pub(crate) fn compare(seal: &Seal, section: &Section) -> Result<Vec<u64>, Finding> {
+pub(crate) fn compare(
+    seal: &Seal,
+    section: &Section,
+    is_derived: bool,
+) -> Result<Vec<Deleted>, Finding> {
     let mut deleted = Vec::new();
     let sealed = seal.events();
     for (place, (fingerprint, id)) in sealed.iter().zip(section.id.low()..).enumerate() {
@@ -18,16 +34,32 @@ pub(crate) fn compare(seal: &Seal, section: &Section) -> Result<Vec<u64>, Findin
             return Err(Finding { id, tampering });
         };
         if item.event.is_redacted() {
+            let originator_id = item.event.originator_id;
+            let mut lost = |is_sealed| {
+                deleted.push(Deleted {
+                    id,
+                    originator_id,
+                    is_sealed,
+                });
+            };
+            if !item.event.state.is_empty() || metadata(&item.event) != b"{}" {
+                let tampering = Tampering::Changed { content: true };
+                return Err(Finding { id, tampering });
+            }
             // Of what a derived log made of it nothing is left, not even its id and topic.
-            if is_withheld(&section.log, item) {
-                deleted.push(id);
+            if is_derived && is_withheld(&section.log, item) {
+                lost(false);
+                continue;
+            }
+            if Fingerprint::of(&item.event) == *fingerprint {
+                lost(true);
                 continue;
             }
             if Fingerprint::with_content(&item.event, fingerprint.content) != *fingerprint {
                 let tampering = Tampering::Changed { content: false };
                 return Err(Finding { id, tampering });
             }
-            deleted.push(id);
+            lost(false);
             continue;
         }
         let found = Fingerprint::of(&item.event);

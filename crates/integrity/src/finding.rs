@@ -60,6 +60,32 @@ pub enum Tampering {
     },
     /// The signature is not that of the key that it names.
     BadSignature,
+    /// The notification has lost its content, though the log is not one of which aggregates are deleted.
+    Redacted,
+    /// Notifications have lost their content, and nothing shows that the box itself deleted them.
+    UnsignedDeletions {
+        /// How many.
+        n_notifications: u64,
+    },
+    /// The notification has its content, though its aggregate was deleted; or one that had lost it has it again.
+    Restored,
+    /// Another number of notifications has lost its content than the log has recorded.
+    Miscounted {
+        /// How many have.
+        found: u64,
+        /// How many the log has recorded.
+        recorded: u64,
+    },
+    /// More archived pages than may be have no seal, or old ones.
+    Unsealed {
+        /// How many have none.
+        n_pages: u64,
+    },
+    /// The box does not seal this log any more.
+    SealingStopped {
+        /// Why not.
+        reason: String,
+    },
     /// The log, or what is sealed of it, ends before what was once verified.
     Cut {
         /// What was verified then.
@@ -117,6 +143,30 @@ impl fmt::Display for Finding {
             Tampering::BadSignature => write!(
                 f,
                 "the signature of the page with notification {id} is not that of the key that it names"
+            ),
+            Tampering::Redacted => write!(
+                f,
+                "notification {id} is redacted, and the box does not say that its log may be: no aggregate of it was deleted by the box"
+            ),
+            Tampering::UnsignedDeletions { n_notifications } => write!(
+                f,
+                "{n_notifications} notification(s), {id} first, are redacted without a signed statement that the box deleted them: if it did before it signed such statements, accept that number with --unsigned-deletions"
+            ),
+            Tampering::Restored => write!(
+                f,
+                "notification {id} has its content again, though it was deleted"
+            ),
+            Tampering::Miscounted { found, recorded } => write!(
+                f,
+                "{found} notifications are redacted, but the log has recorded {recorded}: some were redacted, or restored, past the box"
+            ),
+            Tampering::Unsealed { n_pages } => write!(
+                f,
+                "from notification {id} on {n_pages} archived page(s) have no seal: seals were removed, or the box does not seal"
+            ),
+            Tampering::SealingStopped { reason } => write!(
+                f,
+                "from notification {id} on nothing is sealed: the box has stopped sealing, because {reason}"
             ),
             Tampering::Cut { remembered } => write!(
                 f,

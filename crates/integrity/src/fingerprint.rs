@@ -50,7 +50,7 @@ impl Fingerprint {
 }
 
 /// Metadata as a page shows it: no metadata is an empty object, and space around it is not kept.
-fn metadata(event: &StoredEvent) -> &[u8] {
+pub(crate) fn metadata(event: &StoredEvent) -> &[u8] {
     match event.metadata.trim_ascii() {
         [] => b"{}",
         metadata => metadata,

@@ -13,7 +13,7 @@ use crate::{Chain, Digest};
 /// What an earlier verification came to: kept where the log's own database is out of reach, it shows a log that was
 /// cut, or sealed anew from the beginning.
 ///
-/// As text it is one line, `LOG EPOCH ID HASH`.
+/// As text it is one line, `LOG EPOCH ID HASH DELETED`; without the last word nothing is known of deletions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     /// The name of the log.
@@ -24,31 +24,41 @@ pub struct Remembered {
     pub id: u64,
     /// Its hash.
     pub hash: Digest,
+    /// How many notifications up to it had lost their content: they don't get it back.
+    pub n_deleted: u64,
 }
 
 /// A text is not what was remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "expected one line: the log's name, its epoch, the id of a notification, and its hash of 64 hexadecimal digits"
+    "expected one line: the log's name, its epoch, the id of a notification, its hash of 64 hexadecimal digits, and how many notifications had lost their content"
 )]
 pub struct ParseRememberedError;
 
 impl Remembered {
     /// What there is to remember of a log that was verified up to there.
     #[must_use]
-    pub fn new(log: &LogIdentity, chain: Chain) -> Self {
+    pub fn new(log: &LogIdentity, chain: Chain, n_deleted: u64) -> Self {
         Self {
             log: log.name.clone(),
             epoch: log.epoch,
             id: chain.id,
             hash: chain.hash,
+            n_deleted,
         }
     }
 }
 
 impl fmt::Display for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.log, self.epoch, self.id, self.hash)
+        let Self {
+            log,
+            epoch,
+            id,
+            hash,
+            n_deleted,
+        } = self;
+        write!(f, "{log} {epoch} {id} {hash} {n_deleted}")
     }
 }
 
@@ -63,6 +73,11 @@ impl FromStr for Remembered {
             epoch: next()?.parse().map_err(|_| ParseRememberedError)?,
             id: canonical_integer(next()?).map_err(|_| ParseRememberedError)?,
             hash: next()?.parse().map_err(|_| ParseRememberedError)?,
+            // What the first version wrote has none.
+            n_deleted: match words.next() {
+                Some(word) => canonical_integer(word).map_err(|_| ParseRememberedError)?,
+                None => 0,
+            },
         };
         if words.next().is_some() || remembered.id == 0 {
             return Err(ParseRememberedError);
@@ -87,15 +102,23 @@ mod tests {
             })
             .hash
         );
+        // What the first version wrote.
         let remembered: Remembered = text.parse().unwrap();
-        assert_eq!(remembered.to_string(), text);
+        assert_eq!(remembered.n_deleted, 0);
+        let text = format!("{text} 7");
+        let remembered: Remembered = text.parse().unwrap();
+        assert_eq!(
+            (remembered.n_deleted, remembered.to_string()),
+            (7, text.clone())
+        );
         assert_eq!(format!("{text}\n").parse(), Ok(remembered));
         for wrong in [
             String::new(),
             text.replacen(" 20 ", " 0 ", 1),
             text.replacen(" 20 ", " x ", 1),
             format!("{text} more"),
-            text[..text.len() - 1].to_owned(),
+            text.replacen(" 7", " x", 1),
+            text[..text.len() - 3].to_owned(),
         ] {
             assert_eq!(
                 wrong.parse::<Remembered>(),

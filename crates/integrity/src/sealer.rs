@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::compare::compare;
-use crate::{Chain, Seal, Seals, SigningKey, StoredSeals};
+use crate::{Chain, HighWaterMark, Remembered, Seal, Seals, SigningKey, StoredSeals};
 
 /// How long it waits for the next page before it looks by itself.
 const WAIT: Duration = Duration::from_secs(30);
@@ -27,6 +27,7 @@ pub struct Sealer {
     seals: StoredSeals,
     key: Option<Arc<SigningKey>>,
     adopts: bool,
+    mark: Option<Arc<dyn HighWaterMark>>,
     reached: Option<Reached>,
     status: watch::Sender<SealerStatus>,
 }
@@ -58,6 +59,9 @@ pub enum SealerError {
     /// The seal can't be kept: try later.
     #[error(transparent)]
     Store(#[from] RecorderError),
+    /// How far it has come can't be read or written outside of the database: see to the file.
+    #[error("how far the log was sealed can't be remembered outside of its database")]
+    Mark(#[source] std::io::Error),
     /// The seals that are there don't fit the log, or were not made with this key. Verify the log; nothing more is
     /// sealed until then.
     #[error("page {page} is sealed already, but {reason}: verify the log")]
@@ -79,7 +83,7 @@ impl SealerError {
                 error,
                 RecorderError::Unavailable { .. } | RecorderError::OutcomeUnknown { .. }
             ),
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::Mark(_) => false,
         }
     }
 }
@@ -97,6 +101,7 @@ impl Sealer {
             seals,
             key,
             adopts: false,
+            mark: None,
             reached: None,
             status: watch::Sender::default(),
         }
@@ -116,6 +121,14 @@ impl Sealer {
     #[must_use]
     pub const fn adopting(mut self) -> Self {
         self.adopts = true;
+        self
+    }
+
+    /// Keeps in mind there how far it has come, and stops where the seals that it finds are behind that, or others: they were
+    /// removed, and what they covered may have been changed.
+    #[must_use]
+    pub fn with_mark(mut self, mark: Arc<dyn HighWaterMark>) -> Self {
+        self.mark = Some(mark);
         self
     }
 
@@ -140,6 +153,7 @@ impl Sealer {
                 }));
             }
             let Some(seal) = Seal::of(&section, reached.chain, self.key.as_deref()) else {
+                self.remember(&reached).await?;
                 return Ok(n_pages);
             };
             if let Some(kept) = self.seals.keep(section.id, &seal.to_bytes()).await? {
@@ -165,7 +179,7 @@ impl Sealer {
     ///
     /// The error that ended it, which the status tells, too. What is transient is logged, and tried again.
     pub async fn run(mut self, stopping: CancellationToken) -> Result<(), SealerError> {
-        let status = self.status.clone();
+        let (status, seals) = (self.status.clone(), self.seals.clone());
         let sealing = async move {
             let mut backoff = Backoff::new(FIRST_RETRY, MAX_RETRY);
             loop {
@@ -189,7 +203,11 @@ impl Sealer {
         tokio::select! {
             () = stopping.cancelled() => Ok(()),
             error = sealing => {
-                status.send_modify(|status| status.stopped = Some(error.to_string()));
+                let reason = error.to_string();
+                if let Err(error) = seals.set_stopped(Some(&reason)).await {
+                    tracing::warn!(%error, "that sealing has stopped can't be stored next to the log");
+                }
+                status.send_modify(|status| status.stopped = Some(reason));
                 Err(error)
             }
         }
@@ -228,6 +246,8 @@ impl Sealer {
             None => Chain::of(&log),
             Some(last) => self.last_seal(&log, page(last)).await?.after(),
         };
+        self.check_mark(&log, chain).await?;
+        self.seals.set_stopped(None).await?;
         let next = page(n_sealed);
         tracing::info!(
             log = log.name,
@@ -241,6 +261,49 @@ impl Sealer {
         Ok(reached)
     }
 
+    /// Holds that the seals reach at least as far as this sealer once came, and are those that were there then.
+    async fn check_mark(&self, log: &LogIdentity, chain: Chain) -> Result<(), SealerError> {
+        let Some(mark) = &self.mark else {
+            return Ok(());
+        };
+        let remembered = mark.read().map_err(SealerError::Mark)?;
+        let Some(remembered) =
+            remembered.filter(|mark| mark.log == log.name && mark.epoch == log.epoch)
+        else {
+            return Ok(());
+        };
+        let page = SectionId::containing(remembered.id, log.page_size);
+        let refused = |reason: String| SealerError::Refused { page, reason };
+        if remembered.id > chain.id {
+            return Err(refused(format!(
+                "its seal is gone: the log was sealed through notification {}, and now it is through {}. If the database was restored, give the log a new epoch",
+                remembered.id, chain.id
+            )));
+        }
+        let bytes = self.seals.seal(page).await?.unwrap_or_default();
+        let seal =
+            Seal::from_bytes(&bytes, log, page).map_err(|error| refused(error.to_string()))?;
+        if (seal.after().id, seal.after().hash) == (remembered.id, remembered.hash) {
+            return Ok(());
+        }
+        Err(refused(
+            "with another seal than the one that this service once made or found".to_owned(),
+        ))
+    }
+
+    async fn remember(&self, reached: &Reached) -> Result<(), SealerError> {
+        let Some(mark) = self.mark.clone().filter(|_| reached.chain.id > 0) else {
+            return Ok(());
+        };
+        let now = Remembered::new(&reached.log, reached.chain, 0);
+        let writing = tokio::task::spawn_blocking(move || match mark.read()? {
+            Some(before) if before == now => Ok(()),
+            _ => mark.write(&now),
+        });
+        let written = writing.await.map_err(std::io::Error::other).flatten();
+        written.map_err(SealerError::Mark)
+    }
+
     /// The last seal that is there, if the log and the key fit it.
     async fn last_seal(&self, log: &LogIdentity, page: SectionId) -> Result<Seal, SealerError> {
         let refused = |reason: String| SealerError::Refused { page, reason };
@@ -249,7 +312,8 @@ impl Sealer {
             Seal::from_bytes(&bytes, log, page).map_err(|error| refused(error.to_string()))?;
         self.is_ours(&seal)?;
         let section = self.log.section(&page.into()).await?;
-        compare(&seal, &section).map_err(|finding| refused(finding.to_string()))?;
+        compare(&seal, &section, self.seals.is_derived())
+            .map_err(|finding| refused(finding.to_string()))?;
         Ok(seal)
     }
 
@@ -258,9 +322,23 @@ impl Sealer {
             page: seal.page(),
             reason,
         };
-        let Some(key) = self.key.as_deref().filter(|_| !self.adopts) else {
+        let Some(key) = self.key.as_deref() else {
             return Ok(());
         };
+        if self.adopts {
+            if seal.signed_by() != Some(key.verifying_key()) {
+                let signer = seal
+                    .signed_by()
+                    .map_or_else(|| "no key".to_owned(), |signer| format!("key {signer}"));
+                tracing::warn!(
+                    log = seal.log().name,
+                    through = seal.after().id,
+                    hash = %seal.after().hash,
+                    "seals that were signed with {signer} are adopted"
+                );
+            }
+            return Ok(());
+        }
         match seal.signed_by() {
             Some(signer) if signer == key.verifying_key() => match seal.is_signature_good() {
                 true => Ok(()),

@@ -15,4 +15,22 @@ pub trait Seals: Debug + Send + Sync + 'static {
     ///
     /// [`LogError::Unavailable`], [`LogError::Forbidden`] if they can't be read now.
     async fn seal(&self, page: SectionId) -> Result<Option<Bytes>, LogError>;
+
+    /// What was signed about deleted aggregates, one statement each; `None` where that can't be had.
+    ///
+    /// # Errors
+    ///
+    /// As [`seal`](Self::seal).
+    async fn deletions(&self) -> Result<Option<Vec<Bytes>>, LogError> {
+        Ok(None)
+    }
+
+    /// Why the sealer has stopped, if it has and that is known here.
+    ///
+    /// # Errors
+    ///
+    /// As [`seal`](Self::seal).
+    async fn stopped(&self) -> Result<Option<String>, LogError> {
+        Ok(None)
+    }
 }

@@ -1,12 +1,15 @@
 //! Walks a log and its seals, and finds the first thing that is not as it was.
 
+use std::collections::BTreeSet;
+
 use boxes_notification_log::{LogError, NotificationLog, Section, SectionId};
 use boxes_recorder::{LogIdentity, Notification};
 use bytes::Bytes;
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::compare::compare;
-use crate::{Chain, Finding, Remembered, Seal, Seals, Tampering, VerifyingKey};
+use crate::compare::{Deleted, compare};
+use crate::{Chain, Finding, Remembered, Seal, Seals, SignedDeletion, Tampering, VerifyingKey};
 
 /// What a verification relies on.
 ///
@@ -18,6 +21,17 @@ pub struct Verification {
     pub trusted: Vec<VerifyingKey>,
     /// What an earlier verification came to.
     pub remembered: Option<Remembered>,
+    /// Whether the log is made of another one: then a redacted notification may stand for one that was published once.
+    pub derived: bool,
+    /// Whether aggregates of the log may be deleted; `None` where that is not known.
+    pub redactable: Option<bool>,
+    /// How many notifications may be redacted without a [signed statement](crate::SignedDeletion): what a box deleted before it
+    /// signed them. Of a derived log, and without trusted keys, none is asked for.
+    pub unsigned_deletions: u64,
+    /// How many archived pages may have no seal yet; `None` for any number.
+    pub max_unsealed: Option<u64>,
+    /// An archived page whose notifications are all older than this has to be sealed.
+    pub sealed_before: Option<Timestamp>,
 }
 
 /// What a verification came to.
@@ -40,6 +54,8 @@ pub struct Report {
     pub n_deleted: u64,
     /// The first of them.
     pub first_deleted: Option<u64>,
+    /// How many notifications have lost their content in all of the log, verified or not.
+    pub n_redacted: u64,
     /// The first thing that is wrong, if anything is.
     pub finding: Option<Finding>,
 }
@@ -48,7 +64,23 @@ impl Report {
     /// What a later verification should be told; `None` if nothing was verified.
     #[must_use]
     pub fn to_remember(&self) -> Option<Remembered> {
-        (self.verified.id > 0).then(|| Remembered::new(&self.log, self.verified))
+        let Self { log, verified, .. } = self;
+        (verified.id > 0).then(|| Remembered::new(log, *verified, self.n_deleted))
+    }
+
+    /// Compares how many notifications have lost their content with what the log had recorded when the verification began and
+    /// when it ended. What was found before stays.
+    #[must_use]
+    pub fn counted(mut self, recorded: std::ops::RangeInclusive<u64>) -> Self {
+        if self.finding.is_none() && !recorded.contains(&self.n_redacted) {
+            let tampering = Tampering::Miscounted {
+                found: self.n_redacted,
+                recorded: *recorded.end(),
+            };
+            let id = self.first_deleted.unwrap_or(1);
+            self.finding = Some(Finding { id, tampering });
+        }
+        self
     }
 }
 
@@ -89,6 +121,8 @@ impl Verification {
     ) -> Result<Report, LogError> {
         let description = log.describe().await?;
         let mut walk = Walk::new(self, &description.log);
+        let deletions = seals.deletions().await?;
+        walk.deletions = deletions.map(|found| self.accepted(&description.log, &found));
         if let Some(tampering) = self.of_another_history(&description.log) {
             return Ok(walk.end(Some(Finding { id: 1, tampering })));
         }
@@ -106,6 +140,7 @@ impl Verification {
                 // It was sealed meanwhile.
                 page = unsealed;
                 walk.unsealed = None;
+                walk.n_unsealed = 0;
                 continue;
             }
             let section = match log.section(&page.into()).await {
@@ -134,6 +169,10 @@ impl Verification {
                 let (id, tampering) = (item.id, Tampering::ForeignId { expected });
                 Some(Finding { id, tampering })
             });
+            let unread = section.items.iter().filter(|item| item.id > n_asked);
+            let redacted = unread.filter(|item| item.event.is_redacted()).count();
+            let redacted = u64::try_from(redacted).unwrap_or(u64::MAX);
+            walk.report.n_redacted = walk.report.n_redacted.saturating_add(redacted);
             n_asked = n_asked.max(walk.last);
             // Of two the first; the seal tells more.
             let finding = match (of_seal, of_id) {
@@ -159,9 +198,30 @@ impl Verification {
                 }
                 continue;
             }
-            let finding = walk.at_the_end();
+            let mut finding = walk.at_the_end();
+            if finding.is_none() && walk.has_unsigned_deletions() {
+                // Some may have been deleted since the statements were read.
+                let deletions = seals.deletions().await?;
+                walk.deletions = deletions.map(|found| self.accepted(&description.log, &found));
+                finding = walk.unsigned_deletions();
+            }
+            if finding.is_none()
+                && let Some(reason) = seals.stopped().await?
+            {
+                let id = walk.report.verified.id.saturating_add(1);
+                let tampering = Tampering::SealingStopped { reason };
+                finding = Some(Finding { id, tampering });
+            }
             return Ok(walk.end(finding));
         }
+    }
+
+    /// The aggregates that were deleted, as trusted statements say.
+    fn accepted(&self, log: &LogIdentity, statements: &[Bytes]) -> BTreeSet<Uuid> {
+        let accepted = statements
+            .iter()
+            .filter_map(|statement| SignedDeletion::accepted(statement, &log.name, &self.trusted));
+        accepted.collect()
     }
 
     fn of_another_history(&self, log: &LogIdentity) -> Option<Tampering> {
@@ -180,6 +240,14 @@ struct Walk<'a> {
     last: u64,
     /// The first page that has no seal.
     unsealed: Option<SectionId>,
+    /// How many archived pages have none, from that one on.
+    n_unsealed: u64,
+    /// Whether the newest event of the first of them is older than may be.
+    is_overdue: bool,
+    /// The aggregates that were deleted, as far as that is signed; `None` where that can't be had.
+    deletions: Option<BTreeSet<Uuid>>,
+    /// What was redacted after it was sealed.
+    redacted: Vec<Deleted>,
 }
 
 impl<'a> Walk<'a> {
@@ -192,6 +260,7 @@ impl<'a> Walk<'a> {
             signers: Vec::new(),
             n_deleted: 0,
             first_deleted: None,
+            n_redacted: 0,
             finding: None,
         };
         Self {
@@ -199,6 +268,10 @@ impl<'a> Walk<'a> {
             report,
             last: 0,
             unsealed: None,
+            n_unsealed: 0,
+            is_overdue: false,
+            deletions: None,
+            redacted: Vec::new(),
         }
     }
 
@@ -207,8 +280,18 @@ impl<'a> Walk<'a> {
         let page = section.id;
         self.last = section.items.last().map_or(self.last, |item| item.id);
         let Some(bytes) = seal else {
+            if section.archived {
+                let newest = section
+                    .items
+                    .iter()
+                    .map(|item| item.event.occurred_on)
+                    .max();
+                let limit = self.asked.sealed_before;
+                self.is_overdue |= newest.zip(limit).is_some_and(|(at, limit)| at < limit);
+                self.n_unsealed = self.n_unsealed.saturating_add(1);
+            }
             self.unsealed.get_or_insert(page);
-            return Ok(());
+            return self.check_redacted(section);
         };
         let at_page = |tampering| Finding {
             id: page.low(),
@@ -227,22 +310,89 @@ impl<'a> Walk<'a> {
                 tampering: Tampering::ChainBroken { at: page.low() },
             });
         }
-        let deleted = compare(&seal, section)?;
+        self.check_redacted(section)?;
+        let deleted = compare(&seal, section, self.asked.derived)?;
+        self.check_still_deleted(section, &deleted)?;
         let mut chain = self.report.verified;
         for fingerprint in seal.events() {
             chain = chain.next(fingerprint);
             self.check_remembered(chain)?;
         }
         if let Some(first) = deleted.first() {
-            self.report.first_deleted.get_or_insert(*first);
+            self.report.first_deleted.get_or_insert(first.id);
             let n_deleted = u64::try_from(deleted.len()).unwrap_or(u64::MAX);
             self.report.n_deleted = self.report.n_deleted.saturating_add(n_deleted);
         }
+        self.redacted
+            .extend(deleted.into_iter().filter(|deleted| !deleted.is_sealed));
         self.report.verified = chain;
         if seal.signed_by().is_some() && !self.asked.trusted.is_empty() {
             self.report.signed_through = chain.id;
         }
         Ok(())
+    }
+
+    /// Nothing is redacted in a log of which nothing may be.
+    fn check_redacted(&self, section: &Section) -> Result<(), Finding> {
+        let redacted = section.items.iter().find(|item| item.event.is_redacted());
+        match redacted {
+            Some(item) if self.asked.redactable == Some(false) => Err(Finding {
+                id: item.id,
+                tampering: Tampering::Redacted,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was deleted stays deleted.
+    fn check_still_deleted(&self, section: &Section, deleted: &[Deleted]) -> Result<(), Finding> {
+        let restored = |id| Finding {
+            id,
+            tampering: Tampering::Restored,
+        };
+        let of_deleted = section.items.iter().find(|item| {
+            let deletions = self.deletions.as_ref();
+            let is_deleted = deletions.is_some_and(|all| all.contains(&item.event.originator_id));
+            is_deleted && !item.event.is_redacted()
+        });
+        if let Some(item) = of_deleted {
+            return Err(restored(item.id));
+        }
+        let Some(remembered) = &self.asked.remembered else {
+            return Ok(());
+        };
+        if !(section.id.low()..=section.id.high()).contains(&remembered.id) {
+            return Ok(());
+        }
+        let here = deleted.iter().filter(|deleted| deleted.id <= remembered.id);
+        let here = u64::try_from(here.count()).unwrap_or(u64::MAX);
+        if self.report.n_deleted.saturating_add(here) < remembered.n_deleted {
+            return Err(restored(section.id.low()));
+        }
+        Ok(())
+    }
+
+    fn has_unsigned_deletions(&self) -> bool {
+        self.unsigned_deletions().is_some()
+    }
+
+    /// More of what was redacted after it was sealed than is accepted has no signed statement.
+    fn unsigned_deletions(&self) -> Option<Finding> {
+        if self.asked.trusted.is_empty() || self.asked.derived {
+            return None;
+        }
+        let deletions = self.deletions.as_ref()?;
+        let mut unsigned = self
+            .redacted
+            .iter()
+            .filter(|redacted| !deletions.contains(&redacted.originator_id));
+        let first = unsigned.next()?;
+        let more = u64::try_from(unsigned.count()).unwrap_or(u64::MAX);
+        let n_notifications = more.saturating_add(1);
+        (n_notifications > self.asked.unsigned_deletions).then_some(Finding {
+            id: first.id,
+            tampering: Tampering::UnsignedDeletions { n_notifications },
+        })
     }
 
     fn check_signature(&mut self, seal: &Seal) -> Result<(), Tampering> {
@@ -295,9 +445,17 @@ impl<'a> Walk<'a> {
         // may have taken all the seals away.
         let is_archived = self.last > u64::from(self.report.log.page_size.get());
         let is_due = signed < verified || (signed == 0 && is_archived);
-        (!self.asked.trusted.is_empty() && is_due).then_some(Finding {
-            id: signed + 1,
-            tampering: Tampering::Unsigned,
+        if !self.asked.trusted.is_empty() && is_due {
+            return Some(Finding {
+                id: signed + 1,
+                tampering: Tampering::Unsigned,
+            });
+        }
+        let n_pages = self.n_unsealed;
+        let are_too_many = self.asked.max_unsealed.is_some_and(|max| n_pages > max);
+        (are_too_many || self.is_overdue).then_some(Finding {
+            id: verified.saturating_add(1),
+            tampering: Tampering::Unsealed { n_pages },
         })
     }
 

@@ -9,13 +9,20 @@
 use std::sync::Arc;
 
 use boxes_integrity::{
-    Finding, Sealer, SealerError, Seals, SigningKey, StoredSeals, Tampering, Verification,
+    Finding, HighWaterMark, Remembered, Seal, Sealer, SealerError, Seals, SigningKey, StoredSeals,
+    Tampering, Verification,
 };
-use boxes_notification_log::{DerivedLog, LogError, NotificationLog, SectionId, Translation};
-use boxes_recorder::{KeyValueStore, Notification, Recorder, StoredEvent};
+use boxes_notification_log::{
+    DerivedLog, LocalNotificationLog, LogError, NotificationLog, SectionId, Translation,
+};
+use boxes_recorder::{
+    Append, GroupCommit, GroupCommitBounds, KeyValueStore, LogIdentity, MemoryRecorder,
+    Notification, Recorder, StoredEvent,
+};
 use boxes_testing::log_fixture::{SmallLog, small_event};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIA5rZN5RZcX/YDfrQrXncQPP8qp3B+GUaqLq5sjBYxhH
@@ -40,6 +47,11 @@ fn store(log: &SmallLog) -> Arc<dyn KeyValueStore> {
     recorder(log).key_value_store().unwrap()
 }
 
+fn seal_key(log: &SmallLog, low: u64) -> Vec<u8> {
+    let epoch = recorder(log).log().epoch;
+    [epoch.as_bytes(), &low.to_be_bytes()[..]].concat()
+}
+
 fn sealer(log: &SmallLog, pem: Option<&str>) -> Sealer {
     Sealer::new(log.near(), seals(log), pem.map(|pem| Arc::new(key(pem))))
 }
@@ -47,7 +59,7 @@ fn sealer(log: &SmallLog, pem: Option<&str>) -> Sealer {
 async fn verified(log: &SmallLog, trusted: &[&str]) -> (u64, Option<Finding>) {
     let verification = Verification {
         trusted: trusted.iter().map(|pem| key(pem).verifying_key()).collect(),
-        remembered: None,
+        ..Verification::default()
     };
     let report = verification.run(&*log.near(), &seals(log), |_, _| {}).await;
     let report = report.unwrap();
@@ -151,10 +163,10 @@ async fn it_goes_on_from_no_seal_that_does_not_fit_the_log() {
     sealer(&other, Some(KEY)).seal_archived().await.unwrap();
     // The seals of a log with another notification 2, which is like a log whose notification 2 was changed.
     for low in [1_u64, 6] {
-        let seal = store(&other).get("seal", &low.to_be_bytes()).await;
+        let seal = store(&other).get("seal", &seal_key(&other, low)).await;
         let seal = seal.unwrap().unwrap();
         store(&log)
-            .put("seal", &low.to_be_bytes(), &seal)
+            .put("seal", &seal_key(&log, low), &seal)
             .await
             .unwrap();
     }
@@ -164,10 +176,10 @@ async fn it_goes_on_from_no_seal_that_does_not_fit_the_log() {
     let log = SmallLog::with(5, 11).await;
     let mut running = sealer(&log, Some(KEY));
     running.seal_archived().await.unwrap();
-    let forged = store(&other).get("seal", &6_u64.to_be_bytes()).await;
+    let forged = store(&other).get("seal", &seal_key(&other, 6)).await;
     let forged = forged.unwrap().unwrap();
     log.append(5).await;
-    let next = 11_u64.to_be_bytes();
+    let next = seal_key(&log, 11);
     store(&log).put("seal", &next, &forged).await.unwrap();
     let refused = running.seal_archived().await.unwrap_err();
     assert!(refused.to_string().contains("another page"), "{refused}");
@@ -211,10 +223,11 @@ async fn verified_derived(
     revision: u32,
 ) -> (u64, u64, Option<Finding>) {
     let (derived, seals) = every_second(log, words, revision);
-    let report = Verification::default()
-        .run(&derived, &seals, |_, _| {})
-        .await
-        .unwrap();
+    let verification = Verification {
+        derived: true,
+        ..Verification::default()
+    };
+    let report = verification.run(&derived, &seals, |_, _| {}).await.unwrap();
     (report.verified.id, report.n_deleted, report.finding)
 }
 
@@ -253,4 +266,138 @@ async fn a_derived_log_has_seals_of_its_own_over_what_was_published() {
     );
     // With a revision of its own it is another log, of which nothing is sealed.
     assert_eq!(verified_derived(&log, OTHERS, 2).await, (0, 0, None));
+}
+
+/// What a sealer remembers outside of the database.
+#[derive(Debug, Default)]
+struct Mark(std::sync::Mutex<Option<Remembered>>);
+
+impl HighWaterMark for Mark {
+    fn read(&self) -> std::io::Result<Option<Remembered>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn write(&self, mark: &Remembered) -> std::io::Result<()> {
+        *self.0.lock().unwrap() = Some(mark.clone());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn it_does_not_sign_again_what_was_sealed_once() {
+    let log = SmallLog::with(5, 21).await;
+    let mark = Arc::new(Mark::default());
+    let marked = || sealer(&log, Some(KEY)).with_mark(Arc::<Mark>::clone(&mark));
+    assert_eq!(marked().seal_archived().await.unwrap(), 4);
+    let remembered = mark.read().unwrap().unwrap();
+    assert_eq!((remembered.log.as_str(), remembered.id), ("orders", 20));
+    log.append(5).await;
+    assert_eq!(marked().seal_archived().await.unwrap(), 1);
+    // All but the first seal are taken away, so that the rest could be changed and signed again.
+    let store = store(&log);
+    let keys = store.list_keys("seal", b"", 10).await.unwrap();
+    let first = store.get("seal", &keys[0]).await.unwrap().unwrap();
+    for key in &keys[1..] {
+        store.delete("seal", key).await.unwrap();
+    }
+    let refused = marked().seal_archived().await.unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("sealed through notification 25, and now it is through 5"),
+        "{refused}"
+    );
+    // Without it, they are signed as if nothing had been.
+    assert_eq!(sealer(&log, Some(KEY)).seal_archived().await.unwrap(), 4);
+    marked().seal_archived().await.unwrap();
+    // Another seal of the same page is no better.
+    *mark.0.lock().unwrap() = Some(Remembered {
+        hash: Seal::from_bytes(&first, recorder(&log).log(), "1,5".parse().unwrap())
+            .unwrap()
+            .after()
+            .hash,
+        ..mark.read().unwrap().unwrap()
+    });
+    let refused = marked().seal_archived().await.unwrap_err();
+    assert!(refused.to_string().contains("another seal"), "{refused}");
+}
+
+#[tokio::test]
+async fn that_it_has_stopped_is_a_finding_until_it_goes_on() {
+    let log = SmallLog::with(5, 11).await;
+    sealer(&log, Some(OTHER_KEY)).seal_archived().await.unwrap();
+    let stopping = CancellationToken::new();
+    let ended = sealer(&log, Some(KEY)).run(stopping.clone()).await;
+    assert!(
+        matches!(ended, Err(SealerError::Refused { .. })),
+        "{ended:?}"
+    );
+    let (verified_through, found) = verified(&log, &[OTHER_KEY]).await;
+    let Some(Finding {
+        id: 11,
+        tampering: Tampering::SealingStopped { reason },
+    }) = found
+    else {
+        panic!("{found:?}")
+    };
+    assert!(
+        verified_through == 10 && reason.contains("--seal adopt"),
+        "{reason}"
+    );
+    sealer(&log, Some(KEY))
+        .adopting()
+        .seal_archived()
+        .await
+        .unwrap();
+    assert_eq!(verified(&log, &[KEY, OTHER_KEY]).await, (10, None));
+}
+
+/// The first seals of a box's own log had no epoch in front of their keys.
+#[tokio::test]
+async fn a_log_that_gets_a_new_epoch_is_sealed_again_and_first_seals_stay_good() {
+    let log = SmallLog::with(5, 21).await;
+    sealer(&log, Some(KEY)).seal_archived().await.unwrap();
+    let store = store(&log);
+    for entry in store.list("seal", b"", 10).await.unwrap() {
+        store
+            .put("seal", &entry.key[16..], &entry.value)
+            .await
+            .unwrap();
+        store.delete("seal", &entry.key).await.unwrap();
+    }
+    assert_eq!(verified(&log, &[KEY]).await, (20, None));
+    log.append(5).await;
+    assert_eq!(sealer(&log, Some(KEY)).seal_archived().await.unwrap(), 1);
+    assert_eq!(verified(&log, &[KEY]).await, (25, None));
+
+    // The same events in another epoch.
+    let events = recorder(&log).select_notifications(1, 100).await.unwrap();
+    let renewed = MemoryRecorder::new(LogIdentity {
+        epoch: Uuid::from_u128(0x2222),
+        ..recorder(&log).log().clone()
+    });
+    let events = events.into_iter().map(|item| item.event).collect();
+    renewed
+        .record(&[Append::new(events)])
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    let beside = renewed.key_value_store().unwrap();
+    for entry in store.list("seal", b"", 10).await.unwrap() {
+        beside.put("seal", &entry.key, &entry.value).await.unwrap();
+    }
+    let writer = GroupCommit::start(Arc::new(renewed), GroupCommitBounds::default());
+    let writer = writer.await.unwrap();
+    let near: Arc<dyn NotificationLog> = Arc::new(LocalNotificationLog::new(&writer));
+    let seals = StoredSeals::of(&**writer.recorder()).unwrap();
+    let signing = Some(Arc::new(key(KEY)));
+    let mut again = Sealer::new(Arc::clone(&near), seals.clone(), signing);
+    assert_eq!(again.seal_archived().await.unwrap(), 5);
+    let verification = Verification {
+        trusted: vec![key(KEY).verifying_key()],
+        ..Verification::default()
+    };
+    let report = verification.run(&*near, &seals, |_, _| {}).await.unwrap();
+    assert_eq!((report.verified.id, report.finding), (25, None));
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use boxes_integrity::{
-    Chain, Finding, Remembered, Report, Seal, Seals, SigningKey, Tampering, Verification,
-    VerifyingKey,
+    Chain, Finding, Remembered, Report, Seal, Seals, SignedDeletion, SigningKey, Tampering,
+    Verification, VerifyingKey,
 };
 use boxes_notification_log::{
     LogDescription, LogError, NotificationLog, Section, SectionId, SectionLink,
@@ -37,6 +37,7 @@ struct Written {
     log: LogIdentity,
     rows: Vec<(u64, StoredEvent)>,
     seals: BTreeMap<u64, Bytes>,
+    deletions: Vec<Bytes>,
 }
 
 fn key(pem: &str) -> SigningKey {
@@ -67,6 +68,7 @@ impl Written {
             },
             rows: (1..=23).map(|n| (n, event(n))).collect(),
             seals: BTreeMap::new(),
+            deletions: Vec::new(),
         }
     }
 
@@ -148,7 +150,7 @@ fn trusting(keys: &[&str]) -> Verification {
     let verifying = |pem: &&str| key(pem).verifying_key();
     Verification {
         trusted: keys.iter().map(verifying).collect::<Vec<VerifyingKey>>(),
-        remembered: None,
+        ..Verification::default()
     }
 }
 
@@ -180,6 +182,10 @@ impl NotificationLog for Written {
 impl Seals for Written {
     async fn seal(&self, page: SectionId) -> Result<Option<Bytes>, LogError> {
         Ok(self.seals.get(&page.low()).cloned())
+    }
+
+    async fn deletions(&self) -> Result<Option<Vec<Bytes>>, LogError> {
+        Ok(Some(self.deletions.clone()))
     }
 }
 
@@ -530,20 +536,174 @@ async fn a_log_that_grows_while_it_is_read_is_not_taken_for_one_that_was_cut() {
     assert_eq!((report.finding, report.verified.id), (None, 40));
 }
 
+/// As the box itself deletes, with a statement, unless `signs` says otherwise.
+fn delete(written: &mut Written, ids: &[u64], signs: Option<&SigningKey>) {
+    for id in ids {
+        let event = written.row(*id);
+        *event = event.to_redacted();
+        let originator_id = event.originator_id;
+        if let Some(key) = signs {
+            let statement = SignedDeletion::new("orders", originator_id, key);
+            written.deletions.push(statement.to_bytes().into());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_deleted_stream_leaves_the_chain_whole_and_is_told() {
     let mut deleted = Written::sealed(Some(&key(KEY)));
-    for id in [3, 6, 9] {
-        let event = deleted.row(id);
-        *event = event.to_redacted();
-    }
+    // All that a stream has.
+    delete(&mut deleted, &[3, 6, 9, 12, 15, 18, 21], Some(&key(KEY)));
     let report = deleted.verify(&trusting(&[KEY])).await;
     assert_eq!(report.finding, None);
-    assert_eq!((report.n_deleted, report.first_deleted), (3, Some(3)));
+    assert_eq!((report.n_deleted, report.first_deleted), (6, Some(3)));
+    assert_eq!(report.n_redacted, 7);
+    assert_eq!(report.clone().counted(7..=7).finding, None);
+    let miscounted = Tampering::Miscounted {
+        found: 7,
+        recorded: 6,
+    };
+    assert_eq!(report.counted(5..=6).finding, finding(3, miscounted));
     // What stays of it is still held to the seal.
     deleted.row(6).topic = "orders.order.paid".into();
     let expected = finding(6, Tampering::Changed { content: false });
     assert_eq!(deleted.found().await, expected);
+}
+
+#[tokio::test]
+async fn who_redacts_past_the_box_is_found() {
+    let sealed = Written::sealed(Some(&key(KEY)));
+    let mut redacted = sealed.clone();
+    delete(&mut redacted, &[7, 10], None);
+    let unsigned = |n_notifications| finding(7, Tampering::UnsignedDeletions { n_notifications });
+    assert_eq!(redacted.found().await, unsigned(2));
+    // Until it is said how many the box deleted before it signed deletions.
+    for (accepted, expected) in [(1, unsigned(2)), (2, None)] {
+        let verification = Verification {
+            unsigned_deletions: accepted,
+            ..trusting(&[KEY])
+        };
+        assert_eq!(redacted.verify(&verification).await.finding, expected);
+    }
+    // A statement of somebody else, about something else, or about another log, is none.
+    let other = SignedDeletion::new("orders", redacted.row(7).originator_id, &key(OTHER_KEY));
+    let elsewhere = SignedDeletion::new("payments", redacted.row(7).originator_id, &key(KEY));
+    let of_another = SignedDeletion::new("orders", Uuid::from_u128(77), &key(KEY));
+    for statement in [other, elsewhere, of_another] {
+        redacted.deletions = vec![statement.to_bytes().into()];
+        assert_eq!(redacted.found().await, unsigned(2));
+    }
+    // Where the log is not redactable, one is too many, sealed or not.
+    let never = Verification {
+        redactable: Some(false),
+        ..Verification::default()
+    };
+    assert_eq!(
+        redacted.verify(&never).await.finding,
+        finding(7, Tampering::Redacted)
+    );
+    let mut newest = sealed.clone();
+    delete(&mut newest, &[22], None);
+    assert_eq!(
+        newest.verify(&never).await.finding,
+        finding(22, Tampering::Redacted)
+    );
+    // What is redacted says nothing, also in its metadata.
+    let mut forged = sealed.clone();
+    delete(&mut forged, &[7], None);
+    forged.row(7).metadata = Bytes::from_static(b"{\"correlation_id\":\"forged\"}");
+    let changed = finding(7, Tampering::Changed { content: true });
+    assert_eq!(forged.found().await, changed);
+    let mut forged = sealed.clone();
+    delete(&mut forged, &[7], None);
+    forged.row(7).state = Bytes::from_static(b"{}");
+    assert_eq!(forged.found().await, changed);
+    // What was redacted before its page was sealed is sealed so.
+    let mut early = Written::unsealed();
+    delete(&mut early, &[7], None);
+    early.seal_anew(Some(&key(KEY)));
+    assert_eq!(early.found().await, None);
+}
+
+#[tokio::test]
+async fn who_brings_a_deleted_aggregate_back_is_found() {
+    let sealed = Written::sealed(Some(&key(KEY)));
+    let all = [3, 6, 9, 12, 15, 18, 21];
+    let mut deleted = sealed.clone();
+    delete(&mut deleted, &all, Some(&key(KEY)));
+    let remembered = deleted.verify(&trusting(&[KEY])).await.to_remember();
+    let mut restored = deleted.clone();
+    *restored.row(6) = sealed.clone().row(6).clone();
+    assert_eq!(restored.found().await, finding(6, Tampering::Restored));
+    // With the statements gone as well, what is remembered shows it.
+    let mut restored = sealed;
+    restored.deletions.clear();
+    assert_eq!(restored.found().await, None);
+    let remembering = Verification {
+        remembered,
+        ..trusting(&[KEY])
+    };
+    let found = restored.verify(&remembering).await.finding;
+    assert_eq!(found, finding(16, Tampering::Restored));
+}
+
+#[tokio::test]
+async fn a_withheld_notification_belongs_into_a_derived_log_alone() {
+    let mut forged = Written::sealed(Some(&key(KEY)));
+    let epoch = forged.log.epoch;
+    *forged.row(7) = StoredEvent {
+        event_id: Uuid::new_v5(&epoch, &7_u64.to_be_bytes()),
+        originator_id: Uuid::nil(),
+        originator_version: 7,
+        topic: "boxes.withheld".into(),
+        ..event(7)
+    }
+    .to_redacted();
+    let changed = finding(7, Tampering::Changed { content: false });
+    assert_eq!(forged.found().await, changed);
+    for verification in [Verification::default(), trusting(&[KEY])] {
+        assert_eq!(forged.verify(&verification).await.finding, changed);
+    }
+    let derived = Verification {
+        derived: true,
+        ..trusting(&[KEY])
+    };
+    let report = forged.verify(&derived).await;
+    assert_eq!((report.finding, report.n_deleted), (None, 1));
+}
+
+#[tokio::test]
+async fn pages_that_have_no_seal_are_found_when_they_are_many_or_old() {
+    let mut cut = Written::sealed(Some(&key(KEY)));
+    cut.seals.retain(|low, _| *low == 1);
+    let unsealed = finding(6, Tampering::Unsealed { n_pages: 3 });
+    for (max_unsealed, expected) in [
+        (None, None),
+        (Some(3), None),
+        (Some(2), unsealed.clone()),
+        (Some(0), unsealed.clone()),
+    ] {
+        let verification = Verification {
+            max_unsealed,
+            ..trusting(&[KEY])
+        };
+        assert_eq!(cut.verify(&verification).await.finding, expected);
+    }
+    // The events are of the second second.
+    for (second, expected) in [(1, None), (2, unsealed)] {
+        let verification = Verification {
+            sealed_before: Some(Timestamp::from_second(second).unwrap()),
+            ..trusting(&[KEY])
+        };
+        assert_eq!(cut.verify(&verification).await.finding, expected);
+    }
+    cut.seals.clear();
+    let none = Verification {
+        max_unsealed: Some(2),
+        ..Verification::default()
+    };
+    let found = cut.verify(&none).await.finding;
+    assert_eq!(found, finding(1, Tampering::Unsealed { n_pages: 4 }));
 }
 
 #[tokio::test]

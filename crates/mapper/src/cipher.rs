@@ -8,6 +8,7 @@ use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{Key, KeyId};
@@ -21,7 +22,8 @@ const MAC_BYTES: usize = 32;
 
 /// How state is encrypted. Both are authenticated: what was altered is not opened.
 ///
-/// A record is the number of the key (4 bytes, big-endian), a nonce, the ciphertext, and a tag:
+/// A record is the number of the key (4 bytes, big-endian), a nonce, the ciphertext, and a tag. The number is that of one of the
+/// log's [data keys](crate::DataKeyring), or of a configured key where there are none:
 ///
 /// | | nonce | tag | ciphertext |
 /// |---|---|---|---|
@@ -40,6 +42,21 @@ pub enum Cipher {
     Aes256CbcHmacSha256,
 }
 
+/// What a record is bound to, besides the place of its event, and whose key it was written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// A configured key, and nothing more: all that there was at first, and what a mapper without data keys writes.
+    Configured,
+    /// A data key of the log, the epoch for which it was made, and the event's id.
+    DataKey {
+        /// The epoch for which the key was made.
+        epoch: Uuid,
+    },
+}
+
+/// Follows the mark of a cipher where the key is a data key.
+const DATA_KEY: &str = "-data-key";
+
 impl Cipher {
     const ALL: [Self; 2] = [Self::Aes256GcmSiv, Self::Aes256CbcHmacSha256];
 
@@ -52,9 +69,19 @@ impl Cipher {
         }
     }
 
-    /// The cipher with this mark.
-    pub(crate) fn of(mark: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cipher| cipher.mark() == mark)
+    /// The same for what is encrypted with a data key.
+    pub(crate) fn data_key_mark(self) -> String {
+        format!("{}{DATA_KEY}", self.mark())
+    }
+
+    /// The cipher with this mark, and whether the key is a data key.
+    pub(crate) fn of(mark: &str) -> Option<(Self, bool)> {
+        let (mark, is_data_key) = match mark.strip_suffix(DATA_KEY) {
+            Some(mark) => (mark, true),
+            None => (mark, false),
+        };
+        let cipher = Self::ALL.into_iter().find(|cipher| cipher.mark() == mark)?;
+        Some((cipher, is_data_key))
     }
 
     /// The record of `text` as the state of `event`, whose own state is left out of account.
@@ -62,12 +89,11 @@ impl Cipher {
     /// `None` for a text that is too long for the cipher (64 GiB).
     pub(crate) fn seal(
         self,
-        id: KeyId,
-        key: &Key,
+        (id, key, binding): (KeyId, &Key, Binding),
         event: &StoredEvent,
         text: &[u8],
     ) -> Option<Vec<u8>> {
-        let associated = associated_data(id, event);
+        let associated = associated_data(id, binding, event);
         let mut record = id.0.to_be_bytes().to_vec();
         match self {
             Self::Aes256GcmSiv => {
@@ -118,8 +144,12 @@ impl Cipher {
     }
 
     /// The text of the record that is the state of `event`; `None` if it is not authentic.
-    pub(crate) fn open(self, id: KeyId, key: &Key, event: &StoredEvent) -> Option<Vec<u8>> {
-        let associated = &associated_data(id, event);
+    pub(crate) fn open(
+        self,
+        (id, key, binding): (KeyId, &Key, Binding),
+        event: &StoredEvent,
+    ) -> Option<Vec<u8>> {
+        let associated = &associated_data(id, binding, event);
         let record = &event.state;
         match self {
             Self::Aes256GcmSiv => {
@@ -174,8 +204,13 @@ fn mac(key: &[u8; MAC_BYTES], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
 
 /// What a record is bound to: where it stands, and how it is to be understood. Lengths stand before what
 /// varies, so that no two places are written alike.
-fn associated_data(id: KeyId, event: &StoredEvent) -> Vec<u8> {
-    let mut data = id.0.to_be_bytes().to_vec();
+fn associated_data(id: KeyId, binding: Binding, event: &StoredEvent) -> Vec<u8> {
+    let mut data = Vec::new();
+    if let Binding::DataKey { epoch } = binding {
+        data.extend_from_slice(epoch.as_bytes());
+        data.extend_from_slice(event.event_id.as_bytes());
+    }
+    data.extend_from_slice(&id.0.to_be_bytes());
     data.extend_from_slice(event.originator_id.as_bytes());
     data.extend_from_slice(&event.originator_version.to_be_bytes());
     data.extend_from_slice(&event.schema_version.to_be_bytes());

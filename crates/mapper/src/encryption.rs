@@ -118,6 +118,14 @@ impl Encryption {
         }
     }
 
+    /// The same for events of whatever topic.
+    pub(crate) fn encrypting_all(&self) -> Self {
+        Self {
+            which: Which::All,
+            ..self.clone()
+        }
+    }
+
     /// Whether any events are encrypted.
     pub(crate) fn encrypts_any(&self) -> bool {
         !matches!(&self.which, Which::Only(topics) if topics.is_empty())

@@ -5,7 +5,9 @@ use boxes_recorder::Encoding;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{KeyId, MissingSubjectKeys, SubjectKeyError, SubjectKeyId, TranscoderError};
+use crate::{
+    DataKeyError, KeyId, MissingSubjectKeys, SubjectKeyError, SubjectKeyId, TranscoderError,
+};
 
 /// What can keep an event from being stored or understood.
 ///
@@ -122,6 +124,19 @@ pub enum MapperError {
         /// The number of the key, as it stands in the record.
         key: KeyId,
     },
+    /// The event is encrypted with a data key of its log that is not at hand: fetch the log's data keys, and do the same again.
+    #[error(
+        "an event of topic `{topic}` is encrypted with data key {key} of its log, which this program does not have"
+    )]
+    UnknownDataKey {
+        /// The topic.
+        topic: String,
+        /// The number of the data key.
+        key: KeyId,
+    },
+    /// The data keys of a log can't be had.
+    #[error(transparent)]
+    DataKey(#[from] DataKeyError),
     /// The event is shorter than any that is encrypted so: the store or the way from it has lost a part.
     #[error(
         "version {version} of {originator} (topic `{topic}`) has {length} bytes, too few to be what was encrypted"

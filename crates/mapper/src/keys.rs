@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
+
+/// Bytes of a [check value](Key::check_value).
+pub const CHECK_VALUE_BYTES: usize = 16;
 
 /// The number that a key is known by. It stands in front of every record, in the clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +56,22 @@ impl Key {
         Some(Self::new(&bytes))
     }
 
+    /// What tells this key from another one without telling the key: 16 bytes, other ones for each `purpose`.
+    #[must_use]
+    pub fn check_value(&self, purpose: &str) -> [u8; CHECK_VALUE_BYTES] {
+        let mut value = [0; CHECK_VALUE_BYTES];
+        if let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(self.expose()) {
+            mac.update(b"boxes key check 1 ");
+            mac.update(purpose.as_bytes());
+            let digest = mac.finalize().into_bytes();
+            value
+                .iter_mut()
+                .zip(digest)
+                .for_each(|(to, from)| *to = from);
+        }
+        value
+    }
+
     /// The bytes.
     pub(crate) fn expose(&self) -> &[u8; KEY_BYTES] {
         &self.0
@@ -75,6 +96,12 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
 
     /// The key of this number, if there is one; also those that are no longer current.
     fn key(&self, id: KeyId) -> Option<Key>;
+
+    /// The numbers of the keys that are known to be there, the current one among them: each of them is compared with what
+    /// a log was written with before a box starts.
+    fn ids(&self) -> Vec<KeyId> {
+        vec![self.current().0]
+    }
 }
 
 /// Keys that are given at the start: one that is current, and older ones that are read with.
@@ -118,6 +145,22 @@ pub enum KeysError {
         /// The number.
         id: KeyId,
     },
+    /// One key has two numbers, so that what is called a rotation is none.
+    #[error("has one key under the numbers {id} and {other}: make a new key for a new number")]
+    SameKey {
+        /// The number of the first of them.
+        id: KeyId,
+        /// That of the second.
+        other: KeyId,
+    },
+    /// A key of nothing but zeros: a placeholder that was never replaced.
+    #[error(
+        "has a key {id} of zeros alone, which anyone can guess: take what `openssl rand -hex 32` prints"
+    )]
+    Zero {
+        /// The number.
+        id: KeyId,
+    },
 }
 
 impl Keys {
@@ -134,10 +177,18 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeysError::Twice`] if another key has the number.
+    /// - [`KeysError::Twice`] if another key has the number.
+    /// - [`KeysError::SameKey`] if the key has another number already.
     pub fn and(mut self, id: KeyId, key: Key) -> Result<Self, KeysError> {
         if self.by_id.contains_key(&id) {
             return Err(KeysError::Twice { id });
+        }
+        let mut others = self.by_id.iter();
+        if let Some((other, _)) = others.find(|(_, other)| other.expose() == key.expose()) {
+            return Err(KeysError::SameKey {
+                id: *other,
+                other: id,
+            });
         }
         self.by_id.insert(id, key);
         Ok(self)
@@ -160,8 +211,11 @@ impl std::str::FromStr for Keys {
         for (index, text) in entries.enumerate() {
             let (id, key) = text
                 .split_once(':')
-                .and_then(|(id, key)| Some((KeyId(id.parse().ok()?), Key::from_hex(key)?)))
+                .and_then(|(id, key)| Some((number(id)?, Key::from_hex(key)?)))
                 .ok_or(KeysError::Malformed { entry: index + 1 })?;
+            if key.expose() == &[0; KEY_BYTES] {
+                return Err(KeysError::Zero { id });
+            }
             keys = Some(match keys {
                 None => Self::new(id, key),
                 Some(keys) => keys.and(id, key)?,
@@ -171,6 +225,12 @@ impl std::str::FromStr for Keys {
     }
 }
 
+/// Digits alone: `+1` would be another way to write `1`.
+fn number(text: &str) -> Option<KeyId> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| text.parse().ok().map(KeyId))?
+}
+
 impl KeyProvider for Keys {
     fn current(&self) -> (KeyId, Key) {
         self.current.clone()
@@ -178,6 +238,10 @@ impl KeyProvider for Keys {
 
     fn key(&self, id: KeyId) -> Option<Key> {
         self.by_id.get(&id).cloned()
+    }
+
+    fn ids(&self) -> Vec<KeyId> {
+        self.by_id.keys().copied().collect()
     }
 }
 
@@ -208,6 +272,8 @@ mod tests {
         for wrong in [
             format!("x:{HEX}"),
             format!("4294967296:{HEX}"),
+            format!("+2:{HEX}"),
+            format!(":{HEX}"),
             format!("2:{}", &HEX[1..]),
             format!("2:{HEX}0"),
             format!("2:{}", HEX.replace('A', "g")),
@@ -220,6 +286,17 @@ mod tests {
         assert_eq!(
             read(&format!("1:{HEX},1:{HEX}")),
             KeysError::Twice { id: KeyId(1) }
+        );
+        assert_eq!(
+            read(&format!("1:{HEX},2:{}", HEX.to_lowercase())),
+            KeysError::SameKey {
+                id: KeyId(1),
+                other: KeyId(2)
+            }
+        );
+        assert_eq!(
+            read(&format!("1:{HEX},2:{}", "0".repeat(64))),
+            KeysError::Zero { id: KeyId(2) }
         );
     }
 

@@ -10,6 +10,7 @@
 
 mod cipher;
 mod content_id;
+mod data_key;
 mod encryption;
 mod error;
 mod fingerprint;
@@ -24,6 +25,7 @@ mod named_ids;
 mod personal;
 mod python_states;
 mod ready_value_types;
+mod snapshot;
 mod state;
 mod subject_key;
 mod topic_description;
@@ -41,9 +43,10 @@ mod zlib;
 
 pub use cipher::Cipher;
 pub use content_id::StoredId;
+pub use data_key::{DataKey, DataKeyError, DataKeyring, WrappedDataKeys};
 pub use encryption::Encryption;
 pub use error::MapperError;
-pub use keys::{KEY_BYTES, Key, KeyId, KeyProvider, Keys, KeysError};
+pub use keys::{CHECK_VALUE_BYTES, KEY_BYTES, Key, KeyId, KeyProvider, Keys, KeysError};
 pub use legacy_cipher::{LegacyCipher, LegacyCipherError};
 pub use mapper::{Envelope, Mapper};
 pub use message_pack::MessagePack;
@@ -59,7 +62,7 @@ pub use subject_key::{
 pub use topic_description::TopicDescription;
 pub use topics::Topics;
 pub use transcoder::{Content, ContentReader, Transcoder, TranscoderError};
-pub use transcoding::DEFAULT_MAX_INFLATED;
+pub use transcoding::{DEFAULT_MAX_INFLATED, StateKey};
 pub use value::large_id;
 
 /// The guide, whose examples are compiled here.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use boxes_domain::{Event, EventType, ValueTypeError, ValueTypes, large_ids_of, with_value_types};
-use boxes_recorder::StoredEvent;
+use boxes_recorder::{Notification, StoredEvent};
 use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -16,7 +16,10 @@ use crate::transcoder::{self, Transcoder, TranscoderError};
 use crate::transcoding::{Format, Transcoding};
 use crate::upcasting::{upcast_json, upcast_other};
 use crate::without_values::without_values;
-use crate::{Encryption, KeyProvider, MapperError, MessagePack, Metadata, SubjectKeyring};
+use crate::{
+    DataKeyring, Encryption, KeyProvider, MapperError, MessagePack, Metadata, StateKey,
+    SubjectKeyring,
+};
 
 /// Makes a stored event of an event, and back.
 ///
@@ -181,8 +184,8 @@ impl Mapper {
     ///
     /// So what is published of an event stays as it is, byte for byte, when another format is written or keys are rotated.
     #[must_use]
-    pub fn writing_as(&self, source: &StoredEvent) -> Cow<'_, Self> {
-        match self.transcoding.writing_as(source) {
+    pub fn writing_as(&self, source: &Notification) -> Cow<'_, Self> {
+        match self.transcoding.writing_as(&source.event) {
             None => Cow::Borrowed(self),
             Some(transcoding) => Cow::Owned(Self {
                 transcoding,
@@ -249,6 +252,46 @@ impl Mapper {
         Some(Arc::clone(&encryption.keys))
     }
 
+    /// Encrypts with the [data key](DataKeyring) of a log, instead of a configured key, and reads what was encrypted with its data
+    /// keys. The keys of the log come from the application, which knows where they are stored.
+    #[must_use]
+    pub fn with_data_keys(mut self, keys: Arc<dyn DataKeyring>) -> Self {
+        self.transcoding.data_keys = Some(keys);
+        self
+    }
+
+    /// Without data keys: for events of another log, whose keys are not known here.
+    #[must_use]
+    pub fn without_data_keys(mut self) -> Self {
+        self.transcoding.data_keys = None;
+        self
+    }
+
+    /// With which key the state of an event is encrypted; `None` if it is not. Needs no key.
+    #[must_use]
+    pub fn key_of(stored: &StoredEvent) -> Option<StateKey> {
+        Transcoding::key_of(stored)
+    }
+
+    /// Whether any events are encrypted.
+    #[must_use]
+    pub fn encrypts_any(&self) -> bool {
+        let encryption = self.transcoding.encryption.as_ref();
+        encryption.is_some_and(Encryption::encrypts_any)
+    }
+
+    /// Whether the state of an event, whatever is in it, is what was encrypted, or is not encrypted. Nothing is parsed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`to_event`](Self::to_event) that concern keys, encryption and compression.
+    pub fn check_authentic(&self, stored: &StoredEvent) -> Result<(), MapperError> {
+        match Self::key_of(stored) {
+            Some(_) => self.transcoding.rewrite(stored).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The event as it is stored.
     ///
     /// # Errors
@@ -312,6 +355,7 @@ impl Mapper {
     /// - [`MapperError::UnknownEncoding`] if something was done to the state that this mapper can't undo.
     /// - [`MapperError::Redacted`] if its stream was deleted.
     /// - [`MapperError::NoKeys`], [`MapperError::UnknownKey`] if it is encrypted, and the key is not here.
+    /// - [`MapperError::UnknownDataKey`] if it is encrypted with a data key that has to be fetched first.
     /// - [`MapperError::NotAuthentic`], [`MapperError::Cut`] if it is not what was encrypted.
     /// - [`MapperError::OtherBox`] if it was encrypted by another box than [this one](Self::of_box).
     /// - [`MapperError::NotEncrypted`] if it is in the clear and [must not be](Encryption::required).

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use boxes_recorder::{Encoding, StoredEvent};
 use bytes::Bytes;
 
-use crate::cipher::Cipher;
+use crate::cipher::{Binding, Cipher};
 use crate::transcoder::Transcoder;
-use crate::{Encryption, KeyId, MapperError, MessagePack, zlib};
+use crate::{DataKeyring, Encryption, Key, KeyId, MapperError, MessagePack, zlib};
 
 /// What state may inflate to, in bytes, if nothing else is said.
 pub const DEFAULT_MAX_INFLATED: usize = 16 * 1024 * 1024;
@@ -25,10 +25,34 @@ pub(crate) struct Transcoding {
     pub(crate) compress: bool,
     pub(crate) max_inflated: usize,
     pub(crate) encryption: Option<Encryption>,
-    /// The key that encrypts, if it is not to be the current one.
-    write_key: Option<KeyId>,
+    /// The keys of the log, if they are known.
+    pub(crate) data_keys: Option<Arc<dyn DataKeyring>>,
+    write_key: WriteKey,
     /// The box whose events they are, if that is known.
     pub(crate) box_name: Option<Arc<str>>,
+}
+
+/// The key with which the state of an event is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StateKey {
+    /// A configured key.
+    Configured(KeyId),
+    /// A [data key](DataKeyring) of the log.
+    Data(KeyId),
+}
+
+/// The key that encrypts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum WriteKey {
+    /// The newest data key, or where there are none the current configured one.
+    #[default]
+    Current,
+    /// The data key of this number.
+    Data(KeyId),
+    /// The first data key.
+    FirstData,
+    /// The configured key of this number, or else the current one.
+    Configured(Option<KeyId>),
 }
 
 /// The format in which state was written.
@@ -45,7 +69,8 @@ impl Default for Transcoding {
             compress: false,
             max_inflated: DEFAULT_MAX_INFLATED,
             encryption: None,
-            write_key: None,
+            data_keys: None,
+            write_key: WriteKey::Current,
             box_name: None,
         }
     }
@@ -84,8 +109,12 @@ impl Transcoding {
             mark = format!("+{}", zlib::MARK);
             event.state = Bytes::from(compressed);
         }
-        if let Some(encryption) = encryption {
-            mark = format!("{mark}+{}", encryption.cipher.mark());
+        let written_with = encryption.map(|encryption| (encryption, self.key_to_write(encryption)));
+        if let Some((Encryption { cipher, .. }, (_, _, binding))) = &written_with {
+            mark = match binding {
+                Binding::Configured => format!("{mark}+{}", cipher.mark()),
+                Binding::DataKey { .. } => format!("{mark}+{}", cipher.data_key_mark()),
+            };
             if let Some(name) = box_name {
                 mark = format!("{mark}{OF_BOX}{name}");
             }
@@ -94,11 +123,10 @@ impl Transcoding {
             event.encoding = Encoding::new(format!("{}{mark}", event.encoding));
         }
         // The mark is bound in, so it stands before.
-        if let Some(encryption) = encryption {
-            let given = self.write_key;
-            let given = given.and_then(|id| Some((id, encryption.keys.key(id)?)));
-            let (id, key) = given.unwrap_or_else(|| encryption.keys.current());
-            let sealed = encryption.cipher.seal(id, &key, &event, &event.state);
+        if let Some((encryption, (id, key, binding))) = written_with {
+            let sealed = encryption
+                .cipher
+                .seal((id, &key, binding), &event, &event.state);
             event.state = sealed
                 .map(Bytes::from)
                 .ok_or_else(|| MapperError::Encrypt {
@@ -109,12 +137,37 @@ impl Transcoding {
         Ok(event)
     }
 
+    fn key_to_write(&self, encryption: &Encryption) -> (KeyId, Key, Binding) {
+        let data_keys = self.data_keys.as_ref();
+        let data_key = match self.write_key {
+            WriteKey::Current => data_keys.and_then(|keys| keys.current()),
+            WriteKey::Data(id) => data_keys.and_then(|keys| keys.key(id)),
+            WriteKey::FirstData => data_keys.and_then(|keys| keys.first()),
+            WriteKey::Configured(_) => None,
+        };
+        if let Some(found) = data_key {
+            let binding = Binding::DataKey { epoch: found.epoch };
+            return (found.id, found.key, binding);
+        }
+        let given = match self.write_key {
+            WriteKey::Configured(Some(id)) => encryption.keys.key(id).map(|key| (id, key)),
+            _ => None,
+        };
+        let (id, key) = given.unwrap_or_else(|| encryption.keys.current());
+        (id, key, Binding::Configured)
+    }
+
     /// The state of an event as it was written, and the format.
     pub(crate) fn read(&self, event: &StoredEvent) -> Result<(Format<'_>, Bytes), MapperError> {
         let done = Done::of(event)?;
         let format = self.format(done.format);
         let format = format.ok_or_else(|| unknown(event))?;
         Ok((format, self.undo(event, &done)?))
+    }
+
+    /// The state of an event as its format writes it, which need not be known.
+    pub(crate) fn read_plain(&self, event: &StoredEvent) -> Result<Bytes, MapperError> {
+        self.undo(event, &Done::of(event)?)
     }
 
     /// The event as [`write`](Self::write) would write it now, in the format that it has: that need not be known.
@@ -124,6 +177,16 @@ impl Transcoding {
             encoding: Encoding::new(done.format.to_owned()),
             state: self.undo(event, &done)?,
             ..event.clone()
+        })
+    }
+
+    /// With which key the state of an event is encrypted, if it is.
+    pub(crate) fn key_of(event: &StoredEvent) -> Option<StateKey> {
+        let (cipher, is_data_key) = Done::of(event).ok()?.cipher?;
+        let id = cipher.key_id(&event.state)?;
+        Some(match is_data_key {
+            true => StateKey::Data(id),
+            false => StateKey::Configured(id),
         })
     }
 
@@ -140,20 +203,32 @@ impl Transcoding {
             compress: done.is_compressed,
             ..self.clone()
         };
-        if let Some(cipher) = done.cipher {
-            as_source.encryption = self
-                .encryption
-                .clone()
-                .map(|known| known.with_cipher(cipher).beyond(&source.topic));
-            as_source.write_key = cipher.key_id(&source.state);
-        } else {
-            as_source.encryption = None;
-        }
+        as_source.write_key = match done.cipher {
+            Some((cipher, is_data_key)) => {
+                as_source.encryption = self
+                    .encryption
+                    .clone()
+                    .map(|known| known.with_cipher(cipher).beyond(&source.topic));
+                match cipher.key_id(&source.state) {
+                    Some(id) if is_data_key => WriteKey::Data(id),
+                    id => WriteKey::Configured(id),
+                }
+            }
+            None => {
+                as_source.encryption = None;
+                WriteKey::Current
+            }
+        };
         // From before names were bound in, or in the clear.
         if done.box_name.is_none() {
             as_source.box_name = None;
         }
         Some(as_source)
+    }
+
+    pub(crate) fn with_first_data_key(mut self) -> Self {
+        self.write_key = WriteKey::FirstData;
+        self
     }
 
     /// What writes the format; `None` for JSON.
@@ -172,9 +247,9 @@ impl Transcoding {
     fn undo(&self, event: &StoredEvent, done: &Done<'_>) -> Result<Bytes, MapperError> {
         let topic = || event.topic.to_string();
         let state = match done.cipher {
-            Some(cipher) => {
+            Some((cipher, is_data_key)) => {
                 self.check_box(event, done)?;
-                Bytes::from(self.open(cipher, event)?)
+                Bytes::from(self.open(cipher, is_data_key, event)?)
             }
             None => {
                 if let Some(encryption) = &self.encryption
@@ -231,7 +306,12 @@ impl Transcoding {
         }
     }
 
-    fn open(&self, cipher: Cipher, event: &StoredEvent) -> Result<Vec<u8>, MapperError> {
+    fn open(
+        &self,
+        cipher: Cipher,
+        is_data_key: bool,
+        event: &StoredEvent,
+    ) -> Result<Vec<u8>, MapperError> {
         let topic = || event.topic.to_string();
         let id = cipher
             .key_id(&event.state)
@@ -247,15 +327,23 @@ impl Transcoding {
                 key: id,
             });
         };
-        let key = encryption
-            .keys
-            .key(id)
-            .ok_or_else(|| MapperError::UnknownKey {
+        let (key, binding) = if is_data_key {
+            let found = self.data_keys.as_ref().and_then(|keys| keys.key(id));
+            let found = found.ok_or_else(|| MapperError::UnknownDataKey {
                 topic: topic(),
                 key: id,
             })?;
+            (found.key, Binding::DataKey { epoch: found.epoch })
+        } else {
+            let key = encryption.keys.key(id);
+            let key = key.ok_or_else(|| MapperError::UnknownKey {
+                topic: topic(),
+                key: id,
+            })?;
+            (key, Binding::Configured)
+        };
         cipher
-            .open(id, &key, event)
+            .open((id, &key, binding), event)
             .ok_or_else(|| MapperError::NotAuthentic {
                 topic: topic(),
                 originator: event.originator_id,
@@ -269,7 +357,8 @@ impl Transcoding {
 struct Done<'a> {
     format: &'a str,
     is_compressed: bool,
-    cipher: Option<Cipher>,
+    /// How it was encrypted, and whether with a data key.
+    cipher: Option<(Cipher, bool)>,
     /// The box that encrypted it. What was encrypted before names were bound in has none.
     box_name: Option<&'a str>,
 }

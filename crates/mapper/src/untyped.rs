@@ -45,6 +45,15 @@ impl Mapper {
         self.transcoding.rewrite(stored)
     }
 
+    /// The state of the event in its own format, decompressed and decrypted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`to_event`](Self::to_event) that are about compression and encryption.
+    pub fn read_plain(&self, stored: &StoredEvent) -> Result<Bytes, MapperError> {
+        self.transcoding.read_plain(stored)
+    }
+
     /// The state of the event as plain JSON, whatever was done to it, and in whatever format it was written; the other
     /// way of [`write_json`](Self::write_json).
     ///

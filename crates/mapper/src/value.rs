@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Mapper, MapperError};
+use crate::{Mapper, MapperError, StateKey};
 
 /// What stands for the topic in errors and where a ciphertext is bound to what it is.
 const TOPIC: &str = "large value";
@@ -33,6 +33,28 @@ impl Mapper {
         // A mark is a few words long.
         let length = u8::try_from(mark.len()).unwrap_or(u8::MAX);
         Ok([&[length], mark, &stored.state].concat().into())
+    }
+
+    /// As [`write_value`](Self::write_value), for a folder that a log and its copy share: with the oldest data key, which
+    /// both have.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_value`](Self::write_value).
+    pub fn write_value_for_copy(&self, id: LargeId, content: Bytes) -> Result<Bytes, MapperError> {
+        let mut both = self.clone();
+        both.transcoding = both.transcoding.with_first_data_key();
+        both.write_value(id, content)
+    }
+
+    /// With which key a stored value is encrypted; `None` if it is not, or is damaged. Needs no key.
+    #[must_use]
+    pub fn key_of_value(stored: &Bytes) -> Option<StateKey> {
+        let (length, rest) = stored.split_first()?;
+        let (mark, state) = rest.split_at_checked(usize::from(*length))?;
+        let encoding = Encoding::new(std::str::from_utf8(mark).ok()?.to_owned());
+        let id = LargeId::new([0; 32]);
+        Self::key_of(&envelope(id, encoding, stored.slice_ref(state)))
     }
 
     /// The content of a stored value, which is held against its id.

@@ -32,13 +32,13 @@ pub enum BoxCommand {
     /// Imports the events of an application of the Python library `eventsourcing` into a box.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     Import(crate::ImportOptions),
-    /// Forgets a subject: deletes its key, so that nobody reads any more what events say about it.
+    /// Forgets a subject: deletes its key, which makes its personal data unreadable.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Forget(crate::ForgetOptions),
-    /// Stores the log of a box anew, encrypted with the current key, so that older keys can be given up.
+    /// Copies the log of a box into another store, encrypted and compressed as configured now.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     Reencrypt(crate::ReencryptOptions),
-    /// Encrypts the keys of subjects with the current key where they are kept, so that older keys can be given up.
+    /// Encrypts the keys of logs and of subjects with the current key where they are stored, so that older keys can be given up.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     RewrapKeys(crate::RewrapKeysOptions),
     /// Moves the keys of subjects from the stores of the boxes to the store of --subject-keys.

@@ -71,6 +71,9 @@ pub struct Config {
     pub upstream_authorities: BTreeMap<String, Authorities>,
     /// How the boxes store their events: in the clear, or compressed and encrypted.
     pub mapper: Mapper,
+    /// Whether `--encrypt none` is set: a box may then write plaintext into a log whose newest events are encrypted, which is
+    /// refused otherwise.
+    pub encrypts_none: bool,
     /// In which format a box writes the state of its events, by box; under an empty name for all others. Those that
     /// are not named write what they declare, otherwise what `mapper` does.
     pub formats: BTreeMap<String, StateFormat>,
@@ -206,6 +209,7 @@ impl Default for Config {
             upstream_tokens: BTreeMap::new(),
             upstream_authorities: BTreeMap::new(),
             mapper: Mapper::default(),
+            encrypts_none: false,
             formats: BTreeMap::new(),
             subject_keys: None,
             large_over: boxes_application::DEFAULT_LARGE_OVER,
@@ -413,6 +417,7 @@ impl Config {
         config.upstream_authorities = set.upstream_authorities()?;
         config.tls = set.tls()?;
         config.mapper = encryption::mapper(&layers)?;
+        config.encrypts_none = encryption::is_none(&layers)?;
         let mut content_ids = false;
         set.value(
             &setting::EVENT_IDS,

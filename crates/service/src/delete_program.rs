@@ -18,6 +18,8 @@ pub type DeleteOptions = StoreOptions<DeleteArguments>;
 #[command(
     after_help = "The box may run meanwhile: it notices within a second. Its log has to be redactable: its declaration says so, or --redactable BOX. \
 Each event of the aggregate stays in its place in the log without what it said, so followers miss nothing. The id is not used again. \
+If the log is sealed, set BOXES_SEAL_KEY or --seal-key-file as the service does: the deletion is signed, and otherwise `verify` takes it for an attack. \
+Deleting again signs an earlier deletion. \
 Copies stay in caches as long as the log's freshness allows, in backups, and with boxes that have read the events."
 )]
 pub struct DeleteArguments {
@@ -30,7 +32,7 @@ pub struct DeleteArguments {
 }
 
 impl StoreArguments for DeleteArguments {
-    const MORE_SETTINGS: &'static [&'static str] = &["redactable"];
+    const MORE_SETTINGS: &'static [&'static str] = &["redactable", "seal-key-file"];
 }
 
 /// Deletes one aggregate from the store of one of these boxes, and prints how much that was.
@@ -44,7 +46,10 @@ pub(crate) async fn delete(contexts: &[BoundedContext], options: &DeleteOptions)
             "the log of the box `{name}` is not redactable, so caches may keep its pages for a year: declare the box `.redactable()`, or name it in --redactable, for the box that runs as well"
         )));
     }
-    let recorder = from.open_existing().await?;
+    let recorder = from
+        .config
+        .sealing
+        .signing_deletions(from.open_existing().await?);
     if !yes {
         return Err(refused(preview(&*recorder, name, id).await?));
     }

@@ -37,6 +37,12 @@ pub(crate) fn mapper(layers: &Layers) -> Result<Mapper, ConfigError> {
     }))
 }
 
+/// Whether the settings say that nothing is to be encrypted, instead of leaving it open.
+pub(crate) fn is_none(layers: &Layers) -> Result<bool, ConfigError> {
+    let topics = layers.list(&setting::ENCRYPT)?;
+    Ok(!topics.is_empty() && topics.iter().all(|given| given.value.trim() == "none"))
+}
+
 /// The formats of events by box; under an empty name for all others.
 pub(crate) fn formats(layers: &Layers) -> Result<BTreeMap<String, StateFormat>, ConfigError> {
     let mut formats = BTreeMap::new();
@@ -71,6 +77,15 @@ fn keys(layers: &Layers) -> Result<Option<Keys>, ConfigError> {
             problem: error.to_string(),
         }
     };
+    // As if it were not there, it would be plaintext that is written: and somebody meant to set keys.
+    for setting in [&setting::KEYS, &setting::KEYS_FILE] {
+        if layers.has_empty_variable(setting) {
+            return Err(ConfigError::Value {
+                origin: setting.variable.to_owned(),
+                problem: "is set and empty: set it to the keys, or unset it".to_owned(),
+            });
+        }
+    }
     // Which key encrypts depends on their order, so there is one place for them.
     match (
         layers.one(&setting::KEYS)?,

@@ -71,10 +71,10 @@ pub(crate) async fn import(contexts: &[BoundedContext], options: &ImportOptions)
     let mut source = open_source(&own.from, &own.table).await?;
     let report = ImportReport::new(own.report.as_deref())?;
     let bar = progress_bar("importing events", source.count().await?);
-    let mapper = into.mapper(contexts)?;
     let states = states(own)?;
     // Last, as it may make a new one.
     let recorder = into.open().await?;
+    let mapper = into.mapper_of(&*recorder, contexts).await?;
     let context = contexts.iter().find(|context| context.name() == into.name);
     let reads =
         |topic: &str| own.any_topic || context.is_none_or(|context| context.has_topic(topic));

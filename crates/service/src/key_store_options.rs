@@ -1,8 +1,12 @@
 //! The command line of a command that works on the keys of subjects.
 
+use std::sync::Arc;
+
 use boxes_application::StoredSubjectKeys;
+use boxes_recorder::Recorder;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use crate::log_copy::LogCopy;
 use crate::program::environment;
 use crate::store_options::{OF_STORES, StoreArguments, hide_settings_but, refused};
 use crate::subject_keys::KeyStores;
@@ -24,6 +28,8 @@ pub(crate) struct OpenKeyStores {
     pub(crate) keys: StoredSubjectKeys,
     /// The stores, for people.
     pub(crate) looked_in: Vec<String>,
+    /// The boxes that have one, with their logs.
+    pub(crate) recorders: Vec<(String, Arc<dyn Recorder>)>,
 }
 
 impl<A> KeyStoreOptions<A> {
@@ -50,6 +56,7 @@ impl<A> KeyStoreOptions<A> {
         let stores = KeyStores::open(&config).await?;
         let mut own = None;
         let mut looked_in = Vec::new();
+        let mut recorders = Vec::new();
         let is_meant =
             |name: &str| config.serve.is_empty() || config.serve.iter().any(|meant| meant == name);
         for name in names.into_iter().filter(|name| is_meant(name)) {
@@ -57,11 +64,14 @@ impl<A> KeyStoreOptions<A> {
             if !is_there(&store) {
                 continue;
             }
-            if let Some(keys) = store.open(name, None, None).await?.key_value_store() {
+            let recorder = store.open(name, None, None).await?;
+            LogCopy::check_in_use(&*recorder).await?;
+            if let Some(keys) = recorder.key_value_store() {
                 stores.add(&keys);
                 looked_in.push(store.to_string());
                 own = own.or(Some(keys));
             }
+            recorders.push((name.to_owned(), recorder));
         }
         looked_in.extend(config.subject_keys.as_ref().map(ToString::to_string));
         let keys = stores.stored(own).ok_or_else(|| {
@@ -74,7 +84,33 @@ impl<A> KeyStoreOptions<A> {
             config,
             keys,
             looked_in,
+            recorders,
         })
+    }
+
+    /// The keys in the stores of the boxes that were not named, by box, as far as they are there.
+    pub(crate) async fn open_others(
+        &self,
+        contexts: &[BoundedContext],
+    ) -> Result<Vec<(String, StoredSubjectKeys)>> {
+        let config = Config::load(&self.settings, environment())?;
+        let is_meant =
+            |name: &str| config.serve.is_empty() || config.serve.iter().any(|meant| meant == name);
+        let mut others = Vec::new();
+        for name in contexts
+            .iter()
+            .map(BoundedContext::name)
+            .filter(|name| !is_meant(name))
+        {
+            let store = config.store_of(name);
+            if !is_there(&store) {
+                continue;
+            }
+            if let Some(keys) = store.open(name, None, None).await?.key_value_store() {
+                others.push((name.to_owned(), StoredSubjectKeys::new(keys)));
+            }
+        }
+        Ok(others)
     }
 }
 

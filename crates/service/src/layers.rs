@@ -142,6 +142,12 @@ impl Layers {
         Ok(None)
     }
 
+    /// Whether the variable of a setting is set, and has nothing in it.
+    pub(crate) fn has_empty_variable(&self, setting: &Setting) -> bool {
+        let text = self.variables.get(setting.variable);
+        text.is_some_and(|text| text.trim().is_empty())
+    }
+
     /// The values of a setting that has several: all of the strongest source that has any.
     pub(crate) fn list(&self, setting: &Setting) -> Result<Vec<Given>, ConfigError> {
         for source in self.sources(setting)? {

@@ -58,6 +58,8 @@ mod json_schema;
 mod key_store_options;
 mod known_host;
 mod layers;
+mod log_copy;
+mod log_keys;
 mod logs;
 mod metrics;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -79,6 +81,7 @@ mod reencrypt;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod reencrypt_program;
 mod refused_head;
+mod remote_data_keys;
 mod remote_seals;
 mod remote_values;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -91,6 +94,7 @@ mod routes;
 mod routes_are_described;
 mod running;
 mod scope;
+mod seal_mark;
 mod seal_routes;
 mod sealing;
 mod seats;

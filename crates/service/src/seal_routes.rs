@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use boxes_application::DataKeys;
 use boxes_http::{
     AddressedPage, DescribedRoutes, ProblemKind, Reading, archived_freshness, check_resume_point,
     tag_of_body,
 };
 use boxes_integrity::{Seals, StoredSeals, VerifyingKey};
 use boxes_notification_log::{LogError, NotificationLog};
-use boxes_recorder::LogIdentity;
+use boxes_recorder::{LogIdentity, Recorder};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, Uri};
 use schemars::JsonSchema;
@@ -31,6 +34,8 @@ struct Served {
     base: Option<Url>,
     seals: Option<StoredSeals>,
     key: Option<VerifyingKey>,
+    /// Where the data keys of the events are.
+    recorder: Arc<dyn Recorder>,
     /// At an address that carries the epoch.
     cache_control: HeaderValue,
 }
@@ -38,7 +43,11 @@ struct Served {
 /// `/{log}/notifications/{epoch}/{low},{high}/seal`, the same without the epoch, and `/{log}/notifications/keys`.
 ///
 /// Seals that are there are served whether or not this service seals.
-pub(crate) fn routes(published: &PublishedLog, config: &Config) -> DescribedRoutes {
+pub(crate) fn routes(
+    published: &PublishedLog,
+    recorder: &Arc<dyn Recorder>,
+    config: &Config,
+) -> DescribedRoutes {
     let redactable = published.is_redactable;
     let redactable = redactable.then_some(config.redactable_freshness);
     let served = Arc::new(Served {
@@ -47,6 +56,7 @@ pub(crate) fn routes(published: &PublishedLog, config: &Config) -> DescribedRout
         base: config.public_url.clone(),
         seals: published.seals.clone(),
         key: config.sealing.key.as_ref().map(|key| key.verifying_key()),
+        recorder: Arc::clone(recorder),
         cache_control: archived_freshness(!config.tokens.is_empty(), redactable),
     });
     let path = format!("/{}/notifications", published.name);
@@ -92,11 +102,12 @@ fn reading_of_seal(id: &'static str) -> Reading {
 }
 
 fn reading_of_keys() -> Reading {
-    Reading::new("getKeys", "The key by which pages are sealed here, if they are")
-        .description("It proves nothing by itself: who could forge the log could answer this as well. Get it once, from \
-            somebody you trust.")
+    Reading::new("getKeys", "The key by which pages are sealed here, and the wrapped data keys of the events")
+        .description("The public key proves nothing by itself: one who could forge the log could answer this as well. Get it once, \
+            from someone you trust. The data keys are encrypted with a configured key that followers have.")
         .gives("application/json", json_schema::<Keys>())
         .with_header("Cache-Control", "It is asked for again each time.")
+        .refuses(&[&ProblemKind::STORE_UNAVAILABLE])
 }
 
 async fn seal(
@@ -164,6 +175,9 @@ fn unavailable(error: LogError) -> Problem {
 #[schemars(deny_unknown_fields)]
 struct Keys {
     keys: Vec<Key>,
+    /// The data keys of the log, each encrypted with a configured key, in base64; absent where events are not encrypted so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_keys: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -175,16 +189,18 @@ struct Key {
     pem: String,
 }
 
-/// The key that signs here, for those who set up a verifier. It proves nothing by itself: who could forge the log could
-/// answer this as well.
-async fn keys(State(served): State<Arc<Served>>) -> Response {
+/// The key that signs here, for those who set up a verifier, and the wrapped data keys, for those who follow. The first proves
+/// nothing by itself: who could forge the log could answer this as well.
+async fn keys(State(served): State<Arc<Served>>) -> Result<Response, Problem> {
     let keys = served.key.iter().map(|key| Key {
         algorithm: "Ed25519",
         public_key: *key,
         pem: key.to_pem(),
     });
+    let data_keys = DataKeys::stored(&*served.recorder).await?;
     let keys = Keys {
         keys: keys.collect(),
+        data_keys: data_keys.map(|keys| STANDARD.encode(keys.as_bytes())),
     };
-    ([(CACHE_CONTROL, "no-cache")], Json(keys)).into_response()
+    Ok(([(CACHE_CONTROL, "no-cache")], Json(keys)).into_response())
 }

@@ -1,15 +1,17 @@
 //! Whether and how the logs of a service are sealed.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boxes_integrity::{Sealer, SigningKey, StoredSeals};
+use boxes_integrity::{Sealer, SigningKey, SigningRecorder, StoredSeals};
 use boxes_notification_log::NotificationLog;
-use boxes_recorder::RecorderError;
+use boxes_recorder::{Recorder, RecorderError};
 
 use crate::layers::Layers;
+use crate::seal_mark::SealMarkFile;
 use crate::secret_file::read_secret_file;
 use crate::state::{RunningBox, RunningSealer};
-use crate::{ConfigError, StartError, setting};
+use crate::{Config, ConfigError, StartError, Store, setting};
 
 /// Whether and how the logs of a service are sealed.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,9 @@ pub struct Sealing {
     pub key: Option<Arc<SigningKey>>,
     /// Whether seals that the key did not sign are continued, instead of being refused.
     pub adopts: bool,
+    /// The folder of the files that remember how far logs were sealed; `None` keeps them next to the file of an SQLite database,
+    /// and in the folder of the data for others.
+    pub marks: Option<PathBuf>,
 }
 
 /// What the settings say of it.
@@ -40,7 +45,14 @@ pub(crate) fn sealing(layers: &Layers) -> Result<Sealing, ConfigError> {
             reason: "`--seal adopt` continues the seals of another key with a new one, and there is none: set BOXES_SEAL_KEY or --seal-key-file".to_owned(),
         });
     }
-    Ok(Sealing { on, key, adopts })
+    let marks = layers.one(&setting::SEAL_MARKS)?;
+    let marks = marks.map(|given| PathBuf::from(given.value));
+    Ok(Sealing {
+        on,
+        key,
+        adopts,
+        marks,
+    })
 }
 
 fn key(layers: &Layers) -> Result<Option<SigningKey>, ConfigError> {
@@ -79,11 +91,18 @@ impl Sealing {
     pub(crate) fn sealers(
         &self,
         running: &RunningBox,
+        config: &Config,
     ) -> Result<Vec<(Sealer, RunningSealer)>, StartError> {
         if !self.on {
             return Ok(Vec::new());
         }
         let box_name = running.app.name();
+        if self.adopts {
+            tracing::warn!(
+                box_name,
+                "--seal adopt is set, so seals that another key signed, or none, are continued: leave it out after this start"
+            );
+        }
         let recorder = running.writer.recorder();
         let own: Arc<dyn NotificationLog> = Arc::new(running.app.notification_log());
         let own = (None, own, StoredSeals::of(&**recorder));
@@ -104,6 +123,11 @@ impl Sealing {
                     true => sealer.adopting(),
                     false => sealer,
                 };
+                let log = public_log.as_deref().unwrap_or(box_name);
+                let sealer = match self.mark_of(box_name, log, config) {
+                    Some(file) => sealer.with_mark(Arc::new(SealMarkFile(file))),
+                    None => sealer,
+                };
                 let running = RunningSealer {
                     box_name: box_name.to_owned(),
                     public_log,
@@ -113,6 +137,37 @@ impl Sealing {
             })
             .collect()
     }
+}
+
+impl Sealing {
+    /// Where it is remembered how far a log was sealed; `None` for one that is gone when the process ends.
+    fn mark_of(&self, box_name: &str, log: &str, config: &Config) -> Option<PathBuf> {
+        let store = config.store_of(box_name);
+        let file = format!("{}.sealed", log.replace('/', "."));
+        match (&self.marks, store) {
+            (_, Store::Memory) => None,
+            (Some(folder), _) => Some(folder.join(file)),
+            (None, Store::Sqlite(database)) => Some(match log.split_once('/') {
+                None => named_after(&database, "-sealed"),
+                Some((_, public)) => named_after(&database, &format!("-sealed-{public}")),
+            }),
+            (None, _) => Some(config.data.join(file)),
+        }
+    }
+
+    /// The recorder of a box, which signs what is deleted if seals are signed.
+    pub(crate) fn signing_deletions(&self, recorder: Arc<dyn Recorder>) -> Arc<dyn Recorder> {
+        match self.key.clone().filter(|_| self.on) {
+            Some(key) => SigningRecorder::wrap(recorder, key),
+            None => recorder,
+        }
+    }
+}
+
+fn named_after(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn no_place(name: &str) -> StartError {

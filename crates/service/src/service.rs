@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use boxes_application::{
-    AfterCommit, App, AppOptions, Follower, FollowerOptions, SynchronousDelivery,
+    AfterCommit, App, AppOptions, DataKeys, Follower, FollowerOptions, SynchronousDelivery,
 };
 use boxes_http::OpenApiPart;
 use boxes_integrity::Sealer;
@@ -17,9 +17,11 @@ use crate::async_api::Channel;
 use crate::certificate::{ShownCertificate, acceptor};
 use crate::context::Parts;
 use crate::forwarded::TrustedProxies;
+use crate::log_copy::LogCopy;
 use crate::metrics::{Metrics, UPKEEP_INTERVAL};
 use crate::observed_log::ObservedLog;
 use crate::plan::{Place, Plan, PlannedBox};
+use crate::remote_data_keys::RemoteDataKeys;
 use crate::remote_values::RemoteValues;
 use crate::routes::{BoxRoutes, assemble};
 use crate::seats::Seats;
@@ -28,7 +30,8 @@ use crate::state::{RunningBox, RunningFollower, State, StoreProbe, Waiting};
 use crate::subject_keys::{self, KeyStores};
 use crate::tokens::AcceptedTokens;
 use crate::{
-    BoundedContext, Config, Delivery, Running, StartError, logs, seal_routes, value_routes,
+    BoundedContext, Config, Delivery, Running, StartError, log_keys, logs, seal_routes,
+    value_routes,
 };
 
 /// Boxes in this process, with their logs, routes and followers.
@@ -91,7 +94,7 @@ impl Service {
         let seats = seats(&config);
         let (mut sealers, mut sealing) = (Vec::new(), Vec::new());
         for running in &started.boxes {
-            for (sealer, status) in config.sealing.sealers(running)? {
+            for (sealer, status) in config.sealing.sealers(running, &config)? {
                 sealers.push(sealer);
                 sealing.push(status);
             }
@@ -165,7 +168,11 @@ fn box_routes(
             let places = state.waiting.places_of(&published.name, config.max_waiters);
             // Who may read the log may read its seals.
             let routes = logs::serve(published, config, stopping, places)?;
-            let routes = routes.and(seal_routes::routes(published, config));
+            let routes = routes.and(seal_routes::routes(
+                published,
+                running.writer.recorder(),
+                config,
+            ));
             of_logs.push((published.name.clone(), routes));
         }
         // And the values that its events name.
@@ -239,6 +246,8 @@ impl Started {
             store: planned.store.to_string(),
             source,
         };
+        LogCopy::check_in_use(&*recorder).await.map_err(unusable)?;
+        let recorder = config.sealing.signing_deletions(recorder);
         let writer = GroupCommit::start(recorder, GroupCommitBounds::default())
             .await
             .map_err(unusable)?;
@@ -249,6 +258,9 @@ impl Started {
         let mapper = mapper.map_err(|error| StartError::Declaration {
             mistakes: vec![format!("the box `{name}` can't run: {error}")],
         })?;
+        let encrypts_none = config.encrypts_none;
+        let data_keys = log_keys::data_keys(&**writer.recorder(), &mapper, encrypts_none).await;
+        let data_keys = data_keys.map_err(unusable)?;
         let listed = planned.context.topics();
         let follows_elsewhere: Vec<&str> = planned.followed_elsewhere().collect();
         if let Some(warning) = subject_keys::not_shared(config, &listed, &follows_elsewhere) {
@@ -272,6 +284,7 @@ impl Started {
                 large_over: config.large_over,
                 value_folder,
                 mapper,
+                data_keys,
                 subject_keys: self
                     .key_stores
                     .of_box(writer.recorder().key_value_store(), config),
@@ -310,8 +323,13 @@ impl Started {
             Place::At { address, token } => {
                 let (name, token) = (&upstream.name, token.as_ref());
                 if address.dialect().is_none() {
-                    let log = logs::remote(name, address, token, config)?;
-                    app.look_for_values_in(Arc::new(RemoteValues(Arc::new(log))));
+                    let log = Arc::new(logs::remote(name, address, token, config)?);
+                    let its_box = name.split('/').next().unwrap_or_default();
+                    if let Some(keys) = config.mapper.keys() {
+                        let source = Arc::new(RemoteDataKeys(Arc::clone(&log)));
+                        app.follow_data_keys(its_box, DataKeys::of(its_box, keys, source));
+                    }
+                    app.look_for_values_in(its_box, Arc::new(RemoteValues(log)));
                 }
                 let log = logs::follow(name, address, token, config)?;
                 (log, config.long_poll)
@@ -331,8 +349,13 @@ impl Started {
                     .boxes
                     .iter()
                     .find(|running| Some(running.app.name()) == its_box);
-                if let Some(values) = its_box.and_then(|running| running.app.stored_values()) {
-                    app.look_for_values_in(Arc::new(values));
+                if let Some(its_box) = its_box.map(|running| &running.app) {
+                    if let Some(keys) = its_box.data_keys() {
+                        app.follow_data_keys(its_box.name(), keys);
+                    }
+                    if let Some(values) = its_box.stored_values() {
+                        app.look_for_values_in(its_box.name(), Arc::new(values));
+                    }
                 }
                 (log, config.poll_interval)
             }

@@ -224,7 +224,7 @@ settings! {
     SEAL {
         key: Some("seal"), flag: Some("seal"), variable: "BOXES_SEAL", value: "on|off|adopt", shape: Shape::One,
         default: "on if there is a key that signs, otherwise off",
-        help: "Whether archived pages are sealed, so that `verify` finds what was changed: a hash chain, signed if there is a key. `adopt` goes on from seals that another key signed, or none: once, with a new key, after `verify`",
+        help: "Whether archived pages are sealed, so that `verify` finds what was changed: a hash chain, signed if there is a key. `adopt` continues seals that another key signed, or none: once, with a new key, after `verify`",
     }
     SEAL_KEY {
         key: None, flag: None, variable: "BOXES_SEAL_KEY", value: "PEM", shape: Shape::One,
@@ -235,6 +235,11 @@ settings! {
         key: Some("seal_key_file"), flag: Some("seal-key-file"), variable: "BOXES_SEAL_KEY_FILE", value: "FILE", shape: Shape::One,
         default: "none",
         help: "File with the private key that signs seals, instead of BOXES_SEAL_KEY",
+    }
+    SEAL_MARKS {
+        key: Some("seal_marks"), flag: Some("seal-marks"), variable: "BOXES_SEAL_MARKS", value: "FOLDER", shape: Shape::One,
+        default: "next to the file of an SQLite database, otherwise the folder of --data",
+        help: "Folder for files that remember how far logs were sealed. Choose one that those who can write to the databases can't: sealing stops where the seals in a database are behind that",
     }
     LONG_POLL {
         key: Some("long_poll"), flag: Some("long-poll"), variable: "BOXES_LONG_POLL", value: "SECONDS", shape: Shape::One,

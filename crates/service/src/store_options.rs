@@ -6,9 +6,10 @@ use boxes_mapper::Mapper;
 use boxes_recorder::Recorder;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use crate::log_copy::LogCopy;
 use crate::program::environment;
 use crate::suggestion::did_you_mean;
-use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store};
+use crate::{BoundedContext, Config, ConfigError, Result, SETTINGS, ServeOptions, Store, log_keys};
 
 /// The settings that say where a box keeps its events; the others mean nothing to a command that only works on these.
 pub(crate) const OF_STORES: [&str; 6] = [
@@ -111,8 +112,29 @@ impl StoreOfBox {
         )))
     }
 
-    /// Opens the store; one that is not there is made.
+    /// The same with the data keys of the log, which is open as `recorder`; refused if the configured keys are not those of the log.
+    pub(crate) async fn mapper_of(
+        &self,
+        recorder: &dyn Recorder,
+        contexts: &[BoundedContext],
+    ) -> Result<Mapper> {
+        let mapper = self.mapper(contexts)?;
+        let keys = log_keys::data_keys(recorder, &mapper, self.config.encrypts_none).await?;
+        Ok(match keys {
+            Some(keys) => mapper.with_data_keys(keys.ring()),
+            None => mapper,
+        })
+    }
+
+    /// Opens the store; one that is not there is made, and one that is part of a copy, or that a copy has replaced, is refused.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Recorder>> {
+        let recorder = self.open_as_it_is().await?;
+        LogCopy::check_in_use(&*recorder).await?;
+        Ok(recorder)
+    }
+
+    /// Opens the store, also one that a copy has replaced.
+    pub(crate) async fn open_as_it_is(&self) -> Result<Arc<dyn Recorder>> {
         let epoch = self.config.expected_epochs.get(&self.name).copied();
         Ok(self
             .store

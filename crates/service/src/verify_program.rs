@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use boxes_application::{App, AppOptions};
+use boxes_application::{App, AppOptions, Edge, SystemEdge};
 use boxes_integrity::{Digest, Remembered, Report, Seals, StoredSeals, Verification, VerifyingKey};
 use boxes_mapper::{Mapper, StoredId};
 use boxes_notification_log::{LocalNotificationLog, NotificationLog, canonical_integer};
@@ -16,9 +17,10 @@ use uuid::Uuid;
 use crate::layers::read_bounded;
 use crate::progress_bar::progress_bar;
 use crate::remote_seals::RemoteSeals;
+use crate::seal_mark::{read_remembered, write_remembered};
 use crate::state::PublishedLog;
 use crate::store_options::{StoreArguments, StoreOfBox, StoreOptions, refused};
-use crate::{BoundedContext, Result, UpstreamAddress, logs, print_line};
+use crate::{BoundedContext, Result, UpstreamAddress, log_keys, logs, print_line};
 
 /// What the command line of `verify` says.
 pub type VerifyOptions = StoreOptions<VerifyArguments>;
@@ -26,7 +28,7 @@ pub type VerifyOptions = StoreOptions<VerifyArguments>;
 /// What a verification relies on, and where the log is.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Ends with 0 if everything that is sealed is as it was, with 3 if something is not: the first notification that is wrong is named. With --event-ids content it also holds each event of the box's own log that is not encrypted against its id, also where nothing is sealed. 1 and 2 mean that the log could not be read, or not be asked for. It needs no keys of encrypted events."
+    after_help = "Ends with 0 if everything that is sealed is as it was, with 3 if something is not, or not sealed though it should be: the first notification that is wrong is named. With --event-ids content it also holds each event of the box's own log that is not encrypted against its id, also where nothing is sealed. 1 and 2 mean that the log could not be read, or not be asked for. It needs no keys of encrypted events."
 )]
 pub struct VerifyArguments {
     /// Verify the log that is served there, instead of the store of the box: `https://shop.example/orders/notifications`.
@@ -47,12 +49,20 @@ pub struct VerifyArguments {
     /// This notification has to have this hash, which an earlier verification printed.
     #[arg(long, value_name = "ID:HASH", value_parser = parse_expected, conflicts_with = "remember")]
     expect: Option<(u64, Digest)>,
+    /// Archived pages that may have no seal yet; those whose notifications are all older than a day must have one anyway
+    #[arg(long, value_name = "PAGES", default_value_t = 10)]
+    max_unsealed: u64,
+    /// Redacted notifications that are accepted without a signed statement of the box that it deleted them, with --signed-by:
+    /// what it deleted before it signed deletions
+    #[arg(long, value_name = "NOTIFICATIONS", default_value_t = 0)]
+    unsigned_deletions: u64,
 }
 
 impl StoreArguments for VerifyArguments {
     /// Those of the last lines are for a log that is served elsewhere.
     const MORE_SETTINGS: &'static [&'static str] = &[
         "event-ids",
+        "redactable",
         "format",
         "upstream-token-file",
         "upstream-ca",
@@ -60,7 +70,10 @@ impl StoreArguments for VerifyArguments {
     ];
 }
 
-/// The largest file that a key or what is remembered is read from, in bytes.
+/// A page whose notifications are older must be sealed.
+const MAX_UNSEALED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The largest file that a key is read from, in bytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
 
 /// How a program ends that found something wrong, as opposed to one that could not look.
@@ -90,6 +103,7 @@ fn parse_expected(text: &str) -> std::result::Result<(u64, Digest), String> {
 /// Verifies the log of a box, near or far, and prints what came of it.
 pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions) -> Result {
     let own = &options.own;
+    let mut counted_in = None;
     let (log, seals): (Arc<dyn NotificationLog>, Box<dyn Seals>) = match &own.from_url {
         Some(address) if address.dialect().is_some() => {
             return Err(refused(
@@ -114,7 +128,9 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
                     store.name
                 )));
             }
-            let recorder = store.open().await?;
+            let recorder = store.open_as_it_is().await?;
+            let n_redacted = recorder.n_redacted().await?;
+            counted_in = Some((Arc::clone(&recorder), n_redacted));
             let no_place = || refused("this store has no place for seals".to_owned());
             let writer =
                 GroupCommit::start(Arc::clone(&recorder), GroupCommitBounds::default()).await?;
@@ -125,7 +141,7 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
                     (Arc::new(log), Box::new(seals))
                 }
                 Some(name) => {
-                    let published = published(contexts, &store, writer, name)?;
+                    let published = published(contexts, &store, writer, name).await?;
                     let seals = published.seals.ok_or_else(no_place)?;
                     (published.log, Box::new(seals))
                 }
@@ -136,15 +152,24 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
     let verification = Verification {
         trusted: own.signed_by.clone(),
         remembered: match (&own.remember, own.expect) {
-            (Some(file), _) => remembered(file)?,
+            (Some(file), _) => {
+                let unusable = |reason| refused(format!("{}: {reason}", file.display()));
+                read_remembered(file).map_err(unusable)?
+            }
             (None, Some((id, hash))) => Some(Remembered {
                 log: description.log.name.clone(),
                 epoch: description.log.epoch,
                 id,
                 hash,
+                n_deleted: 0,
             }),
             (None, None) => None,
         },
+        derived: own.public_log.is_some(),
+        redactable: redactable(contexts, options)?,
+        unsigned_deletions: own.unsigned_deletions,
+        max_unsealed: Some(own.max_unsealed),
+        sealed_before: SystemEdge.now().checked_sub(MAX_UNSEALED_AGE).ok(),
     };
     let bar = progress_bar("verifying notifications", description.last);
     let mut ids = Ids::of(contexts, options, &description.log.name)?;
@@ -153,7 +178,10 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
         bar.set_length(newest);
         bar.set_position(read);
     });
-    let report = report.await?;
+    let mut report = report.await?;
+    if let Some((recorder, before)) = counted_in {
+        report = report.counted(before..=recorder.n_redacted().await?);
+    }
     bar.finish_and_clear();
     print_line(text(&report, &verification).trim_end())?;
     if let Some(ids) = &ids {
@@ -164,7 +192,7 @@ pub(crate) async fn verify(contexts: &[BoundedContext], options: &VerifyOptions)
         return Ok(ExitCode::from(FOUND));
     }
     if let (Some(file), Some(remembered)) = (&own.remember, report.to_remember()) {
-        remember(file, &remembered)?;
+        write_remembered(file, &remembered)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -239,15 +267,18 @@ impl fmt::Display for Ids {
 }
 
 /// The log of this name, as the box publishes it.
-fn published(
+async fn published(
     contexts: &[BoundedContext],
     store: &StoreOfBox,
     writer: GroupCommit,
     name: &str,
 ) -> Result<PublishedLog> {
     let recorder = Arc::clone(writer.recorder());
+    let mapper = store.mapper(contexts)?;
+    let encrypts_none = true;
     let options = AppOptions {
-        mapper: store.mapper(contexts)?,
+        data_keys: log_keys::data_keys(&*recorder, &mapper, encrypts_none).await?,
+        mapper,
         ..AppOptions::default()
     };
     let app = App::new(writer, options);
@@ -267,25 +298,11 @@ fn published(
     logs.into_iter().find(|log| log.name == name).ok_or(unknown)
 }
 
-fn remembered(file: &Path) -> Result<Option<Remembered>> {
-    if !file.exists() {
-        return Ok(None);
-    }
-    let unusable = |reason: String| refused(format!("{}: {reason}", file.display()));
-    let text = read_bounded(file, MAX_FILE_BYTES).map_err(unusable)?;
-    let remembered = text
-        .parse()
-        .map_err(|error: boxes_integrity::ParseRememberedError| unusable(error.to_string()))?;
-    Ok(Some(remembered))
-}
-
-/// All of it or nothing, so that a power cut leaves the one before it.
-fn remember(file: &Path, remembered: &Remembered) -> std::io::Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    std::fs::write(&beside, format!("{remembered}\n"))?;
-    std::fs::File::open(&beside)?.sync_all()?;
-    std::fs::rename(&beside, file)
+/// Whether aggregates of the box may be deleted, if it is one of this program.
+fn redactable(contexts: &[BoundedContext], options: &VerifyOptions) -> Result<Option<bool>> {
+    let (config, name) = options.load()?;
+    let context = contexts.iter().find(|context| context.name() == name);
+    Ok(context.map(|context| config.is_redactable(context)))
 }
 
 /// What was verified, for people.
@@ -310,6 +327,9 @@ fn text(report: &Report, verification: &Verification) -> String {
     lines.push(
         match (verification.trusted.is_empty(), signers.as_slice()) {
             (_, []) => "signed     no".to_owned(),
+            (false, _) if report.signed_through == 0 => {
+                "signed     nothing by these keys".to_owned()
+            }
             (true, signers) => format!(
                 "signed     by {}; if that is whose log it is, say so with --signed-by",
                 signers.join(", ")

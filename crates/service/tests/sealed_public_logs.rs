@@ -84,7 +84,7 @@ fn config(folder: &Path) -> Config {
         sealing: Sealing {
             on: true,
             key: Some(Arc::new(SigningKey::from_pem(KEY).unwrap())),
-            adopts: false,
+            ..Sealing::default()
         },
         ..Config::default()
     }

@@ -1115,10 +1115,10 @@ async fn an_encrypted_box_is_followed_over_http_by_one_that_has_the_keys_and_by_
     let page = get_json(&upstream, "/bells/notifications/1,20").await;
     for item in page["items"].as_array().unwrap() {
         assert_eq!(
-            item["content_encoding"], "json+aes-256-gcm-siv@bells",
+            item["content_encoding"], "json+aes-256-gcm-siv-data-key@bells",
             "{item}"
         );
-        // The number of the key, then what no one can read.
+        // The number of the data key, then what no one can read.
         assert!(
             item["state"].as_str().unwrap().starts_with("AAAAA"),
             "{item}"
@@ -1145,7 +1145,7 @@ async fn an_encrypted_box_is_followed_over_http_by_one_that_has_the_keys_and_by_
     let without = following(&[]).await.unwrap();
     eventually("it says which key it lacks", async || {
         let ready = get_json(&without, "/readyz").await.to_string();
-        ready.contains("encrypted with key 2")
+        ready.contains("encrypted with key 1, and no keys are configured here")
     })
     .await;
     assert_eq!(heard(&without).await, 0);
@@ -1178,7 +1178,18 @@ async fn an_encrypted_box_reads_its_own_events_again_and_those_from_before_it_wa
             .unwrap();
         assert_eq!(running.shutdown().await, Stopped::Drained);
     }
-    let without = Service::start([bells()], kept(&[])).await.unwrap();
+    // Without keys it would write plaintext, so it has to be told.
+    let refused = Service::start([bells()], kept(&[])).await.unwrap_err();
+    let refused = format!("{:?}", Failure::from(refused));
+    assert!(
+        refused.contains("events of the log `bells` are encrypted"),
+        "{refused}"
+    );
+    let in_the_clear = Config {
+        encrypts_none: true,
+        ..kept(&[])
+    };
+    let without = Service::start([bells()], in_the_clear).await.unwrap();
     let error = without.app("bells").unwrap().get(bell()).await.err();
     assert!(matches!(error, Some(Error::Mapper(_))), "{error:?}");
     assert_eq!(without.shutdown().await, Stopped::Drained);
