@@ -212,7 +212,7 @@ async fn main() {
     let sealing = Sealing {
         on: true,
         key: Some(Arc::new(SigningKey::from_pem(SEAL_KEY).unwrap())),
-        adopts: false,
+        ..Sealing::default()
     };
     let sealed = Config {
         sealing,

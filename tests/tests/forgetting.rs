@@ -348,6 +348,59 @@ async fn a_service_without_the_keys_stops_and_says_what_it_lacks() {
     crm.stop().await;
 }
 
+/// In the process of a replica that the test below starts: serves until it is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica() {
+    let Ok(folder) = std::env::var(REPLICA) else {
+        return;
+    };
+    let replica = Stores::files(FilePath::new(&folder)).serve_crm().await;
+    std::fs::write(FilePath::new(&folder).join("url.new"), replica.base_url()).unwrap();
+    let [new, url] = ["url.new", "url"].map(|name| FilePath::new(&folder).join(name));
+    std::fs::rename(new, url).unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// The variable by which a replica gets its folder.
+const REPLICA: &str = "BOXES_TEST_REPLICA_FOLDER";
+
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_in_another_process_forgets_as_well() {
+    let folder = TempDir::new().unwrap();
+    let crm = Stores::files(folder.path()).serve_crm().await;
+    name(&crm, "ann", "Ann Anders").await;
+    let replica = Command::new(std::env::current_exe().unwrap())
+        .args(["a_replica", "--exact"])
+        .env(REPLICA, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn();
+    let _replica = Killed(replica.unwrap());
+    let url = folder.path().join("url");
+    boxes_tests::until("the replica listens", async || url.exists()).await;
+    let url = std::fs::read_to_string(&url).unwrap();
+    let ann = async || -> Value {
+        let answer = reqwest::get(format!("{url}{}", of("ann"))).await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    // It has the aggregate and the key in memory from now on.
+    assert_eq!(ann().await["name"], "Ann Anders");
+    crm.request(reqwest::Method::DELETE, &of("ann"), None).await;
+    boxes_tests::until("the replica has forgotten", async || {
+        ann().await == json!({ "name": null, "country": "DE" })
+    })
+    .await;
+    crm.stop().await;
+}
+
 /// The command of the program, on what a box has kept.
 #[tokio::test]
 async fn the_program_forgets_a_subject_and_says_whether_there_was_one() {
@@ -398,7 +451,7 @@ async fn the_program_forgets_a_subject_and_says_whether_there_was_one() {
     assert!(is_forgotten(id).await && !is_forgotten(other).await);
 
     let (code, said, _) = shop(&["customer-7", "orders"]);
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(4));
     assert!(
         said.contains("nothing to forget of `customer-7` in sqlite:") && said.contains("orders.db"),
         "{said}"
@@ -407,6 +460,37 @@ async fn the_program_forgets_a_subject_and_says_whether_there_was_one() {
         !data.path().join("inventory.db").exists(),
         "a store was made"
     );
+    // Known, and not to the box that was named.
+    let file = data.path().join("payments.db");
+    let payments = SqliteRecorder::open(file.to_str().unwrap(), OpenLog::named("payments"));
+    let elsewhere = StoredSubjectKeys::new(payments.await.unwrap().key_value_store().unwrap());
+    elsewhere.key_of(&"customer-8".into()).await.unwrap();
+    let (code, _, said) = shop(&["customer-8", "orders"]);
+    assert!(
+        code == Some(5) && said.contains("`customer-8` is known to payments"),
+        "{said}"
+    );
+    assert_eq!(shop(&["customer-8"]).0, Some(0));
+    // After a restore.
+    let (code, list, _) = shop(&["--list"]);
+    assert!(code == Some(0) && list.contains(&id.to_string()), "{list}");
+    let listed = data.path().join("forgotten");
+    std::fs::write(&listed, &list).unwrap();
+    let key = boxes::mapper::SubjectKey::Key(boxes::mapper::Key::new(&[7; 32]));
+    let restored = key.to_bytes(id, None, None).unwrap();
+    let beside = orders.key_value_store().unwrap();
+    beside
+        .put("subject-key", id.0.as_bytes(), &restored)
+        .await
+        .unwrap();
+    assert!(!is_forgotten(id).await);
+    let (code, said, _) = shop(&["--apply", listed.to_str().unwrap()]);
+    assert!(
+        code == Some(0) && said.contains("1 of them were there again"),
+        "{said}"
+    );
+    assert!(is_forgotten(id).await && !is_forgotten(other).await);
+
     let (code, _, said) = shop(&["customer-7", "cellar"]);
     assert!(
         code == Some(2) && said.contains("there is no box `cellar`"),
@@ -419,7 +503,7 @@ async fn the_program_forgets_a_subject_and_says_whether_there_was_one() {
     );
     let (_, help, _) = shop(&["--help"]);
     assert!(
-        help.contains("<SUBJECT>") && help.contains("--subject-keys") && !help.contains("--bind"),
+        help.contains("[SUBJECT]") && help.contains("--subject-keys") && !help.contains("--bind"),
         "{help}"
     );
 }
