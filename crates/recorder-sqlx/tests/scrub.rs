@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use boxes_recorder::{KeyValueStore, Recorder};
+use boxes_recorder::Recorder;
 use boxes_recorder_sqlx::{OpenLog, SqliteRecorder};
 
 /// Numbers that look random, and are the same in every run.
