@@ -123,8 +123,7 @@ impl Sealing {
                     true => sealer.adopting(),
                     false => sealer,
                 };
-                let log = public_log.as_deref().unwrap_or(box_name);
-                let sealer = match self.mark_of(box_name, log, config) {
+                let sealer = match self.mark_of(box_name, public_log.as_deref(), config) {
                     Some(file) => sealer.with_mark(Arc::new(SealMarkFile(file))),
                     None => sealer,
                 };
@@ -140,18 +139,23 @@ impl Sealing {
 }
 
 impl Sealing {
-    /// Where it is remembered how far a log was sealed; `None` for one that is gone when the process ends.
-    fn mark_of(&self, box_name: &str, log: &str, config: &Config) -> Option<PathBuf> {
-        let store = config.store_of(box_name);
-        let file = format!("{}.sealed", log.replace('/', "."));
-        match (&self.marks, store) {
+    /// Where it is remembered how far a log was sealed; `None` for one that is gone when the process ends. A public log may have
+    /// the name of its box, and has a file of its own.
+    fn mark_of(
+        &self,
+        box_name: &str,
+        public_log: Option<&str>,
+        config: &Config,
+    ) -> Option<PathBuf> {
+        let suffix = match public_log {
+            None => "-sealed".to_owned(),
+            Some(log) => format!("-sealed-public-{}", log.replace('/', ".")),
+        };
+        match (&self.marks, config.store_of(box_name)) {
             (_, Store::Memory) => None,
-            (Some(folder), _) => Some(folder.join(file)),
-            (None, Store::Sqlite(database)) => Some(match log.split_once('/') {
-                None => named_after(&database, "-sealed"),
-                Some((_, public)) => named_after(&database, &format!("-sealed-{public}")),
-            }),
-            (None, _) => Some(config.data.join(file)),
+            (Some(folder), _) => Some(folder.join(format!("{box_name}{suffix}"))),
+            (None, Store::Sqlite(database)) => Some(named_after(&database, &suffix)),
+            (None, _) => Some(config.data.join(format!("{box_name}{suffix}"))),
         }
     }
 
