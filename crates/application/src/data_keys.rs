@@ -293,11 +293,11 @@ impl Ring {
 
 impl DataKeyring for Ring {
     fn current(&self) -> Option<DataKey> {
-        self.find(|keys| keys.last())
+        self.find(<[DataKey]>::last)
     }
 
     fn first(&self) -> Option<DataKey> {
-        self.find(|keys| keys.first())
+        self.find(<[DataKey]>::first)
     }
 
     fn key(&self, id: KeyId) -> Option<DataKey> {

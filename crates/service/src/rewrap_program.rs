@@ -23,7 +23,7 @@ pub type RewrapKeysOptions = KeyStoreOptions<RewrapKeysArguments>;
     after_help = "The current key is the first of BOXES_KEYS or --keys-file; list the older ones after it. Give it to every service that uses these stores first: one without it can't read their keys any more. May be run while the boxes run, and again: subjects forgotten in the meantime stay forgotten. No event, page, seal or public log changes. Events that were encrypted before logs had data keys are counted: they need their key until the log is copied by reencrypt."
 )]
 pub struct RewrapKeysArguments {
-    /// Also encrypt keys of subjects that are stored in plaintext, from before there were BOXES_KEYS. Without it they are refused:
+    /// Also encrypt keys of subjects that are stored in plaintext, from before there were `BOXES_KEYS`. Without it they are refused:
     /// anyone who can write to the store could have put them there
     #[arg(long)]
     plain: bool,
