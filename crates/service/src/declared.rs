@@ -51,6 +51,7 @@ impl Declared {
         wrong.extend(self.unknown_upstreams(config));
         wrong.extend(self.unreachable_upstreams(config));
         wrong.extend(self.shared_stores(config));
+        wrong.extend(self.forgetful_upstreams(config));
         if wrong.is_empty() {
             return Ok(());
         }
@@ -193,6 +194,24 @@ impl Declared {
                 ))
             }
         }
+    }
+
+    /// Boxes that would keep a position in a log that has another history after each start.
+    fn forgetful_upstreams(&self, config: &Config) -> Vec<String> {
+        let of_box = |log: &str| log.split('/').next().unwrap_or(log).to_owned();
+        let served = self.boxes.iter().filter(|of| is_here(&of.name, config));
+        let lasting = served.filter(|of| config.store_of(&of.name) != Store::Memory);
+        let followed = lasting.flat_map(|of| of.upstreams.iter().map(move |log| (&of.name, log)));
+        followed
+            .filter(|(_, log)| !config.follow.contains_key(*log))
+            .filter(|(_, log)| config.store_of(&of_box(log)) == Store::Memory)
+            .map(|(follower, log)| {
+                let upstream = of_box(log);
+                format!(
+                    "`{follower}` follows `{log}`, which is in memory and has another history after each start, where `{follower}` would stop: keep both in memory (--store {follower}=memory:), or give `{upstream}` a store that lasts"
+                )
+            })
+            .collect()
     }
 
     fn shared_stores(&self, config: &Config) -> Vec<String> {

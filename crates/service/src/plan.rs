@@ -339,6 +339,23 @@ mod tests {
     }
 
     #[test]
+    fn a_box_that_lasts_does_not_follow_one_in_memory() {
+        let mut config = Config {
+            stores: [("payments".to_owned(), Store::Memory)].into(),
+            ..Config::default()
+        };
+        let error = refusal(program(), &config);
+        assert!(
+            error.starts_with("`orders` follows `payments`, which is in memory"),
+            "{error}"
+        );
+        // Where it is elsewhere, its store is no affair of this process.
+        config.follow = [("payments".to_owned(), url())].into();
+        config.serve = vec!["orders".to_owned()];
+        Plan::new(program(), &config).unwrap();
+    }
+
+    #[test]
     fn everything_that_is_wrong_with_the_declarations_is_said_at_once() {
         let wrong = [
             BoundedContext::new("Orders"),

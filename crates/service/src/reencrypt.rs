@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use boxes_application::{StoredSubjectKeys, StoredValues};
+use boxes_application::{StoredSubjectKeys, StoredValues, copy_unfinished};
 use boxes_mapper::{Mapper, MapperError, StateKey};
 use boxes_recorder::{
     Append, Encoding, Notification, Position, Recorder, RecorderError, StoredEvent, Tracking,
@@ -299,12 +299,13 @@ impl Copying<'_> {
             .map_err(ReencryptError::Values)
     }
 
-    /// The keys of subjects that are stored next to the events.
+    /// The keys of subjects that are stored next to the events, and those that are still to be forgotten.
     async fn copy_keys(&self) -> Result<u64, ReencryptError> {
         let stores = (self.source.key_value_store(), self.target.key_value_store());
         let (Some(from), Some(into)) = stores else {
             return Ok(0);
         };
+        copy_unfinished(&*from, &*into).await?;
         let keys = |store| {
             let keys = StoredSubjectKeys::new(store);
             match self.mapper.keys() {

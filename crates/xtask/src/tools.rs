@@ -52,6 +52,18 @@ pub(crate) const TOOLS: &[Tool] = &[
         install: "apt-get install nginx-light",
     },
     Tool {
+        program: "curl",
+        purpose: "test: the commands of the documents",
+        folders: &[],
+        install: "apt-get install curl",
+    },
+    Tool {
+        program: "openssl",
+        purpose: "test: the commands of the documents",
+        folders: &[],
+        install: "apt-get install openssl",
+    },
+    Tool {
         program: "varnishd",
         purpose: "test: the caching proxy that asks without conditions",
         folders: &["/usr/sbin", "/usr/local/sbin"],
