@@ -104,7 +104,11 @@ impl Kennel {
 
     fn log(&self, dialect: ForeignDialect) -> Arc<dyn NotificationLog> {
         let url = format!("{}/notifications", self.url).parse().unwrap();
-        let options = RemoteOptions::default();
+        // Its gaps are old: they need not be waited for.
+        let options = RemoteOptions {
+            max_gap_wait: Duration::ZERO,
+            ..RemoteOptions::default()
+        };
         Arc::new(ForeignNotificationLog::new("kennel", url, dialect, options).unwrap())
     }
 }

@@ -212,7 +212,7 @@ fn a_box_without_a_store_has_no_garbage_and_gets_no_store() {
     let (code, _, said) = garbage(data.path(), &["orders", "--remove"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(
-        said.contains("there is no database of the box `orders`"),
+        said.contains("the box `orders` has no events at sqlite:"),
         "{said}"
     );
     let (code, _, said) = garbage(data.path(), &["cellar"]);

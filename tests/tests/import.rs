@@ -9,11 +9,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use boxes::mapper::{Encryption, Keys, Mapper};
 use boxes::prelude::*;
 use boxes::recorder::{Notification, Recorder, StreamRange};
 use boxes::recorder_sqlx::{OpenLog, SqliteRecorder};
+use boxes_application::{DataKeys, SystemEdge};
 use boxes_testing::{postgres_url, python};
 use boxes_tests::{BoxProcess, until};
 use serde::{Deserialize, Serialize};
@@ -485,7 +487,11 @@ async fn states_that_are_compressed_and_encrypted_are_read_and_stored_as_the_box
         assert!(said.contains(&expected), "{said}{}", text(&output.stderr));
     }
     let keys: Keys = own[1].1.parse().unwrap();
-    let mapper = Mapper::default().encrypted(Encryption::all(keys).required());
+    let recorder = folder.recorder("data").await;
+    let data_keys = DataKeys::open(&recorder, Arc::new(keys.clone()), &SystemEdge).await;
+    let mapper = Mapper::default()
+        .encrypted(Encryption::all(keys).required())
+        .with_data_keys(data_keys.unwrap().unwrap().ring());
     let trick = |trick: &str| DogEvent::TrickAdded {
         trick: trick.into(),
     };
