@@ -85,6 +85,7 @@ impl Settings {
             page_size: Some(4.try_into().unwrap()),
             mapper,
             public_url: base.map(|base| base.parse().unwrap()),
+            encrypts_none: self.encryption == 0,
             page_cache: if self.is_cached { 1 << 20 } else { 0 },
             ..Config::default()
         }
