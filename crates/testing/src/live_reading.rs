@@ -38,11 +38,11 @@ const PAUSE: Duration = Duration::from_millis(1);
 ///     metadata: "{}".into(),
 ///     occurred_on: jiff::Timestamp::UNIX_EPOCH,
 /// };
-/// let ids = recorder.record(&[Append::new(vec![event])]).await.unwrap().remove(0).unwrap();
+/// let appended = recorder.record(&[Append::new(vec![event])]).await.unwrap().remove(0).unwrap();
 ///
 /// let mut reading = LiveReading::default();
 /// reading.read_until(&recorder, || true).await.unwrap();
-/// reading.check(&[(ids.start, Uuid::from_u128(7))]).unwrap();
+/// reading.check(&[(appended.ids.start, Uuid::from_u128(7))]).unwrap();
 /// # });
 /// ```
 #[derive(Clone, Debug, Default)]
